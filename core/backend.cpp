@@ -1,0 +1,81 @@
+#include "core/backend.h"
+
+#include <atomic>
+#include <cstdlib>
+
+#include <fmt/ranges.h>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+std::atomic<Engine>& engine_in_use() {
+  static std::atomic<Engine> current = [] {
+    const char* text = std::getenv("DEEPSHIFT_ENGINE");
+    return text == nullptr ? Engine::kOpenBlas : parse_engine(text);
+  }();
+  return current;
+}
+
+}  // namespace
+
+const Backend& backend(Device device) {
+  if (device.type == DeviceType::kCpu) return cpu::kBackend;
+  DS_CHECK(cuda::kBackend != nullptr,
+           "[device] {}: this build has no CUDA (configure with -DDEEPSHIFT_CUDA=ON)", device.str());
+  DS_CHECK(device.index < cuda::device_count(), "[device] {}: {} CUDA devices were found", device.str(),
+           cuda::device_count());
+  return *cuda::kBackend;
+}
+
+void copy_bytes(void* target, Device target_device, const void* source, Device source_device, size_t bytes) {
+  if (bytes == 0) return;
+  if (source_device == target_device) {
+    backend(target_device).copy_within(target, source, bytes, target_device.index);
+  } else if (source_device == Device{}) {
+    backend(target_device).copy_from_host(target, source, bytes, target_device.index);
+  } else if (target_device == Device{}) {
+    backend(source_device).copy_to_host(target, source, bytes, source_device.index);
+  } else {  // between two GPUs: through the host
+    const auto host = Buffer::allocate(bytes, Device{});
+    backend(source_device).copy_to_host(host->data(), source, bytes, source_device.index);
+    backend(target_device).copy_from_host(target, host->data(), bytes, target_device.index);
+  }
+}
+
+Device best_device() {
+  return cuda_device_count() > 0 ? Device{.type = DeviceType::kCuda} : Device{};
+}
+
+int cuda_device_count() {
+  return cuda::device_count();
+}
+
+std::string_view name_of(Engine engine) {
+  switch (engine) {
+    case Engine::kReference:
+      return "reference";
+    case Engine::kOpenBlas:
+      return "openblas";
+  }
+  return "?";
+}
+
+Engine parse_engine(std::string_view text) {
+  std::vector<std::string_view> names;
+  for (const Engine candidate : kEngines) {
+    if (text == name_of(candidate)) return candidate;
+    names.push_back(name_of(candidate));
+  }
+  fail("[engine] unknown engine \"{}\", expected one of: {}", text, fmt::join(names, ", "));
+}
+
+Engine engine() {
+  return engine_in_use().load(std::memory_order_relaxed);
+}
+void set_engine(Engine engine) {
+  engine_in_use() = engine;
+}
+
+}  // namespace ds

@@ -1,0 +1,98 @@
+#include "core/parallel.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+cpu_set_t current_mask() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  sched_getaffinity(0, sizeof(mask), &mask);
+  return mask;
+}
+
+// The mask before anything was pinned: read when the program starts, because a pinned thread passes its mask
+// on.
+const cpu_set_t kProcessMask = current_mask();
+
+int default_threads() {
+  const int processors = std::max(1, CPU_COUNT(&kProcessMask));
+  const char* text = std::getenv("DEEPSHIFT_THREADS");
+  if (text == nullptr) return processors;
+  int count = 0;
+  const std::string_view view(text);
+  const auto [end, status] = std::from_chars(view.data(), view.data() + view.size(), count);
+  DS_CHECK(status == std::errc{} && end == view.data() + view.size() && count >= 1,
+           "[threads] DEEPSHIFT_THREADS is \"{}\", expected a number of at least 1", view);
+  return count;
+}
+
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count{default_threads()};
+  return count;
+}
+
+}  // namespace
+
+int num_threads() {
+  return thread_count().load(std::memory_order_relaxed);
+}
+
+void set_num_threads(int count) {
+  DS_CHECK(count >= 1, "[threads] {} threads, expected at least 1", count);
+  thread_count() = count;
+}
+
+void pin_threads() {
+  std::vector<int> processors;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &kProcessMask)) processors.push_back(cpu);
+  }
+  if (processors.empty()) return;
+#pragma omp parallel num_threads(num_threads())
+  {
+    cpu_set_t mask;
+    CPU_ZERO(&mask);
+    CPU_SET(processors[static_cast<size_t>(omp_get_thread_num()) % processors.size()], &mask);
+    pthread_setaffinity_np(pthread_self(), sizeof(mask), &mask);
+  }
+}
+
+void unpin_this_thread() {
+  pthread_setaffinity_np(pthread_self(), sizeof(kProcessMask), &kProcessMask);
+}
+
+void detail::run_chunks(int64_t chunks, ChunkBody body) {
+  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), chunks));
+  if (threads <= 1 || omp_in_parallel()) {
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) body.call(body.object, chunk);
+    return;
+  }
+  std::exception_ptr error;
+  std::mutex error_mutex;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    try {
+      body.call(body.object, chunk);
+    } catch (...) {  // an exception must not leave the parallel region
+      const std::lock_guard lock(error_mutex);
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace ds

@@ -1,0 +1,73 @@
+// Batches of normalised images, prepared ahead by worker threads.
+//
+// The order of the images and what augmentation makes of them are functions of (seed, epoch) alone: not of
+// the number of workers. Iterating takes one epoch; the position can be saved and set, so that a resumed run
+// sees the same batches.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/transforms.h"
+
+namespace ds {
+
+struct Batch {
+  Tensor images;  // f32 [N,H,W,C], normalised
+  Tensor labels;  // i64 [N], or f32 [N,classes] with mixup
+};
+
+struct LoaderOptions {
+  int64_t batch = 128;
+  bool shuffle = false;
+  bool drop_last = false;  // leave out the last batch when it is not full
+  uint64_t seed = 0;
+  int workers = 2;                   // threads; 0 prepares batches on the calling thread
+  int prefetch = 4;                  // batches kept ready
+  double mixup = 0.0;                // alpha of Beta(alpha, alpha) (Zhang et al. 2018); 0 is off
+  double label_smoothing = 0.0;      // of the soft targets that mixup makes
+  Normalization normalization = {};  // empty: pixels / 255
+  Device device = {};
+  std::vector<Transform> augment = {};
+};
+
+class DataLoader {
+ public:
+  DataLoader(Dataset dataset, LoaderOptions options);
+  ~DataLoader();
+  DataLoader(const DataLoader&) = delete;
+  DataLoader& operator=(const DataLoader&) = delete;
+
+  const Dataset& dataset() const;
+  const LoaderOptions& options() const;
+  /// Batches an epoch.
+  int64_t batches() const;
+
+  /// Starts an epoch at a batch (for resuming). begin() starts the epoch after the last one that was started.
+  void start(int64_t epoch, int64_t first_batch = 0);
+  /// The next batch of the started epoch; false at its end. Errors of workers are thrown here.
+  bool next(Batch& batch);
+
+  /// Range over one epoch: `for (const auto& [images, labels] : loader)`.
+  class Iterator {
+   public:
+    const Batch& operator*() const { return batch_; }
+    Iterator& operator++();
+    bool operator!=(const Iterator& other) const { return loader_ != other.loader_; }
+
+   private:
+    friend class DataLoader;
+    DataLoader* loader_ = nullptr;  // null at the end
+    Batch batch_;
+  };
+  Iterator begin();
+  Iterator end() { return {}; }
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ds

@@ -1,0 +1,33 @@
+// Augmentation of u8 images, and mixup of batches.
+//
+// Every transform draws from a generator that depends on (seed, epoch, image) alone, so that what an image
+// becomes does not depend on the number of workers or on the order in which they run.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/random.h"
+
+namespace ds {
+
+/// One image, H,W,C, changed in place (through a scratch copy where needed).
+struct ImageView {
+  uint8_t* pixels = nullptr;
+  int64_t height = 0;
+  int64_t width = 0;
+  int64_t channels = 0;
+};
+
+using Transform = std::function<void(ImageView image, Generator& generator)>;
+
+/// Pads by `padding` zero pixels on each side, then crops a window of the image's own size at a random place.
+/// Throws Error at the first use when `size` is not the image's height and width.
+Transform random_crop(int64_t size, int64_t padding);
+/// Mirrors left and right with probability p.
+Transform random_flip(double p = 0.5);
+/// Sets a square of `size` pixels around a random centre, clipped at the border, to zero (DeVries & Taylor
+/// 2017).
+Transform cutout(int64_t size);
+
+}  // namespace ds

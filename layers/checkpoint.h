@@ -1,0 +1,51 @@
+// Saving and loading networks and training runs, as safetensors with JSON metadata.
+//
+// A model file holds parameters and buffers under PyTorch's names and axis orders. Its metadata says the
+// format version, the architecture and what weight each layer has, so that a file knows what it is. A
+// training checkpoint is a model file with the optimizer's tensors ("optimizer.0.momentum") and the run's
+// state beside.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "autograd/optim/optimizer.h"
+#include "core/safetensors.h"
+#include "layers/module.h"
+
+namespace ds {
+
+inline constexpr int kCheckpointVersion = 1;
+
+/// Everything of a run beyond the model and its optimizer.
+struct TrainingState {
+  int64_t epoch = 0;      // finished epochs
+  int64_t batch = 0;      // finished batches of the current epoch
+  std::string generator;  // seed, stream and position of the default generator
+  std::string run;        // the trainer's own state and configuration, as JSON
+};
+
+/// What a file's metadata says of the model in it.
+struct ModelInfo {
+  std::string architecture;  // empty where the file does not know (PyTorch's files)
+  int64_t classes = 0;
+  std::string options;  // JSON: activation bits, input normalisation, ...
+  int version = 0;      // 0: not one of ours
+};
+
+ModelInfo read_model_info(const SafetensorsFile& file);
+
+/// Writes the model. `info.version` is set to the current one.
+void save_model(const std::string& path, Module& model, const ModelInfo& info);
+/// Converts layers to the weights that the file's metadata names, then loads by name. Throws Error that lists
+/// every missing, unexpected and wrong-shaped tensor at once; the model is unchanged then. Masters are
+/// clamped into their ranges.
+void load_model(const SafetensorsFile& file, Module& model);
+
+void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,
+                   const TrainingState& state, const std::vector<NamedTensor>& extra = {});
+/// Loads what save_training wrote, except for the model, which load_model reads.
+TrainingState load_training(const SafetensorsFile& file, Optimizer& optimizer);
+
+}  // namespace ds

@@ -1,0 +1,60 @@
+// Converting a network: replaces weights, never layers.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "layers/module.h"
+#include "layers/weights/weight.h"
+
+namespace ds {
+
+/// Where the masters of DeepShift-PS come from.
+enum class PsInit : uint8_t {
+  kConverted,  // P = round(log2 |w|), S = sign(w) of the float weights (the paper's CIFAR code)
+  kRandom,     // P and S uniform (the paper's ImageNet code)
+};
+
+struct ConvertOptions {
+  ShiftMethod method = ShiftMethod::kQ;
+  int weight_bits = 5;                     // 2..7; 6 and 7 cannot be packed
+  Rounding rounding = Rounding::kNearest;  // of the forward pass in training
+  PsInit ps_init = PsInit::kConverted;
+};
+
+/// Whether a layer is converted: by its path ("layer1.0.conv1") and its depth from the end (0 is the last
+/// layer).
+using ConvertPredicate = std::function<bool(const std::string& path, int64_t depth_from_end)>;
+/// Everything but the first and the last layer.
+ConvertPredicate all_but_first_and_last(Module& model);
+
+struct ConvertedLayer {
+  std::string path;
+  bool converted = false;
+  std::string weight;                // "shift-q 5 bits", or "float"
+  int64_t count = 0;                 // weights
+  double rounding_error = 0.0;       // ||rounded - float|| / ||float||
+  int64_t zeros = 0;                 // weights that are 0 after conversion
+  int64_t replaced_zeros = 0;        // exact zeros that became +2^p_min
+  std::map<int, int64_t> exponents;  // how many weights have each p
+};
+
+struct ConvertReport {
+  std::vector<ConvertedLayer> layers;
+  int64_t converted() const;
+  /// A table for the terminal.
+  std::string str() const;
+};
+
+/// Gives every Conv2d and Linear that the predicate accepts (default: all) a shift weight made from its
+/// rounded float weight. Optimizers made before must be made anew. Throws Error for bits outside 2..7 and for
+/// a layer that is not float.
+ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
+                               const ConvertPredicate& predicate = {});
+
+/// wd / 2 times the sum of the weights' decay penalties (4^P of DeepShift-PS); undefined when there are none.
+Variable decay_loss(Module& model, double weight_decay);
+
+}  // namespace ds

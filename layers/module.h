@@ -1,0 +1,95 @@
+// Modules: named parameters, buffers and children.
+//
+// Names are those of PyTorch state dicts ("layer1.0.conv1.weight"), so that its files load by name. A module
+// is owned by a shared_ptr and never copied.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/variable.h"
+
+namespace ds {
+
+/// What a parameter is for: optimizers decay weights, but not the rest.
+enum class ParameterRole : uint8_t { kWeight, kBias, kNorm, kShift, kSign };
+
+/// How memory order and file order (PyTorch's) differ.
+struct FileLayout {
+  enum class Kind : uint8_t {
+    kSame,
+    kConvolution,  // memory O,kh,kw,I; file O,I,kh,kw
+    kFlattened,    // a Linear after a Flatten of H,W,C: memory O,(H,W,C); file O,(C,H,W)
+  };
+  Kind kind = Kind::kSame;
+  Shape flattened = {};  // H,W,C of kFlattened
+
+  /// Shape in the file of a tensor with this shape in memory.
+  Shape file_shape(const Shape& memory) const;
+  Tensor to_file(const Tensor& memory) const;
+  Tensor from_file(const Tensor& file, const Shape& memory) const;
+};
+
+struct NamedParameter {
+  std::string name;
+  Variable value;
+  ParameterRole role = ParameterRole::kWeight;
+  FileLayout layout;
+};
+
+struct NamedBuffer {
+  std::string name;
+  Tensor* value = nullptr;  // owned by the module
+};
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  virtual ~Module() = default;
+
+  /// The network's function. Call the module itself: operator() adds the scope that traces name layers by.
+  virtual Variable forward(const Variable& x) = 0;
+  Variable operator()(const Variable& x);
+  /// One line: "Conv2d(3, 16, kernel 3x3, stride 1, padding 1, shift-q 5 bits)".
+  virtual std::string describe() const = 0;
+
+  /// All parameters of this module and those below it, in order of registration.
+  std::vector<NamedParameter> named_parameters() const;
+  std::vector<Variable> parameters() const;
+  std::vector<NamedBuffer> named_buffers() const;
+  /// Calls visit(path, module) for this module (path "") and every module below it, parents first.
+  void for_each(const std::function<void(const std::string& path, Module& module)>& visit);
+
+  /// Training or evaluation mode, for this module and all below.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+  /// Moves parameters and buffers. Optimizer state made before stays where it was: move first.
+  void to(Device device);
+  void zero_grad();
+
+ protected:
+  /// This module's own parameters, without those of children.
+  virtual std::vector<NamedParameter> own_parameters() const { return {}; }
+  virtual std::vector<NamedBuffer> own_buffers() { return {}; }
+
+  /// Adds a child under a name and returns it.
+  template <class M>
+  std::shared_ptr<M> add(std::string name, std::shared_ptr<M> child) {
+    children_.emplace_back(std::move(name), child);
+    return child;
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
+  bool training_ = true;
+};
+
+using ModulePtr = std::shared_ptr<Module>;
+
+}  // namespace ds

@@ -1,0 +1,28 @@
+// Networks by name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "layers/module.h"
+
+namespace ds::models {
+
+struct ModelOptions {
+  int64_t classes = 10;
+};
+
+struct ModelEntry {
+  std::string name;
+  std::string description;  // one line for --help
+  Shape input;              // H,W,C of one image
+  ModulePtr (*make)(const ModelOptions& options);
+};
+
+/// All networks, in order of their names.
+const std::vector<ModelEntry>& registry();
+/// Throws Error that lists the known names.
+const ModelEntry& find(const std::string& name);
+ModulePtr make(const std::string& name, const ModelOptions& options = {});
+
+}  // namespace ds::models
