@@ -19,18 +19,10 @@ Variable add(const Variable& a, const Variable& b);
 Variable subtract(const Variable& a, const Variable& b);
 Variable multiply(const Variable& a, const Variable& b);
 Variable divide(const Variable& a, const Variable& b);
-inline Variable operator+(const Variable& a, const Variable& b) {
-  return add(a, b);
-}
-inline Variable operator-(const Variable& a, const Variable& b) {
-  return subtract(a, b);
-}
-inline Variable operator*(const Variable& a, const Variable& b) {
-  return multiply(a, b);
-}
-inline Variable operator/(const Variable& a, const Variable& b) {
-  return divide(a, b);
-}
+inline Variable operator+(const Variable& a, const Variable& b) { return add(a, b); }
+inline Variable operator-(const Variable& a, const Variable& b) { return subtract(a, b); }
+inline Variable operator*(const Variable& a, const Variable& b) { return multiply(a, b); }
+inline Variable operator/(const Variable& a, const Variable& b) { return divide(a, b); }
 
 struct AffineOptions {
   double scale = 1.0;
@@ -38,18 +30,10 @@ struct AffineOptions {
 };
 /// scale x + shift with constants. Gradient: scale g.
 Variable affine(const Variable& x, const AffineOptions& options);
-inline Variable operator*(const Variable& x, double scale) {
-  return affine(x, {.scale = scale});
-}
-inline Variable operator*(double scale, const Variable& x) {
-  return affine(x, {.scale = scale});
-}
-inline Variable operator+(const Variable& x, double shift) {
-  return affine(x, {.shift = shift});
-}
-inline Variable operator-(const Variable& x) {
-  return affine(x, {.scale = -1.0});
-}
+inline Variable operator*(const Variable& x, double scale) { return affine(x, {.scale = scale}); }
+inline Variable operator*(double scale, const Variable& x) { return affine(x, {.scale = scale}); }
+inline Variable operator+(const Variable& x, double shift) { return affine(x, {.shift = shift}); }
+inline Variable operator-(const Variable& x) { return affine(x, {.scale = -1.0}); }
 
 /// a [M,K] times b [K,N]: [M,N]. Gradients: g b^T and a^T g.
 Variable matmul(const Variable& a, const Variable& b);

@@ -44,20 +44,14 @@ void copy_bytes(void* target, Device target_device, const void* source, Device s
   }
 }
 
-Device best_device() {
-  return cuda_device_count() > 0 ? Device{.type = DeviceType::kCuda} : Device{};
-}
+Device best_device() { return cuda_device_count() > 0 ? Device{.type = DeviceType::kCuda} : Device{}; }
 
-int cuda_device_count() {
-  return cuda::device_count();
-}
+int cuda_device_count() { return cuda::device_count(); }
 
 std::string_view name_of(Engine engine) {
   switch (engine) {
-    case Engine::kReference:
-      return "reference";
-    case Engine::kOpenBlas:
-      return "openblas";
+    case Engine::kReference: return "reference";
+    case Engine::kOpenBlas: return "openblas";
   }
   return "?";
 }
@@ -71,11 +65,7 @@ Engine parse_engine(std::string_view text) {
   fail("[engine] unknown engine \"{}\", expected one of: {}", text, fmt::join(names, ", "));
 }
 
-Engine engine() {
-  return engine_in_use().load(std::memory_order_relaxed);
-}
-void set_engine(Engine engine) {
-  engine_in_use() = engine;
-}
+Engine engine() { return engine_in_use().load(std::memory_order_relaxed); }
+void set_engine(Engine engine) { engine_in_use() = engine; }
 
 }  // namespace ds

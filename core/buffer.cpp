@@ -101,18 +101,10 @@ std::shared_ptr<Buffer> Buffer::allocate(size_t bytes, Device device) {
   return std::shared_ptr<Buffer>(new Buffer(data, bytes, block, device));
 }
 
-Buffer::~Buffer() {
-  allocator(device_).give_back(data_, block_);
-}
+Buffer::~Buffer() { allocator(device_).give_back(data_, block_); }
 
-MemoryStats memory_stats(Device device) {
-  return allocator(device).stats();
-}
-void reset_peak_memory(Device device) {
-  allocator(device).reset_peak();
-}
-void release_cached_memory(Device device) {
-  allocator(device).release(device);
-}
+MemoryStats memory_stats(Device device) { return allocator(device).stats(); }
+void reset_peak_memory(Device device) { allocator(device).reset_peak(); }
+void release_cached_memory(Device device) { allocator(device).release(device); }
 
 }  // namespace ds

@@ -6,9 +6,7 @@
 
 namespace ds {
 
-std::string Device::str() const {
-  return type == DeviceType::kCpu ? "cpu" : fmt::format("cuda:{}", index);
-}
+std::string Device::str() const { return type == DeviceType::kCpu ? "cpu" : fmt::format("cuda:{}", index); }
 
 Device parse_device(std::string_view text) {
   if (text == "cpu") return {};

@@ -35,17 +35,13 @@ struct Bf16 {
 constexpr size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::kF64:
-    case DType::kI64:
-      return 8;
+    case DType::kI64: return 8;
     case DType::kF32:
-    case DType::kI32:
-      return 4;
+    case DType::kI32: return 4;
     case DType::kBf16:
-    case DType::kI16:
-      return 2;
+    case DType::kI16: return 2;
     case DType::kU8:
-    case DType::kI8:
-      return 1;
+    case DType::kI8: return 1;
   }
   return 0;
 }
@@ -53,22 +49,14 @@ constexpr size_t size_of(DType dtype) {
 /// "f32", "f64", "bf16", "u8", "i8", "i16", "i32", "i64".
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {
-    case DType::kF32:
-      return "f32";
-    case DType::kF64:
-      return "f64";
-    case DType::kBf16:
-      return "bf16";
-    case DType::kU8:
-      return "u8";
-    case DType::kI8:
-      return "i8";
-    case DType::kI16:
-      return "i16";
-    case DType::kI32:
-      return "i32";
-    case DType::kI64:
-      return "i64";
+    case DType::kF32: return "f32";
+    case DType::kF64: return "f64";
+    case DType::kBf16: return "bf16";
+    case DType::kU8: return "u8";
+    case DType::kI8: return "i8";
+    case DType::kI16: return "i16";
+    case DType::kI32: return "i32";
+    case DType::kI64: return "i64";
   }
   return "?";
 }
@@ -94,14 +82,9 @@ constexpr DType dtype_of() {
 template <class Body>
 void dispatch_float(DType dtype, std::string_view operation, Body&& body) {
   switch (dtype) {
-    case DType::kF32:
-      body(float{});
-      return;
-    case DType::kF64:
-      body(double{});
-      return;
-    default:
-      fail("[{}] element type is {}, expected f32 or f64", operation, name_of(dtype));
+    case DType::kF32: body(float{}); return;
+    case DType::kF64: body(double{}); return;
+    default: fail("[{}] element type is {}, expected f32 or f64", operation, name_of(dtype));
   }
 }
 
@@ -109,30 +92,14 @@ void dispatch_float(DType dtype, std::string_view operation, Body&& body) {
 template <class Body>
 void dispatch_any(DType dtype, Body&& body) {
   switch (dtype) {
-    case DType::kF32:
-      body(float{});
-      return;
-    case DType::kF64:
-      body(double{});
-      return;
-    case DType::kBf16:
-      body(Bf16{});
-      return;
-    case DType::kU8:
-      body(uint8_t{});
-      return;
-    case DType::kI8:
-      body(int8_t{});
-      return;
-    case DType::kI16:
-      body(int16_t{});
-      return;
-    case DType::kI32:
-      body(int32_t{});
-      return;
-    case DType::kI64:
-      body(int64_t{});
-      return;
+    case DType::kF32: body(float{}); return;
+    case DType::kF64: body(double{}); return;
+    case DType::kBf16: body(Bf16{}); return;
+    case DType::kU8: body(uint8_t{}); return;
+    case DType::kI8: body(int8_t{}); return;
+    case DType::kI16: body(int16_t{}); return;
+    case DType::kI32: body(int32_t{}); return;
+    case DType::kI64: body(int64_t{}); return;
   }
 }
 

@@ -47,9 +47,7 @@ std::atomic<int>& thread_count() {
 
 }  // namespace
 
-int num_threads() {
-  return thread_count().load(std::memory_order_relaxed);
-}
+int num_threads() { return thread_count().load(std::memory_order_relaxed); }
 
 void set_num_threads(int count) {
   DS_CHECK(count >= 1, "[threads] {} threads, expected at least 1", count);
@@ -71,9 +69,7 @@ void pin_threads() {
   }
 }
 
-void unpin_this_thread() {
-  pthread_setaffinity_np(pthread_self(), sizeof(kProcessMask), &kProcessMask);
-}
+void unpin_this_thread() { pthread_setaffinity_np(pthread_self(), sizeof(kProcessMask), &kProcessMask); }
 
 void detail::run_chunks(int64_t chunks, ChunkBody body) {
   const int threads = static_cast<int>(std::min<int64_t>(num_threads(), chunks));

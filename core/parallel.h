@@ -33,9 +33,7 @@ void run_chunks(int64_t chunks, ChunkBody body);
 }  // namespace detail
 
 /// Number of chunks that `count` items make in pieces of `grain`.
-constexpr int64_t chunk_count(int64_t count, int64_t grain) {
-  return (count + grain - 1) / grain;
-}
+constexpr int64_t chunk_count(int64_t count, int64_t grain) { return (count + grain - 1) / grain; }
 
 /// Calls body(chunk) for every chunk in [0, chunks). The first exception thrown by a chunk is rethrown after
 /// all ended.

@@ -47,9 +47,7 @@ Generator& default_generator() {
   return generator;
 }
 
-void manual_seed(uint64_t seed) {
-  default_generator() = Generator(seed);
-}
+void manual_seed(uint64_t seed) { default_generator() = Generator(seed); }
 
 void fill_uniform(Tensor& tensor, double low, double high, Generator& generator) {
   fill_on_host(tensor, "fill_uniform",

@@ -34,9 +34,7 @@ constexpr uint32_t random_word(uint64_t seed, uint64_t stream, uint64_t index) {
 }
 
 /// A word as a uniform number in [0, 1) with 24 bits, exact in float32.
-constexpr float uniform_from_word(uint32_t word) {
-  return static_cast<float>(word >> 8) * 0x1p-24F;
-}
+constexpr float uniform_from_word(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24F; }
 
 /// A seed, a stream and a position in it. Copyable; its three numbers are its whole state.
 class Generator {

@@ -40,9 +40,7 @@ Shape Shape::with(int axis, int64_t size) const {
   return Shape(result.sizes());
 }
 
-std::string Shape::str() const {
-  return fmt::format("[{}]", fmt::join(sizes(), ", "));
-}
+std::string Shape::str() const { return fmt::format("[{}]", fmt::join(sizes(), ", ")); }
 
 int Shape::checked_axis(int axis) const {
   const int positive = axis < 0 ? axis + rank_ : axis;

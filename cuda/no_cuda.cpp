@@ -5,12 +5,8 @@ namespace ds::cuda {
 
 const Backend* const kBackend = nullptr;
 
-int device_count() {
-  return 0;
-}
+int device_count() { return 0; }
 
-std::string_view description() {
-  return "not compiled in";
-}
+std::string_view description() { return "not compiled in"; }
 
 }  // namespace ds::cuda

@@ -44,9 +44,7 @@ uint8_t encode(float weight, ShiftFormat format);
 float decode(uint8_t code, ShiftFormat format);
 
 /// Bytes that `count` packed codes take: ceil(count * bits / 8).
-constexpr int64_t packed_bytes(int64_t count, int bits) {
-  return (count * bits + 7) / 8;
-}
+constexpr int64_t packed_bytes(int64_t count, int bits) { return (count * bits + 7) / 8; }
 
 /// Weights to packed codes and back. Throw Error for a weight or code that the format does not have, for bits
 /// outside 2..5, for a stream of the wrong length, and for spare bits that are not 0.
