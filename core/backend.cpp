@@ -13,7 +13,7 @@ namespace {
 std::atomic<Engine>& engine_in_use() {
   static std::atomic<Engine> current = [] {
     const char* text = std::getenv("DEEPSHIFT_ENGINE");
-    return text == nullptr ? Engine::kOpenBlas : parse_engine(text);
+    return text == nullptr ? Engine::kNative : parse_engine(text);
   }();
   return current;
 }
@@ -52,6 +52,7 @@ std::string_view name_of(Engine engine) {
   switch (engine) {
     case Engine::kReference: return "reference";
     case Engine::kOpenBlas: return "openblas";
+    case Engine::kNative: return "native";
   }
   return "?";
 }

@@ -54,13 +54,14 @@ std::string_view description();  // "CUDA 12.2" or "not compiled in"
 enum class Engine : uint8_t {
   kReference,  // plain loops: the judge
   kOpenBlas,   // im2col + gemm: the baseline that latencies are compared with
+  kNative,     // our own direct NHWC kernels for f32 convolutions; openblas for the rest
 };
-inline constexpr std::array kEngines = {Engine::kReference, Engine::kOpenBlas};
+inline constexpr std::array kEngines = {Engine::kReference, Engine::kOpenBlas, Engine::kNative};
 
 std::string_view name_of(Engine engine);
 /// Throws Error listing the engines unless the text names one.
 Engine parse_engine(std::string_view text);
-/// The engine in use: DEEPSHIFT_ENGINE, or openblas.
+/// The engine in use: DEEPSHIFT_ENGINE, or native.
 Engine engine();
 void set_engine(Engine engine);
 

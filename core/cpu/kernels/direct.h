@@ -1,0 +1,62 @@
+// Micro-kernels of the native float convolution: direct, NHWC, one source compiled once per instruction set.
+//
+// Both work on a list of taps. A tap is one position of the filter: the offset of its input pixel from that
+// of the filter's origin. Strides, dilations, padding (a zero border in a scratch copy) and the phases of a
+// strided backward pass are all expressed by taps and pitches, so that the kernels know none of them. They
+// know no tensors, threads or memory either.
+#pragma once
+
+#include <cstdint>
+
+namespace ds::cpu {
+
+/// Most vectors of output channels in a tile; packed weights come in panels of up to this many vectors.
+inline constexpr int kDirectMaxVectors = 2;
+
+/// y[p][o] = bias[o] + sum over taps t, channels c of x[offset_t + p * x_pitch + c] * w[t][c][o], for a tile
+/// of pixels p and one panel of output channels o.
+struct DirectTile {
+  const float* x;              // the first pixel's input at the filter's origin
+  int64_t x_pitch;             // floats between neighbouring output pixels' inputs
+  const int64_t* tap_offsets;  // floats from x
+  int64_t taps;
+  int64_t channels;   // input channels
+  const float* w;     // packed [taps][channels][vectors * lanes]
+  const float* bias;  // [vectors * lanes], or null for zero
+  float* y;           // the first pixel's output channels of this panel
+  int64_t y_pitch;    // floats between neighbouring output pixels
+  int64_t outputs;    // channels to store, at most vectors * lanes
+};
+
+/// dw[c][o] += sum over rows r, pixels p of x[r * x_row + p * x_pitch + c] * dy[r * dy_row + p * dy_pitch +
+/// o], for a tile of input channels c and one panel of output channels o.
+struct DirectWeightTile {
+  const float* x;
+  int64_t x_row;
+  int64_t x_pitch;
+  const float* dy;
+  int64_t dy_row;
+  int64_t dy_pitch;
+  int64_t rows;
+  int64_t pixels;
+  float* dw;  // [channels of the tile][dw_pitch]
+  int64_t dw_pitch;
+};
+
+/// The kernels of one instruction set. Tables are indexed by size - 1.
+struct DirectKernels {
+  static constexpr int kMaxPixels = 28;
+  static constexpr int kMaxChannels = 16;
+  const char* isa;
+  int lanes;                            // floats in a vector
+  int max_pixels[kDirectMaxVectors];    // largest tile for 1, 2 vectors
+  int max_channels[kDirectMaxVectors];  // largest weight tile for 1, 2 vectors
+  void (*tile[kDirectMaxVectors][kMaxPixels])(const DirectTile&);
+  void (*weight_tile[kDirectMaxVectors][kMaxChannels])(const DirectWeightTile&);
+};
+
+extern const DirectKernels kDirect__avx512;
+extern const DirectKernels kDirect__avx2;
+extern const DirectKernels kDirect__generic;
+
+}  // namespace ds::cpu

@@ -1,0 +1,23 @@
+// Which instruction set the native kernels use: the best this processor has, or DEEPSHIFT_ISA.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/cpu/kernels/direct.h"
+
+namespace ds::cpu {
+
+enum class Isa : uint8_t { kGeneric, kAvx2, kAvx512 };
+
+std::string_view name_of(Isa isa);
+/// Instruction sets that this processor has, best first; the last is generic.
+std::vector<Isa> available_isas();
+/// The one in use. At first DEEPSHIFT_ISA (generic, avx2, avx512) or the best; throws Error when that is not
+/// available.
+Isa isa();
+void set_isa(Isa isa);
+
+const DirectKernels& direct_kernels();
+
+}  // namespace ds::cpu
