@@ -2,10 +2,12 @@
 // lists them.
 //
 // A function is written in three steps (docs/adding-an-op.md):
-//   Variable affine(const Variable& x, double scale, double shift) {
-//     return record({.kind = "affine", .inputs = {x}, .options = AffineOptions{scale, shift}},
-//                   ops::affine(x.value(), scale, shift),
-//                   [scale](const Tensor& dy) { return Gradients{ops::affine(dy, scale, 0.0)}; });
+//   Variable affine(const Variable& x, const AffineOptions& options) {
+//     return record({.kind = "affine", .inputs = {x}, .options = options},
+//                   ops::affine(x.value(), options.scale, options.shift),
+//                   [scale = options.scale](const Tensor& dy) {
+//                     return Gradients{ops::affine(dy, scale, 0.0)};
+//                   });
 //   }
 // The capture list of the closure is the list of what it keeps alive.
 #pragma once
@@ -33,29 +35,54 @@ struct NodeInfo {
   std::any options = {};         // its option struct, for lowering and export
 };
 
+/// A tensor without its elements.
+struct TensorType {
+  Shape shape;
+  DType dtype = DType::kF32;
+  Device device;
+
+  static TensorType of(const Tensor& tensor) { return {tensor.shape(), tensor.dtype(), tensor.device()}; }
+  bool operator==(const TensorType&) const = default;
+  /// "f32 [2, 3] on cpu".
+  std::string str() const;
+};
+
+/// A recorded call: how its gradients are computed and where they go. It does not hold the values of its
+/// inputs; those that the closure needs, the closure keeps.
 class Node {
  public:
-  Node(NodeInfo info, GradientFunction gradient);
+  /// The way of one input's gradient: to the node that made the input, to a leaf, or nowhere.
+  struct Edge {
+    std::shared_ptr<Node> node;
+    Variable leaf;
+  };
+
+  Node(const NodeInfo& info, const Tensor& output, GradientFunction gradient);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  const std::string& kind() const { return info_.kind; }
-  const std::vector<Variable>& inputs() const { return info_.inputs; }
-  const std::any& options() const { return info_.options; }
+  const std::string& kind() const { return kind_; }
+  const std::vector<Edge>& edges() const { return edges_; }
   /// Order of recording: inputs have smaller numbers than the nodes that use them.
   uint64_t sequence() const { return sequence_; }
-  /// Whether backward() has freed this node.
-  bool freed() const { return freed_; }
-
- private:
-  friend void backward(const Variable& root, bool keep_graph);
+  /// What a gradient of this node's output must look like.
+  const TensorType& output() const { return output_; }
+  /// The gradients of the inputs, one an edge. Throws Error when the node was freed or the closure returns
+  /// another number of gradients. Lets go of the closure unless told to keep it.
+  Gradients replay(const Tensor& dy, bool keep);
+  /// Drops the closure and the edges.
   void free();
 
-  NodeInfo info_;
+  /// Lets go of a node; what it alone kept alive follows, one after the other and not nested.
+  static void release(std::shared_ptr<Node> node);
+
+ private:
+  std::string kind_;
+  std::vector<Edge> edges_;
   GradientFunction gradient_;
+  TensorType output_;
   uint64_t sequence_;
-  bool freed_ = false;
 };
 
 /// Puts a function's result on the tape. Without a gradient to compute (no input requires one, or under
@@ -86,8 +113,8 @@ void backward(const Variable& root, bool keep_graph = false);
 /// One recorded call in a traced graph.
 struct TracedNode {
   std::string kind;
-  std::string scope;        // the path of the module that called it: "layer1.0.conv1"
-  std::vector<int> inputs;  // indices of values in the graph; -1 for an undefined input
+  std::string scope;             // the path of the module that called it: "layer1.0.conv1"
+  std::vector<int> inputs = {};  // indices of values in the graph; -1 for an undefined input
   int output = 0;
   std::any options;
 };
@@ -96,9 +123,12 @@ struct TracedNode {
 /// a result.
 struct TracedValue {
   Tensor value;
-  std::string name;   // of leaves: "conv1.weight", "input"; empty for results
-  int producer = -1;  // index of the node, -1 for leaves
+  std::string name = {};  // of leaves: "conv1.weight", "input"; empty for results
+  int producer = -1;      // index of the node, -1 for leaves
 };
+
+/// Whether trace() is running on this thread: functions with a training mode then evaluate.
+bool tracing();
 
 /// The calls of one evaluation, in order. Value 0 is the input.
 struct Graph {
@@ -107,9 +137,8 @@ struct Graph {
   int output = 0;
 };
 
-/// Runs the function on the sample and lists what it records. The function is run with batches of 1 and 2
-/// rows of the sample (N,...) and the graph with one row is returned; throws Error naming the first node that
-/// differs.
+/// Runs the function in evaluation and lists what it records. It is run with batches of 1 and 2 rows of the
+/// sample (N,...) and the graph with one row is returned; throws Error naming the first node that differs.
 Graph trace(const std::function<Variable(const Variable&)>& function, const Tensor& sample);
 
 /// While it lives, nodes recorded on this thread belong to this scope (nested: joined by dots). Modules open

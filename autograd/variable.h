@@ -35,8 +35,9 @@ class Variable {
   const Tensor& grad() const;
   Tensor& mutable_grad();
   void zero_grad();
-  /// Adds to the gradient. Throws Error unless shape, type and device are those of the value.
-  void accumulate_grad(const Tensor& grad);
+  /// Adds to the gradient. The first one is taken as it is, or copied when other tensors share its memory, so
+  /// that no two gradients alias. Throws Error unless shape, type and device are those of the value.
+  void accumulate_grad(Tensor grad);
 
   /// The node that made this value; null for leaves and under NoGrad.
   const std::shared_ptr<Node>& node() const;
@@ -48,6 +49,9 @@ class Variable {
   /// The single element of a scalar.
   double item() const { return value().item(); }
 
+  /// The name that traces give a leaf: "conv1.weight". Empty unless set.
+  void set_name(std::string name);
+  const std::string& name() const;
   /// The set a parameter is kept in: called on the value after each optimizer step.
   void set_projection(std::function<void(Tensor&)> projection);
   void project();
@@ -60,11 +64,13 @@ class Variable {
   const void* id() const { return state_.get(); }
 
  private:
-  friend class Node;
   friend Variable make_result(Tensor value, std::shared_ptr<Node> node);
   struct State;
   State& state() const;
   std::shared_ptr<State> state_;
 };
+
+/// A variable that requires a gradient because a node made it; record() calls this.
+Variable make_result(Tensor value, std::shared_ptr<Node> node);
 
 }  // namespace ds

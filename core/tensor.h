@@ -95,6 +95,8 @@ class Tensor {
   }
   /// True when both share the same first element.
   bool same_memory(const Tensor& other) const { return raw() == other.raw(); }
+  /// True when no other tensor holds the memory behind this one: writing to it changes nothing else.
+  bool owns_memory() const { return buffer_.use_count() == 1; }
 
  private:
   void check_access(DType dtype) const;
