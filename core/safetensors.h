@@ -2,8 +2,8 @@
 // tensors.
 //
 // Reading maps the file and trusts nothing: header length, JSON, every type, shape and offset are checked
-// against the file's size. Writing is atomic: a temporary file in the same folder, fsync, rename, fsync of
-// the folder.
+// against the file's size. Writing is atomic (core/atomic_file.h). So a file that is written anew while it is
+// open here keeps its old content here; only a program that shortens the file in place ends a reader.
 #pragma once
 
 #include <map>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/atomic_file.h"
 #include "core/tensor.h"
 
 namespace ds {
@@ -59,8 +60,5 @@ struct NamedTensor {
 /// Writes the tensors in the order given. Throws Error, with the old file untouched, when anything fails.
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                        const Metadata& metadata = {});
-
-/// The same atomicity for any small file (JSON, SVG).
-void write_file_atomically(const std::string& path, std::string_view content);
 
 }  // namespace ds

@@ -1,0 +1,76 @@
+#include "core/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+/// Creates a file that was not there and stores its name; -1, with errno set, when that fails.
+int create_beside(const std::string& path, std::string& name) {
+  static std::atomic<int> counter = 0;
+  int number = -1;
+  do {
+    name = fmt::format("{}.{}.{}.part", path, ::getpid(), counter++);
+    number = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (number < 0 && (errno == EEXIST || errno == EINTR));
+  return number;
+}
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() { close(); }
+
+bool FileDescriptor::close() { return !valid() || ::close(std::exchange(number_, -1)) == 0; }
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), file_(create_beside(path, part_)) {
+  check(file_.valid(), "cannot be created");
+}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) ::unlink(part_.c_str());
+}
+
+void AtomicFile::check(bool success, const char* what) const {
+  if (!success) fail("[write] {}: {}: {}", path_, what, std::strerror(errno));
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  const auto* rest = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::write(file_.number(), rest, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    check(written >= 0, "cannot be written");
+    rest += written;
+    bytes -= static_cast<size_t>(written);
+  }
+}
+
+void AtomicFile::commit() {
+  check(::fsync(file_.number()) == 0, "cannot be flushed");
+  check(file_.close(), "cannot be closed");
+  check(::rename(part_.c_str(), path_.c_str()) == 0, "cannot be renamed into place");
+  committed_ = true;
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  const FileDescriptor handle(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // EINVAL: a file system that has no use for it.
+  check(handle.valid() && (::fsync(handle.number()) == 0 || errno == EINVAL), "its folder cannot be flushed");
+}
+
+void write_file_atomically(const std::string& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content.data(), content.size());
+  file.commit();
+}
+
+}  // namespace ds
