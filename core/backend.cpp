@@ -18,6 +18,16 @@ std::atomic<Engine>& engine_in_use() {
   return current;
 }
 
+// Whether any row of the list has a CUDA kernel: without, a GPU can hold tensors but compute nothing.
+enum class CudaColumn : uint8_t { kCpuOnly, kCudaKernel };
+constexpr bool any_cuda_kernel() {
+  bool any = false;
+#define DS_OP(name, arguments, cuda) any = any || CudaColumn::cuda == CudaColumn::kCudaKernel;
+#include "core/ops.def"
+#undef DS_OP
+  return any;
+}
+
 }  // namespace
 
 const Backend& backend(Device device) {
@@ -44,7 +54,9 @@ void copy_bytes(void* target, Device target_device, const void* source, Device s
   }
 }
 
-Device best_device() { return cuda_device_count() > 0 ? Device{.type = DeviceType::kCuda} : Device{}; }
+Device best_device() {
+  return any_cuda_kernel() && cuda_device_count() > 0 ? Device{.type = DeviceType::kCuda} : Device{};
+}
 
 int cuda_device_count() { return cuda::device_count(); }
 

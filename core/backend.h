@@ -36,7 +36,7 @@ inline const KernelTable& kernels(Device device) { return backend(device).kernel
 /// Copies between any two devices.
 void copy_bytes(void* target, Device target_device, const void* source, Device source_device, size_t bytes);
 
-/// CUDA device 0 when there is one, the CPU otherwise.
+/// CUDA device 0 when there is one and kernels for it, the CPU otherwise.
 Device best_device();
 /// Number of CUDA devices found; 0 in a build without CUDA.
 int cuda_device_count();

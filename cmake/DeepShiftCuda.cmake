@@ -1,0 +1,37 @@
+# Chooses between the CUDA backend and the file that stands in its place: DEEPSHIFT_CUDA_SOURCES and
+# DEEPSHIFT_CUDA_LIBRARIES. DEEPSHIFT_WITH_CUDA is ON or OFF, and DEEPSHIFT_CUDA_REASON says why it is OFF.
+set(DEEPSHIFT_WITH_CUDA OFF)
+if(DEEPSHIFT_CUDA STREQUAL "OFF")
+  set(DEEPSHIFT_CUDA_REASON "DEEPSHIFT_CUDA is OFF")
+else()
+  # Turing, Ampere, Hopper; code for Hopper is also kept in the form that drivers translate for newer ones.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90)
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(DEEPSHIFT_WITH_CUDA ON)
+  elseif(DEEPSHIFT_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "DEEPSHIFT_CUDA is ON, but no CUDA toolkit that works with this compiler was found: "
+                        "set CUDACXX or CMAKE_CUDA_COMPILER to its nvcc, or configure with -DDEEPSHIFT_CUDA=OFF")
+  else()
+    set(DEEPSHIFT_CUDA_REASON "no toolkit was found")
+  endif()
+endif()
+
+if(DEEPSHIFT_WITH_CUDA)
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # nvcc has it since 12.0, CMake 3.25 does not know
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  endif()
+  find_package(CUDAToolkit REQUIRED)
+  file(GLOB DEEPSHIFT_CUDA_SOURCES CONFIGURE_DEPENDS cuda/*.cu)
+  set(DEEPSHIFT_CUDA_LIBRARIES CUDA::cudart_static)
+else()
+  set(DEEPSHIFT_CUDA_SOURCES cuda/no_cuda.cpp)
+  set(DEEPSHIFT_CUDA_LIBRARIES)
+endif()

@@ -1,0 +1,23 @@
+// The whole public interface in one include. Programs may also include the headers that they need.
+#pragma once
+
+#include "autograd/functions.h"
+#include "autograd/grad_check.h"
+#include "autograd/optim/optimizer.h"
+#include "autograd/tape.h"
+#include "autograd/variable.h"
+#include "core/backend.h"
+#include "core/ops.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "core/safetensors.h"
+#include "core/shift/codes.h"
+#include "core/shift/pow2.h"
+#include "data/cifar.h"
+#include "data/loader.h"
+#include "data/transforms.h"
+#include "layers/checkpoint.h"
+#include "layers/convert.h"
+#include "layers/module.h"
+#include "layers/weights/weight.h"
+#include "models/registry.h"
