@@ -1,0 +1,56 @@
+#include "autograd/functions.h"
+#include "autograd/tape.h"
+#include "core/error.h"
+#include "core/ops.h"
+
+namespace ds {
+namespace {
+
+void check_shapes(const Variable& x, const Variable& gamma, const Variable& beta, const Tensor& running_mean,
+                  const Tensor& running_variance) {
+  DS_CHECK(x.shape().rank() >= 2, "[batch_norm] input has shape {}, expected N,...,C", x.shape().str());
+  const Shape channels{x.size(-1)};
+  const Shape found[] = {gamma.shape(), beta.shape(), running_mean.shape(), running_variance.shape()};
+  const char* const names[] = {"gamma", "beta", "running mean", "running variance"};
+  for (size_t i = 0; i < 4; ++i) {
+    DS_CHECK(found[i] == channels, "[batch_norm] {} has shape {}, expected {} for input {}", names[i],
+             found[i].str(), channels.str(), x.shape().str());
+  }
+}
+
+/// running += momentum (batch - running); the running variance takes the unbiased one, n / (n - 1).
+ops::BatchStatistics batch_statistics(const Tensor& x, Tensor& running_mean, Tensor& running_variance,
+                                      double momentum) {
+  const int64_t count = x.shape().rows();
+  DS_CHECK(count > 1, "[batch_norm] training on input {}: {} value per channel, expected more than one",
+           x.shape().str(), count);
+  ops::BatchStatistics statistics = ops::batch_norm_statistics(x);
+  const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
+  ops::lerp(statistics.mean, momentum, running_mean);
+  ops::lerp(ops::affine(statistics.variance, unbiased, 0.0), momentum, running_variance);
+  return statistics;
+}
+
+}  // namespace
+
+Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
+                    Tensor& running_variance, const BatchNormOptions& given) {
+  check_shapes(x, gamma, beta, running_mean, running_variance);
+  BatchNormOptions options = given;
+  options.training = given.training && !tracing();
+  const ops::BatchStatistics statistics =
+      options.training
+          ? batch_statistics(x.value(), running_mean, running_variance, options.momentum)
+          : ops::BatchStatistics{.mean = running_mean.clone(), .variance = running_variance.clone()};
+  Tensor y = ops::batch_norm(x.value(), statistics, gamma.value(), beta.value(), options.eps);
+  return record({.kind = "batch_norm",
+                 .inputs = {x, gamma, beta, statistics.mean, statistics.variance},
+                 .options = options},
+                std::move(y), [x = x.value(), gamma = gamma.value(), statistics, options](const Tensor& dy) {
+                  ops::BatchNormGradients all =
+                      ops::batch_norm_backward(dy, x, statistics, gamma, options.eps, options.training);
+                  return Gradients{all.dx, all.dgamma, all.dbeta, {}, {}};
+                });
+}
+
+}  // namespace ds

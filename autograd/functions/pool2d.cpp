@@ -1,0 +1,53 @@
+#include "autograd/functions.h"
+#include "autograd/tape.h"
+#include "core/error.h"
+#include "core/ops.h"
+
+namespace ds {
+namespace {
+
+void check_nhwc(const char* operation, const Variable& x) {
+  DS_CHECK(x.shape().rank() == 4, "[{}] input has shape {}, expected N,H,W,C", operation, x.shape().str());
+}
+
+}  // namespace
+
+Variable max_pool2d(const Variable& x, const Pool2dOptions& options) {
+  check_nhwc("max_pool2d", x);
+  ops::MaxPool2dResult result = ops::max_pool2d(x.value(), options);
+  return record({.kind = "max_pool2d", .inputs = {x}, .options = options}, std::move(result.y),
+                [index = result.index, shape = x.shape()](const Tensor& dy) {
+                  return Gradients{ops::max_pool2d_backward(dy, index, shape)};
+                });
+}
+
+Variable avg_pool2d(const Variable& x, const Pool2dOptions& options) {
+  check_nhwc("avg_pool2d", x);
+  return record({.kind = "avg_pool2d", .inputs = {x}, .options = options},
+                ops::avg_pool2d(x.value(), options), [shape = x.shape(), options](const Tensor& dy) {
+                  return Gradients{ops::avg_pool2d_backward(dy, shape, options)};
+                });
+}
+
+Variable global_avg_pool2d(const Variable& x) {
+  check_nhwc("global_avg_pool2d", x);
+  const Shape shape = x.shape();
+  const Pool2dOptions whole{.kernel = Size2d(shape[1], shape[2])};
+  return record({.kind = "global_avg_pool2d", .inputs = {x}},
+                ops::avg_pool2d(x.value(), whole).reshape({shape[0], shape[3]}),
+                [shape, whole](const Tensor& dy) {
+                  const Tensor window = dy.reshape({shape[0], 1, 1, shape[3]});
+                  return Gradients{ops::avg_pool2d_backward(window, shape, whole)};
+                });
+}
+
+Variable subsample2d(const Variable& x, Size2d stride) {
+  check_nhwc("subsample2d", x);
+  const Pool2dOptions single{.stride = stride};  // the mean of one element
+  return record({.kind = "subsample2d", .inputs = {x}, .options = stride}, ops::avg_pool2d(x.value(), single),
+                [shape = x.shape(), single](const Tensor& dy) {
+                  return Gradients{ops::avg_pool2d_backward(dy, shape, single)};
+                });
+}
+
+}  // namespace ds
