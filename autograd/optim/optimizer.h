@@ -1,4 +1,6 @@
 // Optimizers: parameter groups, one step over all of them, and state that a checkpoint can hold.
+//
+// The learning rate is no part of the state: a schedule gives it from the epoch (autograd/optim/schedule.h).
 #pragma once
 
 #include <cstdint>
@@ -30,33 +32,54 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   /// Updates every parameter that has a gradient, then projects it into its range (Variable::project). Throws
-  /// Error naming the parameter's position when a parameter was retired, for example by convert_to_shift.
+  /// Error naming the parameter's position, before anything is updated, when a parameter was retired, for
+  /// example by convert_to_shift.
   void step();
   void zero_grad();
 
   double lr() const { return lr_; }
-  void set_lr(double lr) { lr_ = lr; }
+  /// Throws Error unless 0 <= lr < infinity.
+  void set_lr(double lr);
   const std::vector<ParameterGroup>& groups() const { return groups_; }
+  /// Calls of step().
   int64_t steps() const { return steps_; }
 
+  /// One line: "Sgd(lr 0.1, momentum 0.9)".
   virtual std::string describe() const = 0;
-  virtual OptimizerState state() const = 0;
-  /// Throws Error when names, shapes or types do not fit the parameters.
-  virtual void load_state(const OptimizerState& state) = 0;
+  /// Everything that the next steps depend on: a run that loads it ends with the same bits. The tensors are
+  /// those in use, not copies.
+  OptimizerState state() const;
+  /// Copies the tensors. Throws Error, with nothing changed, when names, shapes or types do not fit the
+  /// parameters.
+  void load_state(const OptimizerState& state);
 
  protected:
-  Optimizer(std::vector<ParameterGroup> groups, double lr);
-  /// One parameter's update. `index` counts parameters over all groups; steps() already counts this step.
-  virtual void update(size_t index, Variable& parameter, double lr, double weight_decay) = 0;
+  /// What is remembered of one parameter: tensors like it, in the order of `slot_names`, zeros at its first
+  /// update.
+  struct Slots {
+    int64_t updates = 0;  // of this parameter, the one in progress included
+    std::vector<Tensor> tensors;
+  };
 
-  /// Parameters of all groups in order.
-  std::vector<Variable> all_parameters() const;
-  void set_steps(int64_t steps) { steps_ = steps; }
+  /// Throws Error for an empty list, a parameter that is listed twice or requires no gradient, and a learning
+  /// rate or weight decay that is negative or not finite.
+  Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> slot_names);
+  /// One parameter's update.
+  virtual void update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter,
+                      Slots& slots) = 0;
 
  private:
   std::vector<ParameterGroup> groups_;
   double lr_;
+  std::vector<std::string> slot_names_;
+  std::vector<Variable> parameters_;  // of all groups, in order
+  std::vector<Slots> slots_;          // one a parameter
   int64_t steps_ = 0;
 };
+
+/// One group of all the parameters.
+std::vector<ParameterGroup> one_group(std::vector<Variable> parameters, double weight_decay);
+/// Groups say their own weight decay: throws Error when the options say another one beside them.
+std::vector<ParameterGroup> own_decays(std::vector<ParameterGroup> groups, double weight_decay);
 
 }  // namespace ds
