@@ -5,4 +5,4 @@
 #define DS_TILE_2 6
 #define DS_WEIGHT_TILE_1 12
 #define DS_WEIGHT_TILE_2 6
-#include "core/cpu/kernels/direct_impl.h"
+#include "core/cpu/kernels/direct.inc"

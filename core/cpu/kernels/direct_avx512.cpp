@@ -5,4 +5,4 @@
 #define DS_TILE_2 12
 #define DS_WEIGHT_TILE_1 16
 #define DS_WEIGHT_TILE_2 12
-#include "core/cpu/kernels/direct_impl.h"
+#include "core/cpu/kernels/direct.inc"

@@ -5,4 +5,4 @@
 #define DS_TILE_2 4
 #define DS_WEIGHT_TILE_1 6
 #define DS_WEIGHT_TILE_2 4
-#include "core/cpu/kernels/direct_impl.h"
+#include "core/cpu/kernels/direct.inc"

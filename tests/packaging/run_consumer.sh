@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs the package and builds the README's project against it, to the letter, then runs its program.
+#
+#   run_consumer.sh ROOT BUILD WORK COMPILER
+set -euo pipefail
+root=$1 build=$2 work=$3 compiler=$4
+
+rm -rf "$work/prefix" "$work/build" "$work/run"
+cmake --install "$build" --prefix "$work/prefix" >/dev/null
+python3 "$root/tests/docs/build_tree.py" "$root" "$work/source" README.md
+cmake -S "$work/source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="$compiler" \
+  -DCMAKE_PREFIX_PATH="$work/prefix"
+cmake --build "$work/build"
+mkdir "$work/run"
+cd "$work/run"
+../build/hello | tee output
+grep -Eq 'top-1 [0-9.]+ %' output || { echo "run_consumer: the program printed no accuracy" >&2; exit 1; }

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what is missing to build the project, from Debian 12's packages alone.
+#
+#   tools/install_dependencies.sh [GROUP...]     groups: build (always), tests, bench, tsan, lint
+#
+# Asks dpkg first: where everything is there, nothing is installed, no network is needed and no rights are asked for.
+set -euo pipefail
+
+packages=(cmake ninja-build g++ libopenblas-dev libfmt-dev nlohmann-json3-dev libcli11-dev)
+for group in "$@"; do
+  case $group in
+    build) ;;
+    tests) packages+=(libgtest-dev libgmock-dev python3 curl xz-utils) ;;
+    bench) packages+=(libbenchmark-dev python3) ;;
+    tsan) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev) ;;
+    lint) packages+=(clang-format-14 clang-tidy-14) ;;
+    *) echo "install_dependencies: unknown group \"$group\", expected build, tests, bench, tsan or lint" >&2; exit 1 ;;
+  esac
+done
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "install_dependencies: this is not Debian; taking for granted what the packages ${packages[*]} would provide" >&2
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  # shellcheck disable=SC2016  # the format is dpkg-query's own
+  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "Installing ${missing[*]}"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install_dependencies: ${missing[*]} must be installed, which needs root or sudo. As root, run:" >&2
+    echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"
