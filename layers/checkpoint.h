@@ -43,8 +43,12 @@ void save_model(const std::string& path, Module& model, const ModelInfo& info);
 /// clamped into their ranges.
 void load_model(const SafetensorsFile& file, Module& model);
 
+/// Tensors of `extra` (an average of weights) are stored as "extra.<name>" and read with file.read().
 void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,
                    const TrainingState& state, const std::vector<NamedTensor>& extra = {});
+/// The state alone, for what must be known before the optimizer is made. Throws Error when the file is a
+/// model without a run.
+TrainingState read_training_state(const SafetensorsFile& file);
 /// Loads what save_training wrote, except for the model, which load_model reads.
 TrainingState load_training(const SafetensorsFile& file, Optimizer& optimizer);
 
