@@ -24,13 +24,16 @@ constexpr std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, st
   return counter;
 }
 
+/// Block `block` of stream `stream` under `seed`: words 4 block to 4 block + 3.
+constexpr std::array<uint32_t, 4> philox_block(uint64_t seed, uint64_t stream, uint64_t block) {
+  return philox4x32({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                     static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
+                    {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+}
+
 /// Word `index` of stream `stream` under `seed`.
 constexpr uint32_t random_word(uint64_t seed, uint64_t stream, uint64_t index) {
-  const uint64_t block = index / 4;
-  const auto words = philox4x32({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                                 static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
-                                {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  return words[index % 4];
+  return philox_block(seed, stream, index / 4)[index % 4];
 }
 
 /// A word as a uniform number in [0, 1) with 24 bits, exact in float32.

@@ -1,0 +1,225 @@
+// Batch normalisation over rows of channels. Every sum is made a chunk of rows at a time, four rows in the
+// element type and then in double, and the chunks are merged in order.
+#include <cmath>
+#include <vector>
+
+#include "core/cpu/kernels.h"
+#include "core/cpu/reduction.h"
+
+namespace ds::cpu {
+namespace {
+
+/// Mean and sum of squared deviations of a number of values.
+struct Moments {
+  double count = 0.0;
+  double mean = 0.0;
+  double m2 = 0.0;
+
+  /// Joins two disjoint sets of values (Chan, Golub & LeVeque 1979).
+  void merge(const Moments& other) {
+    const double total = count + other.count;
+    const double delta = other.mean - mean;
+    mean += delta * (other.count / total);
+    m2 += other.m2 + delta * delta * (count * other.count / total);
+    count = total;
+  }
+};
+
+template <class T>
+void add_rows(int64_t rows, int64_t channels, const T* __restrict x, double* __restrict sum) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    const T* __restrict r = x + row * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      sum[c] += static_cast<double>((r[c] + r[channels + c]) + (r[2 * channels + c] + r[3 * channels + c]));
+    }
+  }
+  for (; row < rows; ++row) {
+    for (int64_t c = 0; c < channels; ++c) sum[c] += static_cast<double>(x[row * channels + c]);
+  }
+}
+
+/// Sums of x - center and of its square.
+template <class T>
+void add_deviations(int64_t rows, int64_t channels, const T* __restrict x, const T* __restrict center,
+                    double* __restrict sum, double* __restrict squares) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    const T* __restrict r = x + row * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const T d0 = r[c] - center[c];
+      const T d1 = r[channels + c] - center[c];
+      const T d2 = r[2 * channels + c] - center[c];
+      const T d3 = r[3 * channels + c] - center[c];
+      sum[c] += static_cast<double>((d0 + d1) + (d2 + d3));
+      squares[c] += static_cast<double>((d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3));
+    }
+  }
+  for (; row < rows; ++row) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const T d = x[row * channels + c] - center[c];
+      sum[c] += static_cast<double>(d);
+      squares[c] += static_cast<double>(d * d);
+    }
+  }
+}
+
+/// Moments of one chunk in two passes, the second from the cache: robust against means far from zero.
+template <class T>
+void chunk_moments(int64_t rows, int64_t channels, const T* x, Moments* moments) {
+  const auto size = static_cast<size_t>(channels);
+  std::vector<double> sum(size);
+  std::vector<double> squares(size);
+  std::vector<T> center(size);
+  const auto count = static_cast<double>(rows);
+  add_rows(rows, channels, x, sum.data());
+  for (size_t c = 0; c < size; ++c) center[c] = static_cast<T>(sum[c] / count);
+  std::fill(sum.begin(), sum.end(), 0.0);
+  add_deviations(rows, channels, x, center.data(), sum.data(), squares.data());
+  for (size_t c = 0; c < size; ++c) {
+    moments[c] = {.count = count,
+                  .mean = static_cast<double>(center[c]) + sum[c] / count,
+                  .m2 = squares[c] - sum[c] * sum[c] / count};
+  }
+}
+
+/// Sums of dy and of dy (x - mean).
+template <class T>
+void add_gradients(int64_t rows, int64_t channels, const T* __restrict dy, const T* __restrict x,
+                   const T* __restrict mean, double* __restrict sum, double* __restrict products) {
+  int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    const T* __restrict g = dy + row * channels;
+    const T* __restrict r = x + row * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const T g0 = g[c];
+      const T g1 = g[channels + c];
+      const T g2 = g[2 * channels + c];
+      const T g3 = g[3 * channels + c];
+      sum[c] += static_cast<double>((g0 + g1) + (g2 + g3));
+      products[c] +=
+          static_cast<double>((g0 * (r[c] - mean[c]) + g1 * (r[channels + c] - mean[c])) +
+                              (g2 * (r[2 * channels + c] - mean[c]) + g3 * (r[3 * channels + c] - mean[c])));
+    }
+  }
+  for (; row < rows; ++row) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const T g = dy[row * channels + c];
+      sum[c] += static_cast<double>(g);
+      products[c] += static_cast<double>(g * (x[row * channels + c] - mean[c]));
+    }
+  }
+}
+
+/// Sums over all rows of dy, then of dy (x - mean): 2 C numbers.
+template <class T>
+std::vector<double> gradient_sums(int64_t rows, int64_t channels, const T* dy, const T* x, const T* mean) {
+  const int64_t grain = rows_per_chunk(channels);
+  std::vector<double> partial(static_cast<size_t>(chunk_count(rows, grain) * 2 * channels));
+  parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+    double* sums = partial.data() + begin / grain * 2 * channels;
+    add_gradients(end - begin, channels, dy + begin * channels, x + begin * channels, mean, sums,
+                  sums + channels);
+  });
+  const auto size = static_cast<size_t>(2 * channels);
+  std::vector<double> total(size);
+  for (size_t i = 0; i < partial.size(); ++i) total[i % size] += partial[i];
+  return total;
+}
+
+}  // namespace
+
+void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
+  const int64_t channels = x.size(-1);
+  const int64_t rows = x.shape().rows();
+  const int64_t grain = rows_per_chunk(channels);
+  dispatch_float(x.dtype(), "batch_norm_statistics", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    std::vector<Moments> partial(static_cast<size_t>(chunk_count(rows, grain) * channels));
+    parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+      chunk_moments(end - begin, channels, in + begin * channels, partial.data() + begin / grain * channels);
+    });
+    const auto size = static_cast<size_t>(channels);
+    for (size_t i = size; i < partial.size(); ++i) partial[i % size].merge(partial[i]);
+    T* means = mean.data<T>();
+    T* variances = variance.data<T>();
+    for (size_t c = 0; c < size; ++c) {
+      means[c] = static_cast<T>(partial[c].mean);
+      variances[c] = static_cast<T>(partial[c].m2 / partial[c].count);
+    }
+  });
+}
+
+void batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
+                const Tensor& beta, double eps, Tensor& y) {
+  const int64_t channels = x.size(-1);
+  dispatch_float(x.dtype(), "batch_norm", [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<T> scales(static_cast<size_t>(channels));
+    for (size_t c = 0; c < scales.size(); ++c) {
+      const auto deviation = std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
+      scales[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
+    }
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    const T* means = mean.data<T>();
+    const T* shifts = beta.data<T>();
+    parallel_for(x.shape().rows(), rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
+      const T* __restrict center = means;
+      const T* __restrict scale = scales.data();
+      const T* __restrict shift = shifts;
+      for (int64_t row = begin; row < end; ++row) {
+        const T* __restrict from = in + row * channels;
+        T* __restrict to = out + row * channels;
+        for (int64_t c = 0; c < channels; ++c) to[c] = (from[c] - center[c]) * scale[c] + shift[c];
+      }
+    });
+  });
+}
+
+// With s = 1 / sqrt(variance + eps) and the sums over the M rows D = sum dy, P = sum dy (x - mean):
+//   dbeta = D, dgamma = s P, dx = gamma s dy for constant statistics, and for those of the batch
+//   dx = gamma s (dy - D / M - (x - mean) s^2 P / M).
+void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
+                         const Tensor& gamma, double eps, bool batch_statistics, Tensor& dx, Tensor& dgamma,
+                         Tensor& dbeta) {
+  const int64_t channels = x.size(-1);
+  const int64_t rows = x.shape().rows();
+  dispatch_float(x.dtype(), "batch_norm_backward", [&](auto zero) {
+    using T = decltype(zero);
+    const T* gradient = dy.data<T>();
+    const T* in = x.data<T>();
+    const T* means = mean.data<T>();
+    T* out = dx.data<T>();
+    const auto size = static_cast<size_t>(channels);
+    const std::vector<double> sums = gradient_sums(rows, channels, gradient, in, means);
+    std::vector<T> of_dy(size);  // dx = of_dy dy + of_x (x - mean) + constant
+    std::vector<T> of_x(size);
+    std::vector<T> constant(size);
+    for (size_t c = 0; c < size; ++c) {
+      const double s = 1.0 / std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
+      const double scale = static_cast<double>(gamma.data<T>()[c]) * s;
+      dbeta.data<T>()[c] = static_cast<T>(sums[c]);
+      dgamma.data<T>()[c] = static_cast<T>(s * sums[size + c]);
+      of_dy[c] = static_cast<T>(scale);
+      if (!batch_statistics || rows == 0) continue;
+      of_x[c] = static_cast<T>(-scale * s * s * sums[size + c] / static_cast<double>(rows));
+      constant[c] = static_cast<T>(-scale * sums[c] / static_cast<double>(rows));
+    }
+    parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
+      const T* __restrict a = of_dy.data();
+      const T* __restrict b = of_x.data();
+      const T* __restrict k = constant.data();
+      const T* __restrict center = means;
+      for (int64_t row = begin; row < end; ++row) {
+        const T* __restrict g = gradient + row * channels;
+        const T* __restrict r = in + row * channels;
+        T* __restrict to = out + row * channels;
+        for (int64_t c = 0; c < channels; ++c) to[c] = a[c] * g[c] + (b[c] * (r[c] - center[c]) + k[c]);
+      }
+    });
+  });
+}
+
+}  // namespace ds::cpu

@@ -1,0 +1,278 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "core/cpu/kernels.h"
+#include "core/cpu/random_words.h"
+#include "core/cpu/reduction.h"
+#include "core/parallel.h"
+
+namespace ds::cpu {
+namespace {
+
+/// y[i] = function(x[i]) for n elements; x and y may be one array.
+template <class In, class Out, class Function>
+void map(int64_t n, const In* x, Out* y, Function function) {
+  parallel_for(n, kElementwiseGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = function(x[i]);
+  });
+}
+
+/// One element type to another. A float becomes an integer by truncation; integers saturate, and NaN gives 0.
+template <class To, class From>
+To convert(From value) {
+  if constexpr (std::is_same_v<To, From>) {
+    return value;
+  } else if constexpr (std::is_same_v<From, Bf16>) {
+    return convert<To>(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<To, Bf16>) {
+    return Bf16(static_cast<float>(value));
+  } else if constexpr (std::is_floating_point_v<To>) {
+    return static_cast<To>(value);
+  } else if constexpr (std::is_floating_point_v<From>) {
+    using Limits = std::numeric_limits<To>;
+    constexpr From kEnd = static_cast<From>(Limits::max() / 2 + 1) * 2;  // the first value too large, exactly
+    if (!(value == value)) return 0;
+    if (value >= kEnd) return Limits::max();
+    return value <= static_cast<From>(Limits::min()) ? Limits::min() : static_cast<To>(value);
+  } else {
+    using Limits = std::numeric_limits<To>;
+    const auto wide = static_cast<int64_t>(value);
+    if (wide < static_cast<int64_t>(Limits::min())) return Limits::min();
+    return wide > static_cast<int64_t>(Limits::max()) ? Limits::max() : static_cast<To>(wide);
+  }
+}
+
+/// One axis of a broadcast result: its size, and the distance of neighbours in both operands (0: constant).
+struct BroadcastAxis {
+  int64_t size = 1;
+  int64_t stride_a = 0;
+  int64_t stride_b = 0;
+};
+
+/// Two operands broadcast to y, cut into rows along which each is either contiguous or constant.
+struct BroadcastPlan {
+  BroadcastAxis row;
+  std::vector<BroadcastAxis> outer;  // last to first
+  int64_t rows = 1;
+
+  /// Offsets of a row in both operands.
+  std::pair<int64_t, int64_t> offsets(int64_t index) const {
+    int64_t a = 0;
+    int64_t b = 0;
+    for (const BroadcastAxis& axis : outer) {
+      const int64_t position = index % axis.size;
+      a += position * axis.stride_a;
+      b += position * axis.stride_b;
+      index /= axis.size;
+    }
+    return {a, b};
+  }
+};
+
+BroadcastPlan plan_broadcast(const Shape& a, const Shape& b, const Shape& y) {
+  std::vector<BroadcastAxis>
+      axes;  // last to first; axes along which both operands go on in the same way are one
+  int64_t stride_a = 1;
+  int64_t stride_b = 1;
+  for (int axis = 1; axis <= y.rank(); ++axis) {
+    const int64_t size_a = axis <= a.rank() ? a[-axis] : 1;
+    const int64_t size_b = axis <= b.rank() ? b[-axis] : 1;
+    const BroadcastAxis next{
+        .size = y[-axis], .stride_a = size_a == 1 ? 0 : stride_a, .stride_b = size_b == 1 ? 0 : stride_b};
+    stride_a *= size_a;
+    stride_b *= size_b;
+    if (next.size == 1) continue;
+    if (!axes.empty() && next.stride_a == axes.back().size * axes.back().stride_a &&
+        next.stride_b == axes.back().size * axes.back().stride_b) {
+      axes.back().size *= next.size;
+    } else {
+      axes.push_back(next);
+    }
+  }
+  BroadcastPlan plan;
+  if (axes.empty()) return plan;
+  plan.row = axes.front();
+  plan.outer.assign(axes.begin() + 1, axes.end());
+  for (const BroadcastAxis& axis : plan.outer) plan.rows *= axis.size;
+  return plan;
+}
+
+/// One row; the two flags are hoisted out of the loop.
+template <bool kAVaries, bool kBVaries, class T, class Function>
+void broadcast_row(int64_t n, const T* a, const T* b, T* y, Function function) {
+  for (int64_t i = 0; i < n; ++i) y[i] = function(a[kAVaries ? i : 0], b[kBVaries ? i : 0]);
+}
+
+template <class T, class Function>
+void broadcast_row(const BroadcastAxis& row, int64_t n, const T* a, const T* b, T* y, Function function) {
+  if (row.stride_a != 0 && row.stride_b != 0) {
+    broadcast_row<true, true>(n, a, b, y, function);
+  } else if (row.stride_a != 0) {
+    broadcast_row<true, false>(n, a, b, y, function);
+  } else if (row.stride_b != 0) {
+    broadcast_row<false, true>(n, a, b, y, function);
+  } else {
+    broadcast_row<false, false>(n, a, b, y, function);
+  }
+}
+
+template <class T, class Function>
+void broadcast(const BroadcastPlan& plan, const T* a, const T* b, T* y, Function function) {
+  const BroadcastAxis& row = plan.row;
+  if (row.size >= kElementwiseGrain) {  // few long rows: cut each
+    for (int64_t index = 0; index < plan.rows; ++index) {
+      const std::pair<int64_t, int64_t> offset = plan.offsets(index);
+      parallel_for(row.size, kElementwiseGrain, [&](int64_t begin, int64_t end) {
+        broadcast_row(row, end - begin, a + offset.first + begin * row.stride_a,
+                      b + offset.second + begin * row.stride_b, y + index * row.size + begin, function);
+      });
+    }
+    return;
+  }
+  parallel_for(plan.rows, rows_per_chunk(row.size), [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      const auto [offset_a, offset_b] = plan.offsets(index);
+      broadcast_row(row, row.size, a + offset_a, b + offset_b, y + index * row.size, function);
+    }
+  });
+}
+
+}  // namespace
+
+void fill(Tensor& y, double value) {
+  dispatch_any(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T converted = convert<T>(value);
+    T* out = y.data<T>();
+    parallel_for(y.numel(), kElementwiseGrain,
+                 [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, converted); });
+  });
+}
+
+void cast(const Tensor& x, Tensor& y) {
+  dispatch_any(x.dtype(), [&](auto from) {
+    using From = decltype(from);
+    dispatch_any(y.dtype(), [&](auto to) {
+      using To = decltype(to);
+      map(x.numel(), x.data<From>(), y.data<To>(), [](From value) { return convert<To>(value); });
+    });
+  });
+}
+
+void arithmetic(Arithmetic kind, const Tensor& a, const Tensor& b, Tensor& y) {
+  const BroadcastPlan plan = plan_broadcast(a.shape(), b.shape(), y.shape());
+  dispatch_float(y.dtype(), "arithmetic", [&](auto zero) {
+    using T = decltype(zero);
+    const auto run = [&](auto function) { broadcast(plan, a.data<T>(), b.data<T>(), y.data<T>(), function); };
+    switch (kind) {
+      case Arithmetic::kAdd: run([](T u, T v) { return u + v; }); return;
+      case Arithmetic::kSubtract: run([](T u, T v) { return u - v; }); return;
+      case Arithmetic::kMultiply: run([](T u, T v) { return u * v; }); return;
+      case Arithmetic::kDivide: run([](T u, T v) { return u / v; }); return;
+    }
+  });
+}
+
+void affine(const Tensor& x, double scale, double shift, Tensor& y) {
+  dispatch_float(x.dtype(), "affine", [&](auto zero) {
+    using T = decltype(zero);
+    const T factor = static_cast<T>(scale);
+    const T offset = static_cast<T>(shift);
+    map(x.numel(), x.data<T>(), y.data<T>(), [=](T value) { return factor * value + offset; });
+  });
+}
+
+void accumulate(const Tensor& x, double scale, Tensor& y) {
+  dispatch_float(x.dtype(), "accumulate", [&](auto zero) {
+    using T = decltype(zero);
+    const T factor = static_cast<T>(scale);
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    parallel_for(x.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] += factor * in[i];
+    });
+  });
+}
+
+void clamp(const Tensor& x, double low, double high, Tensor& y) {
+  dispatch_float(x.dtype(), "clamp", [&](auto zero) {
+    using T = decltype(zero);
+    const T bottom = static_cast<T>(low);
+    const T top = static_cast<T>(high);
+    map(x.numel(), x.data<T>(), y.data<T>(), [=](T value) {  // a NaN fails both comparisons and stays
+      const T raised = value < bottom ? bottom : value;
+      return raised > top ? top : raised;
+    });
+  });
+}
+
+void clamp_backward(const Tensor& dy, const Tensor& y, double low, double high, Tensor& dx) {
+  dispatch_float(dy.dtype(), "clamp_backward", [&](auto zero) {
+    using T = decltype(zero);
+    const T bottom = static_cast<T>(low);
+    const T top = static_cast<T>(high);
+    const T* gradient = dy.data<T>();
+    const T* value = y.data<T>();
+    T* out = dx.data<T>();
+    parallel_for(dy.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        out[i] = (value[i] > bottom) & (value[i] < top) ? gradient[i] : T{0};
+      }
+    });
+  });
+}
+
+void dropout_mask(double p, const RandomSource& random, Tensor& mask) {
+  dispatch_float(mask.dtype(), "dropout_mask", [&](auto zero) {
+    using T = decltype(zero);
+    const T kept = p < 1.0 ? static_cast<T>(1.0 / (1.0 - p)) : T{0};
+    T* out = mask.data<T>();
+    parallel_for(mask.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      for_each_word(random, begin, end, [&](int64_t i, uint32_t word) {
+        out[i] = static_cast<double>(uniform_from_word(word)) < p ? T{0} : kept;
+      });
+    });
+  });
+}
+
+void copy_channels(const Tensor& x, int64_t from, int64_t count, Tensor& y, int64_t to) {
+  const size_t element = size_of(x.dtype());
+  const size_t bytes = static_cast<size_t>(count) * element;
+  const size_t row_x = static_cast<size_t>(x.size(-1)) * element;
+  const size_t row_y = static_cast<size_t>(y.size(-1)) * element;
+  const char* source = static_cast<const char*>(x.raw()) + static_cast<size_t>(from) * element;
+  char* target = static_cast<char*>(y.raw()) + static_cast<size_t>(to) * element;
+  parallel_for(x.shape().rows(), rows_per_chunk(count), [&](int64_t begin, int64_t end) {
+    for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); ++row) {
+      std::memcpy(target + row * row_y, source + row * row_x, bytes);
+    }
+  });
+}
+
+void sum_pow4(const Tensor& x, Tensor& y) {
+  dispatch_float(x.dtype(), "sum_pow4", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    *y.data<T>() = static_cast<T>(chunked_sum(x.numel(), [&](int64_t begin, int64_t end) {
+      double sum = 0.0;
+      for (int64_t i = begin; i < end; ++i) sum += static_cast<double>(std::exp2(2 * in[i]));
+      return sum;
+    }));
+  });
+}
+
+void sum_pow4_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
+  dispatch_float(x.dtype(), "sum_pow4_backward", [&](auto zero) {
+    using T = decltype(zero);
+    const T factor = 2 * std::numbers::ln2_v<T> * *dy.data<T>();
+    map(x.numel(), x.data<T>(), dx.data<T>(), [=](T value) { return factor * std::exp2(2 * value); });
+  });
+}
+
+}  // namespace ds::cpu

@@ -1,0 +1,181 @@
+#include <algorithm>
+#include <type_traits>
+
+#include "core/cpu/kernels.h"
+#include "core/cpu/reduction.h"
+#include "core/error.h"
+
+namespace ds::cpu {
+namespace {
+
+/// The part of a window that lies inside the input, along one axis.
+struct Range {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+Range window_range(int64_t output, int64_t stride, int64_t padding, int64_t kernel, int64_t input) {
+  const int64_t start = output * stride - padding;
+  return {.begin = std::max<int64_t>(start, 0), .end = std::min(start + kernel, input)};
+}
+
+/// Geometry of a pooling between planes x [H,W,C] and y [H',W',C].
+struct Pooling {
+  Pooling(const Shape& x, const Shape& y, const Pool2dOptions& options_)
+      : height(x[1]), width(x[2]), channels(x[3]), out_height(y[1]), out_width(y[2]), options(options_) {}
+
+  Range rows(int64_t oy) const {
+    return window_range(oy, options.stride.height, options.padding.height, options.kernel.height, height);
+  }
+  Range columns(int64_t ox) const {
+    return window_range(ox, options.stride.width, options.padding.width, options.kernel.width, width);
+  }
+  /// 1 / the number of pixels that an average divides by.
+  double weight(Range rows, Range columns) const {
+    const int64_t inside = (rows.end - rows.begin) * (columns.end - columns.begin);
+    const int64_t whole = options.kernel.height * options.kernel.width;
+    return 1.0 / static_cast<double>(options.count_padding ? whole : inside);
+  }
+  /// Output rows whose windows hold about a chunk's worth of elements.
+  int64_t grain() const {
+    return rows_per_chunk(out_width * channels * options.kernel.height * options.kernel.width);
+  }
+
+  int64_t height;
+  int64_t width;
+  int64_t channels;
+  int64_t out_height;
+  int64_t out_width;
+  Pool2dOptions options;
+};
+
+/// Takes the pixel's channels where they beat the best so far; the first NaN wins and stays.
+template <class T>
+void keep_larger(int64_t channels, const T* __restrict x, int32_t position, T* __restrict best,
+                 int32_t* __restrict index) {
+  for (int64_t c = 0; c < channels; ++c) {
+    const bool better = (x[c] > best[c]) | ((x[c] != x[c]) & (best[c] == best[c]));
+    best[c] = better ? x[c] : best[c];
+    index[c] = better ? position : index[c];
+  }
+}
+
+}  // namespace
+
+void max_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y, Tensor& index) {
+  const Pooling pool(x.shape(), y.shape(), options);
+  const int64_t channels = pool.channels;
+  dispatch_float(x.dtype(), "max_pool2d", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    int32_t* positions = index.data<int32_t>();
+    parallel_for(x.size(0) * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t line = begin; line < end; ++line) {
+        const T* plane = in + line / pool.out_height * pool.height * pool.width * channels;
+        const Range rows = pool.rows(line % pool.out_height);
+        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
+          const Range columns = pool.columns(ox);
+          T* best = out + (line * pool.out_width + ox) * channels;
+          int32_t* best_index = positions + (line * pool.out_width + ox) * channels;
+          const int64_t first = rows.begin * pool.width + columns.begin;
+          std::copy_n(plane + first * channels, channels, best);
+          std::fill_n(best_index, channels, static_cast<int32_t>(first));
+          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+              const int64_t position = iy * pool.width + ix;
+              keep_larger(channels, plane + position * channels, static_cast<int32_t>(position), best,
+                          best_index);
+            }
+          }
+        }
+      }
+    });
+  });
+}
+
+void max_pool2d_backward(const Tensor& dy, const Tensor& index, Tensor& dx) {
+  const int64_t channels = dx.size(3);
+  const int64_t plane = dx.size(1) * dx.size(2);
+  const int64_t out_plane = dy.size(1) * dy.size(2);
+  dispatch_float(dy.dtype(), "max_pool2d_backward", [&](auto zero) {
+    using T = decltype(zero);
+    const T* gradient = dy.data<T>();
+    const int32_t* positions = index.data<int32_t>();
+    T* out = dx.data<T>();
+    parallel_for(dx.size(0), 1, [&](int64_t image, int64_t) {  // windows overlap within an image only
+      T* target = out + image * plane * channels;
+      std::fill_n(target, plane * channels, T{0});
+      const int64_t first = image * out_plane * channels;
+      for (int64_t pixel = 0; pixel < out_plane; ++pixel) {
+        for (int64_t c = 0; c < channels; ++c) {
+          const int64_t i = first + pixel * channels + c;
+          DS_CHECK(positions[i] >= 0 && positions[i] < plane,
+                   "[max_pool2d_backward] index {} is outside of an input plane of {} x {}", positions[i],
+                   dx.size(1), dx.size(2));
+          target[positions[i] * channels + c] += gradient[i];
+        }
+      }
+    });
+  });
+}
+
+void avg_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y) {
+  const Pooling pool(x.shape(), y.shape(), options);
+  const int64_t channels = pool.channels;
+  dispatch_float(x.dtype(), "avg_pool2d", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    parallel_for(x.size(0) * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t line = begin; line < end; ++line) {
+        const T* plane = in + line / pool.out_height * pool.height * pool.width * channels;
+        const Range rows = pool.rows(line % pool.out_height);
+        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
+          const Range columns = pool.columns(ox);
+          T* __restrict sum = out + (line * pool.out_width + ox) * channels;
+          std::fill_n(sum, channels, T{0});
+          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+              const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
+              for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
+            }
+          }
+          const T weight = static_cast<T>(pool.weight(rows, columns));
+          for (int64_t c = 0; c < channels; ++c) sum[c] *= weight;
+        }
+      }
+    });
+  });
+}
+
+void avg_pool2d_backward(const Tensor& dy, const Pool2dOptions& options, Tensor& dx) {
+  const Pooling pool(dx.shape(), dy.shape(), options);
+  const int64_t channels = pool.channels;
+  dispatch_float(dy.dtype(), "avg_pool2d_backward", [&](auto zero) {
+    using T = decltype(zero);
+    const T* gradient = dy.data<T>();
+    T* out = dx.data<T>();
+    parallel_for(dx.size(0), 1, [&](int64_t image, int64_t) {  // windows overlap within an image only
+      T* plane = out + image * pool.height * pool.width * channels;
+      std::fill_n(plane, pool.height * pool.width * channels, T{0});
+      for (int64_t oy = 0; oy < pool.out_height; ++oy) {
+        const Range rows = pool.rows(oy);
+        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
+          const Range columns = pool.columns(ox);
+          const T weight = static_cast<T>(pool.weight(rows, columns));
+          const T* __restrict g =
+              gradient + ((image * pool.out_height + oy) * pool.out_width + ox) * channels;
+          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+              T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
+              for (int64_t c = 0; c < channels; ++c) pixel[c] += weight * g[c];
+            }
+          }
+        }
+      }
+    });
+  });
+}
+
+}  // namespace ds::cpu

@@ -1,0 +1,195 @@
+#include <bit>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "core/cpu/kernels.h"
+#include "core/cpu/reduction.h"
+
+namespace ds::cpu {
+namespace {
+
+/// A tensor [outer, length, inner] of which the middle axis is summed.
+struct Reduction {
+  int64_t outer = 1;
+  int64_t length = 1;
+  int64_t inner = 1;
+};
+
+/// sums[j] = sum over rows of x[row, j].
+template <class In>
+void add_rows(int64_t rows, int64_t width, const In* __restrict x, double* __restrict sums) {
+  if (width == 1) {
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t row = 0; row < rows; ++row) sum += static_cast<double>(x[row]);
+    *sums = sum;
+    return;
+  }
+  std::fill(sums, sums + width, 0.0);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t j = 0; j < width; ++j) sums[j] += static_cast<double>(x[row * width + j]);
+  }
+}
+
+template <class In, class Out>
+void reduce_axis(const Reduction& shape, const In* x, Out* y) {
+  const auto [outer, length, inner] = shape;
+  const int64_t plane = length * inner;
+  const auto store = [inner = inner, y](int64_t o, const double* sums) {
+    for (int64_t j = 0; j < inner; ++j) y[o * inner + j] = static_cast<Out>(sums[j]);
+  };
+  if (plane <= kElementwiseGrain) {  // small sums: many a chunk
+    parallel_for(outer, rows_per_chunk(plane), [=](int64_t begin, int64_t end) {
+      std::vector<double> sums(static_cast<size_t>(inner));
+      for (int64_t o = begin; o < end; ++o) {
+        add_rows(length, inner, x + o * plane, sums.data());
+        store(o, sums.data());
+      }
+    });
+    return;
+  }
+  const int64_t grain = rows_per_chunk(inner);  // large sums: many chunks each
+  const int64_t pieces = chunk_count(length, grain);
+  std::vector<double> partial(static_cast<size_t>(outer * pieces * inner));
+  parallel_chunks(outer * pieces, [&, length = length, inner = inner](int64_t chunk) {
+    const int64_t first = chunk % pieces * grain;
+    add_rows(std::min(grain, length - first), inner, x + chunk / pieces * plane + first * inner,
+             partial.data() + chunk * inner);
+  });
+  for (int64_t o = 0; o < outer; ++o) {
+    double* sums = partial.data() + o * pieces * inner;
+    for (int64_t piece = 1; piece < pieces; ++piece) {
+      for (int64_t j = 0; j < inner; ++j) sums[j] += sums[piece * inner + j];
+    }
+    store(o, sums);
+  }
+}
+
+/// Runs of neighbouring axes that are summed, first to last; `outer` counts the axes that are kept only.
+std::vector<Reduction> reductions(const Shape& x, const Shape& y) {
+  std::vector<Reduction> runs;
+  int64_t outer = 1;
+  int64_t inner = x.numel();
+  bool run_is_open = false;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const int64_t size = x[axis];
+    if (size == 1) continue;
+    inner /= size;
+    const int y_axis = axis - (x.rank() - y.rank());
+    const bool summed = y_axis < 0 || y[y_axis] == 1;
+    if (!summed) {
+      outer *= size;
+    } else if (run_is_open) {
+      runs.back().length *= size;
+      runs.back().inner = inner;
+    } else {
+      runs.push_back({.outer = outer, .length = size, .inner = inner});
+    }
+    run_is_open = summed;
+  }
+  return runs;
+}
+
+template <class T>
+void sum_runs(std::vector<Reduction> runs, const T* x, T* y) {
+  // From the last run to the first, with intermediate sums in double.
+  std::vector<double> sums;
+  for (size_t i = runs.size(); i-- > 0;) {
+    Reduction run = runs[i];
+    for (size_t earlier = 0; earlier < i; ++earlier) run.outer *= runs[earlier].length;
+    for (size_t later = i + 1; later < runs.size(); ++later) run.inner /= runs[later].length;
+    std::vector<double> result(i == 0 ? 0 : static_cast<size_t>(run.outer * run.inner));
+    const bool first = i + 1 == runs.size();
+    if (first && i == 0) {
+      reduce_axis(run, x, y);
+    } else if (first) {
+      reduce_axis(run, x, result.data());
+    } else if (i == 0) {
+      reduce_axis(run, sums.data(), y);
+    } else {
+      reduce_axis(run, sums.data(), result.data());
+    }
+    sums.swap(result);
+  }
+}
+
+/// The bits of |value|: they order as unsigned integers, with infinity and then NaN at the top.
+template <class T>
+auto magnitude_bits(T value) {
+  if constexpr (std::is_same_v<T, float>) {
+    return std::bit_cast<uint32_t>(value) & 0x7FFFFFFFU;
+  } else {
+    return std::bit_cast<uint64_t>(value) & 0x7FFFFFFFFFFFFFFFU;
+  }
+}
+
+}  // namespace
+
+void sum_to(const Tensor& x, Tensor& y) {
+  if (x.numel() == 0) {
+    y.fill(0.0);
+    return;
+  }
+  dispatch_float(x.dtype(), "sum_to", [&](auto zero) {
+    using T = decltype(zero);
+    const std::vector<Reduction> runs = reductions(x.shape(), y.shape());
+    if (runs.empty()) {
+      y.reshape(x.shape()).copy_from(x);
+    } else {
+      sum_runs(runs, x.data<T>(), y.data<T>());
+    }
+  });
+}
+
+void sum_squares(const Tensor& x, Tensor& y) {
+  dispatch_float(x.dtype(), "sum_squares", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    *y.data<double>() = chunked_sum(x.numel(), [&](int64_t begin, int64_t end) {
+      double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = begin; i < end; ++i) sum += static_cast<double>(in[i]) * static_cast<double>(in[i]);
+      return sum;
+    });
+  });
+}
+
+void argmax(const Tensor& x, Tensor& y) {
+  const int64_t columns = x.size(-1);
+  dispatch_float(x.dtype(), "argmax", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    int64_t* out = y.data<int64_t>();
+    parallel_for(x.shape().rows(), rows_per_chunk(columns), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const T* row = in + r * columns;
+        int64_t best = 0;
+        for (int64_t c = 1; c < columns && row[best] == row[best]; ++c) {  // the first NaN ends the search
+          if (!(row[c] <= row[best])) best = c;
+        }
+        out[r] = best;
+      }
+    });
+  });
+}
+
+void absolute_maximum(const Tensor& x, Tensor& y) {
+  dispatch_float(x.dtype(), "absolute_maximum", [&](auto zero) {
+    using T = decltype(zero);
+    using Bits = decltype(magnitude_bits(zero));
+    const T* in = x.data<T>();
+    std::vector<Bits> partial(static_cast<size_t>(chunk_count(x.numel(), kElementwiseGrain)));
+    parallel_for(x.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      Bits largest = 0;
+#pragma omp simd reduction(max : largest)
+      for (int64_t i = begin; i < end; ++i) largest = std::max(largest, magnitude_bits(in[i]));
+      partial[static_cast<size_t>(begin / kElementwiseGrain)] = largest;
+    });
+    Bits largest = 0;
+    for (const Bits bits : partial) largest = std::max(largest, bits);
+    *y.data<double>() = static_cast<double>(std::bit_cast<T>(largest));
+  });
+}
+
+}  // namespace ds::cpu

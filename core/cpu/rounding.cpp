@@ -1,0 +1,121 @@
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <vector>
+
+#include "core/cpu/kernels.h"
+#include "core/cpu/random_words.h"
+#include "core/parallel.h"
+#include "core/shift/pow2.h"
+
+namespace ds::cpu {
+namespace {
+
+/// The number of type T nearest to `bound` that does not lie outside it, seen from zero.
+template <class T>
+T bound_within(double bound) {
+  const T nearest = static_cast<T>(bound);
+  return std::abs(static_cast<double>(nearest)) > std::abs(bound) ? std::nextafter(nearest, T{0}) : nearest;
+}
+
+/// y[i] = function(x[i]), a word of the random source being added to the arguments when rounding is
+/// stochastic.
+template <class T, class Nearest, class Stochastic>
+void round_all(const ShiftRoundingOptions& options, Tensor& y, Nearest nearest, Stochastic stochastic) {
+  T* out = y.data<T>();
+  parallel_for(y.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+    if (options.rounding == Rounding::kStochastic) {
+      for_each_word(options.random, begin, end,
+                    [&](int64_t i, uint32_t word) { out[i] = stochastic(i, uniform_from_word(word)); });
+    } else {
+      for (int64_t i = begin; i < end; ++i) out[i] = nearest(i);
+    }
+  });
+}
+
+}  // namespace
+
+void shift_q(const Tensor& w, const ShiftRoundingOptions& options, Tensor& y) {
+  dispatch_float(w.dtype(), "shift_q", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = w.data<T>();
+    const ShiftRange range = options.range;
+    round_all<T>(
+        options, y, [=](int64_t i) { return pow2::round_q(in[i], range); },
+        [=](int64_t i, float uniform) { return pow2::round_q_stochastic(in[i], range, uniform); });
+  });
+}
+
+void shift_q_clamp(ShiftRange range, Tensor& w, Tensor& zeros) {
+  dispatch_float(w.dtype(), "shift_q_clamp", [&](auto zero) {
+    using T = decltype(zero);
+    const T low = pow2::exp2<T>(range.p_min);
+    const T high = pow2::exp2<T>(range.p_max);
+    T* values = w.data<T>();
+    std::vector<int64_t> counts(static_cast<size_t>(chunk_count(w.numel(), kElementwiseGrain)));
+    parallel_for(w.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      int64_t count = 0;
+      for (int64_t i = begin; i < end; ++i) {
+        const T value = values[i];
+        const T raised = std::abs(value) < low ? low : std::abs(value);  // a NaN stays
+        const T clamped = std::copysign(raised > high ? high : raised, value);
+        const bool is_zero = value == T{0};
+        count += is_zero ? 1 : 0;
+        values[i] = is_zero ? low : clamped;
+      }
+      counts[static_cast<size_t>(begin / kElementwiseGrain)] = count;
+    });
+    int64_t total = 0;
+    for (const int64_t count : counts) total += count;
+    *zeros.data<int64_t>() = total;
+  });
+}
+
+void shift_ps(const Tensor& shift, const Tensor& sign, const ShiftRoundingOptions& options, Tensor& y) {
+  dispatch_float(shift.dtype(), "shift_ps", [&](auto zero) {
+    using T = decltype(zero);
+    const T* p = shift.data<T>();
+    const T* s = sign.data<T>();
+    const ShiftRange range = options.range;
+    round_all<T>(
+        options, y, [=](int64_t i) { return pow2::round_ps(p[i], s[i], range); },
+        [=](int64_t i, float uniform) { return pow2::round_ps_stochastic(p[i], s[i], range, uniform); });
+  });
+}
+
+void shift_ps_backward(const Tensor& dy, const Tensor& y, Tensor& dshift) {
+  dispatch_float(dy.dtype(), "shift_ps_backward", [&](auto zero) {
+    using T = decltype(zero);
+    const T* gradient = dy.data<T>();
+    const T* value = y.data<T>();
+    T* out = dshift.data<T>();
+    parallel_for(dy.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = gradient[i] * value[i] * std::numbers::ln2_v<T>;
+    });
+  });
+}
+
+void fixed_point(const Tensor& x, const FixedPointOptions& options, Tensor& y) {
+  dispatch_float(x.dtype(), "fixed_point", [&](auto zero) {
+    using T = decltype(zero);
+    const T scale = pow2::exp2<T>(options.fraction_bits);
+    const T unit = pow2::exp2<T>(-options.fraction_bits);
+    const T low = bound_within<T>(options.low);
+    const T high = bound_within<T>(options.high);
+    // Half up as floor(v) + [v - floor(v) >= 1/2]: both steps are exact, v + 1/2 would not be for large v.
+    const T threshold = options.rounding == Rounding::kFloor ? std::numeric_limits<T>::infinity() : T{0.5};
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    parallel_for(x.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const T value = in[i] * scale;
+        const T below = std::floor(value);
+        const T rounded = below + (value - below >= threshold ? T{1} : T{0});
+        const T raised = rounded < low ? low : rounded;  // a NaN stays
+        out[i] = (raised > high ? high : raised) * unit;
+      }
+    });
+  });
+}
+
+}  // namespace ds::cpu
