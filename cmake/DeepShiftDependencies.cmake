@@ -2,6 +2,8 @@
 find_package(fmt REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(nlohmann_json REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
 
 # OpenBLAS by name: the kernels use its cblas.h and turn its own threading off, which other BLAS have no call for.
 set(BLA_VENDOR OpenBLAS)

@@ -5,13 +5,14 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "core/random.h"
 
 namespace ds {
 
-/// One image, H,W,C, changed in place (through a scratch copy where needed).
+/// One image, H,W,C, changed in place.
 struct ImageView {
   uint8_t* pixels = nullptr;
   int64_t height = 0;
@@ -29,5 +30,18 @@ Transform random_flip(double p = 0.5);
 /// Sets a square of `size` pixels around a random centre, clipped at the border, to zero (DeVries & Taylor
 /// 2017).
 Transform cutout(int64_t size);
+
+/// A uniformly random order of the values (Fisher-Yates).
+void shuffle(std::span<int64_t> values, Generator& generator);
+
+struct MixupOptions {
+  double alpha = 0.2;
+  int64_t classes = 0;
+  double label_smoothing = 0.0;
+};
+/// Mixup (Zhang et al. 2018), in place on f32 images [N,...]: x_i becomes l x_i + (1 - l) x_j, l from
+/// Beta(alpha, alpha) and j a permutation, both drawn once. Returns the targets f32 [N,classes], mixed alike
+/// from the smoothed labels (1 - s) [c = label] + s / classes.
+Tensor mixup(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator);
 
 }  // namespace ds

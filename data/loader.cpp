@@ -1,0 +1,251 @@
+#include "data/loader.h"
+
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace ds {
+namespace {
+
+/// What a random stream is for. Stream 0 belongs to the default generator.
+enum class Purpose : uint64_t { kOrder = 1, kAugment = 2, kMixup = 3 };
+
+/// A generator of its own for every purpose, epoch and item (image or batch).
+Generator make_generator(uint64_t seed, Purpose purpose, int64_t epoch, int64_t item) {
+  const uint64_t stream =
+      static_cast<uint64_t>(purpose) << 60 | static_cast<uint64_t>(epoch) << 36 | static_cast<uint64_t>(item);
+  return Generator(seed, stream);
+}
+
+void check_options(const Dataset& dataset, const LoaderOptions& options) {
+  const Tensor& images = dataset.images;
+  DS_CHECK(images.rank() == 4 && images.dtype() == DType::kU8,
+           "[loader] images are {} {}, expected u8 [N,H,W,C]", name_of(images.dtype()), images.shape().str());
+  DS_CHECK(dataset.labels.shape() == Shape({images.size(0)}) && dataset.labels.dtype() == DType::kI64,
+           "[loader] labels are {} {}, expected i64 [{}]", name_of(dataset.labels.dtype()),
+           dataset.labels.shape().str(), images.size(0));
+  DS_CHECK(options.batch >= 1 && options.workers >= 0 && options.prefetch >= 1,
+           "[loader] batch {}, workers {}, prefetch {}, expected at least 1, 0, 1", options.batch,
+           options.workers, options.prefetch);
+  DS_CHECK(options.mixup >= 0.0, "[loader] mixup {}, expected at least 0", options.mixup);
+  DS_CHECK(options.mixup == 0.0 || !dataset.classes.empty(), "[loader] mixup needs the names of the classes");
+  DS_CHECK(0.0 <= options.label_smoothing && options.label_smoothing < 1.0,
+           "[loader] label smoothing {}, expected it in [0, 1)", options.label_smoothing);
+  const auto& [mean, deviation] = options.normalization;
+  const auto channels = static_cast<size_t>(dataset.channels());
+  DS_CHECK(mean.size() == deviation.size() && (mean.empty() || mean.size() == channels),
+           "[loader] {} means and {} deviations, expected {} or none", mean.size(), deviation.size(),
+           channels);
+  for (const float value : deviation)
+    DS_CHECK(value > 0.0F, "[loader] deviation {}, expected more than 0", value);
+}
+
+/// The normalised value of each of the 256 pixel values, for each channel; in PyTorch's order of operations.
+std::vector<float> normalization_table(const Normalization& normalization, int64_t channels) {
+  std::vector<float> table;
+  for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+    for (int pixel = 0; pixel < 256; ++pixel) {
+      const float value = static_cast<float>(pixel) / 255.0F;
+      table.push_back(
+          normalization.mean.empty() ? value : (value - normalization.mean[c]) / normalization.deviation[c]);
+    }
+  }
+  return table;
+}
+
+}  // namespace
+
+/// Batches are numbered within the epoch. Workers take the numbers in order and put their results into a ring
+/// of `prefetch` slots, from which next() takes them in order.
+class DataLoader::State {
+ public:
+  State(Dataset dataset, LoaderOptions options) : dataset_(std::move(dataset)), options_(std::move(options)) {
+    check_options(dataset_, options_);
+    table_ = normalization_table(options_.normalization, dataset_.channels());
+  }
+  ~State() { stop_workers(); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  const Dataset& dataset() const { return dataset_; }
+  const LoaderOptions& options() const { return options_; }
+  int64_t next_epoch() const { return epoch_ + 1; }
+  int64_t batches() const {
+    const int64_t full = dataset_.size() / options_.batch;
+    return full + (!options_.drop_last && dataset_.size() % options_.batch != 0 ? 1 : 0);
+  }
+
+  void start(int64_t epoch, int64_t first_batch);
+  bool next(Batch& batch);
+
+ private:
+  struct Slot {
+    std::optional<Batch> batch;
+    std::exception_ptr error;
+    bool full() const { return batch.has_value() || error != nullptr; }
+  };
+
+  Batch prepare(int64_t number) const;
+  void fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const;
+  void work();
+  void stop_workers();
+  Slot& slot_of(int64_t number) { return slots_[static_cast<size_t>(number % options_.prefetch)]; }
+
+  const Dataset dataset_;
+  const LoaderOptions options_;
+  std::vector<float> table_;
+
+  // Of the epoch: changed only while no worker runs.
+  int64_t epoch_ = -1;
+  std::vector<int64_t> order_;
+  std::vector<std::thread> workers_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable slot_filled_;
+  std::condition_variable slot_emptied_;
+  std::vector<Slot> slots_;
+  int64_t taken_ = 0;      // the next batch that a worker takes
+  int64_t delivered_ = 0;  // the next batch that next() returns
+  bool stopping_ = false;
+};
+
+void DataLoader::State::start(int64_t epoch, int64_t first_batch) {
+  DS_CHECK(0 <= epoch && epoch < int64_t{1} << 24, "[loader] epoch {}, expected one in [0, 2^24)", epoch);
+  DS_CHECK(0 <= first_batch && first_batch <= batches(),
+           "[loader] start at batch {}, expected one in [0, {}]", first_batch, batches());
+  stop_workers();
+  epoch_ = epoch;
+  order_.resize(static_cast<size_t>(dataset_.size()));
+  std::iota(order_.begin(), order_.end(), 0);
+  if (options_.shuffle) {
+    Generator generator = make_generator(options_.seed, Purpose::kOrder, epoch, 0);
+    shuffle(order_, generator);
+  }
+  slots_.clear();
+  slots_.resize(static_cast<size_t>(options_.prefetch));
+  taken_ = delivered_ = first_batch;
+  for (int i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { work(); });
+}
+
+bool DataLoader::State::next(Batch& batch) {
+  DS_CHECK(epoch_ >= 0, "[loader] next() before an epoch was started");
+  if (delivered_ == batches()) return false;
+  if (workers_.empty()) {
+    batch = prepare(delivered_++);
+  } else {
+    std::unique_lock lock(mutex_);
+    Slot& slot = slot_of(delivered_);
+    slot_filled_.wait(lock, [&] { return slot.full(); });
+    const Slot result = std::exchange(slot, {});
+    ++delivered_;
+    lock.unlock();
+    slot_emptied_.notify_all();
+    if (result.error != nullptr) std::rethrow_exception(result.error);
+    batch = *result.batch;
+  }
+  batch = {batch.images.to(options_.device), batch.labels.to(options_.device)};
+  return true;
+}
+
+void DataLoader::State::work() {
+  unpin_this_thread();
+  std::unique_lock lock(mutex_);
+  while (true) {
+    slot_emptied_.wait(
+        lock, [&] { return stopping_ || taken_ == batches() || taken_ < delivered_ + options_.prefetch; });
+    if (stopping_ || taken_ == batches()) return;
+    const int64_t number = taken_++;
+    lock.unlock();
+    Slot result;
+    try {
+      result.batch = prepare(number);
+    } catch (...) {
+      result.error = std::current_exception();
+    }
+    lock.lock();
+    slot_of(number) = std::move(result);
+    slot_filled_.notify_one();
+  }
+}
+
+void DataLoader::State::stop_workers() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  slot_emptied_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+  stopping_ = false;
+}
+
+Batch DataLoader::State::prepare(int64_t number) const {
+  const int64_t begin = number * options_.batch;
+  const int64_t count = std::min(options_.batch, dataset_.size() - begin);
+  Batch batch{Tensor::empty(dataset_.images.shape().with(0, count)), Tensor::empty({count}, DType::kI64)};
+  const int64_t pixels = batch.images.numel() / count;
+  std::vector<uint8_t> scratch(static_cast<size_t>(pixels));
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t index = order_[static_cast<size_t>(begin + i)];
+    fill_image(index, scratch, batch.images.data<float>() + i * pixels);
+    batch.labels.data<int64_t>()[i] = dataset_.labels.data<int64_t>()[index];
+  }
+  if (options_.mixup > 0.0) {
+    Generator generator = make_generator(options_.seed, Purpose::kMixup, epoch_, number);
+    const MixupOptions mix = {.alpha = options_.mixup,
+                              .classes = static_cast<int64_t>(dataset_.classes.size()),
+                              .label_smoothing = options_.label_smoothing};
+    batch.labels = mixup(batch.images, batch.labels, mix, generator);
+  }
+  return batch;
+}
+
+void DataLoader::State::fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const {
+  const auto channels = static_cast<size_t>(dataset_.channels());
+  const auto* source = dataset_.images.data<uint8_t>() + static_cast<size_t>(index) * scratch.size();
+  if (!options_.augment.empty()) {
+    std::memcpy(scratch.data(), source, scratch.size());
+    const ImageView image = {scratch.data(), dataset_.images.size(1), dataset_.images.size(2),
+                             dataset_.channels()};
+    Generator generator = make_generator(options_.seed, Purpose::kAugment, epoch_, index);
+    for (const Transform& transform : options_.augment) transform(image, generator);
+    source = scratch.data();
+  }
+  for (size_t i = 0; i < scratch.size(); i += channels) {
+    for (size_t c = 0; c < channels; ++c) target[i + c] = table_[c * 256 + source[i + c]];
+  }
+}
+
+DataLoader::DataLoader(Dataset dataset, LoaderOptions options)
+    : state_(std::make_unique<State>(std::move(dataset), std::move(options))) {}
+DataLoader::~DataLoader() = default;
+
+const Dataset& DataLoader::dataset() const { return state_->dataset(); }
+const LoaderOptions& DataLoader::options() const { return state_->options(); }
+int64_t DataLoader::batches() const { return state_->batches(); }
+void DataLoader::start(int64_t epoch, int64_t first_batch) { state_->start(epoch, first_batch); }
+bool DataLoader::next(Batch& batch) { return state_->next(batch); }
+
+DataLoader::Iterator& DataLoader::Iterator::operator++() {
+  if (!loader_->next(batch_)) {
+    loader_ = nullptr;
+    batch_ = {};
+  }
+  return *this;
+}
+
+DataLoader::Iterator DataLoader::begin() {
+  start(state_->next_epoch());
+  Iterator first;
+  first.loader_ = this;
+  return ++first;
+}
+
+}  // namespace ds
