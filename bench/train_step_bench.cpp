@@ -1,0 +1,80 @@
+// A whole training step (forward, loss, backward, optimizer) of CIFAR networks, batch 128, by method.
+//
+//   bench_train_step --benchmark_filter=resnet20/q --benchmark_repetitions=5
+//
+// Threads are DEEPSHIFT_THREADS, pinned. tools/compare_training.py runs it against PyTorch.
+#include <benchmark/benchmark.h>
+
+#include "autograd/functions.h"
+#include "autograd/optim/sgd.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "layers/convert.h"
+#include "models/registry.h"
+
+namespace {
+
+using namespace ds;
+
+constexpr int64_t kBatch = 128;
+constexpr int64_t kClasses = 10;
+
+enum class Method { kFloat, kQ, kPs };
+
+ModulePtr make_network(const std::string& name, Method method) {
+  ModulePtr network = models::make(name, {.classes = kClasses});
+  if (method != Method::kFloat) {
+    convert_to_shift(*network, {.method = method == Method::kQ ? ShiftMethod::kQ : ShiftMethod::kPs});
+  }
+  network->train();
+  return network;
+}
+
+void train_step(benchmark::State& state, const std::string& name, Method method) {
+  manual_seed(1);
+  const ModulePtr network = make_network(name, method);
+  Tensor images = Tensor::empty(Shape{kBatch, 32, 32, 3});
+  fill_normal(images, 0.0, 1.0, default_generator());
+  std::vector<int64_t> labels(kBatch);
+  for (int64_t& label : labels) label = default_generator().below(kClasses);
+  const Tensor targets = Tensor::from(labels, Shape{kBatch});
+  // One optimizer for all methods: what is compared is the price of the weights.
+  Sgd optimizer(network->parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4});
+
+  const auto step = [&] {
+    optimizer.zero_grad();
+    const Variable loss = cross_entropy((*network)(images), targets);
+    loss.backward();
+    optimizer.step();
+    benchmark::DoNotOptimize(loss.item());
+  };
+  step();  // the first step fills the allocator's cache
+  for (auto _ : state) step();
+  state.counters["images/s"] =
+      benchmark::Counter(static_cast<double>(kBatch * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+void register_network(const std::string& name) {
+  const std::pair<const char*, Method> methods[] = {
+      {"float", Method::kFloat}, {"q", Method::kQ}, {"ps", Method::kPs}};
+  for (const auto& entry : methods) {
+    const Method method = entry.second;
+    benchmark::RegisterBenchmark((name + "/" + entry.first).c_str(),
+                                 [name, method](benchmark::State& state) { train_step(state, name, method); })
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ds::pin_threads();
+  register_network("resnet20");
+  register_network("resnet18");
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

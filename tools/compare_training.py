@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Compares the speed of a training step with PyTorch's, and that of shift weights with that of float weights.
+
+    tools/compare_training.py --bench build/dev/bin/bench_train_step --peer torch_train.py [--output FILE.md]
+
+The peer is a program that prints one line of JSON with "ms_per_step"; it is called with --arch, --batch, --threads and
+--steps. All programs run in turn, several rounds, on the same pinned processors, so that a machine that slows down slows
+all of them down. Figures are medians over rounds, with the range beside them.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+BATCH = 128
+METHODS = ["float", "q", "ps"]
+
+
+def pinned(processors, command, **environment):
+    command = ["taskset", "--cpu-list", ",".join(map(str, processors))] + command
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    if result.returncode != 0:
+        sys.exit(f"compare_training: {' '.join(command)} failed:\n{result.stderr}")
+    return result.stdout
+
+
+def own_step(arguments, processors, arch, method):
+    output = pinned(processors, [arguments.bench, f"--benchmark_filter=^{arch}/{method}/", "--benchmark_format=json",
+                                 f"--benchmark_min_time={arguments.seconds}"],
+                    DEEPSHIFT_THREADS=str(len(processors)))
+    return json.loads(output)["benchmarks"][0]["real_time"]
+
+
+def peer_step(arguments, processors, arch):
+    output = pinned(processors, [sys.executable, arguments.peer, "--arch", arch, "--batch", str(BATCH), "--threads",
+                                 str(len(processors)), "--steps", str(arguments.steps)],
+                    OMP_NUM_THREADS=str(len(processors)))
+    result = json.loads(output.strip().splitlines()[-1])
+    return result["ms_per_step"], result.get("peer", "peer")
+
+
+def measure(arguments, processors, arch):
+    """Milliseconds of each round, by row: {"float": [...], "q": [...], "ps": [...], peer: [...]}."""
+    times = {}
+    for _ in range(arguments.rounds):
+        for method in METHODS:
+            times.setdefault(method, []).append(own_step(arguments, processors, arch, method))
+        if arguments.peer:
+            milliseconds, name = peer_step(arguments, processors, arch)
+            times.setdefault(name, []).append(milliseconds)
+    return times
+
+
+def table(arch, times):
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    peers = [name for name in times if name not in METHODS]
+    lines = [f"## {arch}", "",
+             "| | ms a step, median (range) | images/s | step / float step |"
+             + "".join(f" images/s / {peer} |" for peer in peers),
+             "|---|---|---|---|" + "---|" * len(peers)]
+    for name, values in times.items():
+        cells = [name if name in peers else f"DeepShift, {name} weights",
+                 f"{medians[name]:.1f} ({min(values):.1f} to {max(values):.1f})", f"{1000 * BATCH / medians[name]:.0f}",
+                 f"{medians[name] / medians['float']:.3f}"]
+        cells += [f"{medians[peer] / medians[name]:.2f}" for peer in peers]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines + [""]
+
+
+def processor_name():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown processor"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bench", required=True, help="the program bench_train_step")
+    parser.add_argument("--peer", help="the PyTorch program; without it only float and shift weights are compared")
+    parser.add_argument("--archs", nargs="+", default=["resnet20"], help="networks (default: resnet20)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=12, help="steps of the peer a round")
+    parser.add_argument("--seconds", type=float, default=5.0, help="least time of a measurement of ours")
+    parser.add_argument("--output", type=pathlib.Path, help="Markdown file; the raw figures go beside it as .json")
+    arguments = parser.parse_args()
+    processors = sorted(os.sched_getaffinity(0))[:arguments.threads]
+    if len(processors) < arguments.threads:
+        sys.exit(f"compare_training: {arguments.threads} threads need as many processors; {len(processors)} may be used")
+
+    times = {arch: measure(arguments, processors, arch) for arch in arguments.archs}
+    text = ["# Speed of a training step", "",
+            f"A full step (forward, loss, backward, optimizer), batch {BATCH}, {arguments.threads} pinned threads of "
+            f"{processor_name()}; {arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
+    for arch in arguments.archs:
+        text += table(arch, times[arch])
+    print("\n".join(text))
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text("\n".join(text))
+        arguments.output.with_suffix(".json").write_text(json.dumps(times, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
