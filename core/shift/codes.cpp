@@ -1,0 +1,89 @@
+#include "core/shift/codes.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+void check_bits(int bits) {
+  DS_CHECK(kMinWeightBits <= bits && bits <= kMaxPackedBits, "[codes] {} bits, expected {} to {}", bits,
+           kMinWeightBits, kMaxPackedBits);
+}
+
+/// The magnitude bits of 2^p_min: PS keeps 0 for the weight 0.
+int first_magnitude(ShiftMethod method) { return method == ShiftMethod::kQ ? 0 : 1; }
+
+}  // namespace
+
+std::string_view name_of(ShiftMethod method) { return method == ShiftMethod::kQ ? "q" : "ps"; }
+
+ShiftMethod parse_shift_method(std::string_view text) {
+  for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+    if (text == name_of(method)) return method;
+  }
+  fail("[codes] method \"{}\", expected q or ps", text);
+}
+
+uint8_t encode(float weight, ShiftFormat format) {
+  check_bits(format.bits);
+  if (format.method == ShiftMethod::kPs && weight == 0.0F) return 0;
+  const auto [p_min, p_max] = format.range();
+  int exponent = 0;
+  const float fraction =
+      std::frexp(weight, &exponent);  // weight = fraction 2^exponent, 1/2 <= |fraction| < 1
+  const int p = exponent - 1;
+  DS_CHECK(std::abs(fraction) == 0.5F && p_min <= p && p <= p_max,
+           "[codes] weight {}, expected {}+-2^p with p in [{}, {}] ({}, {} bits)", weight,
+           format.method == ShiftMethod::kPs ? "0 or " : "", p_min, p_max, name_of(format.method),
+           format.bits);
+  const int sign = weight < 0.0F ? 1 << (format.bits - 1) : 0;
+  return static_cast<uint8_t>(sign | (p - p_min + first_magnitude(format.method)));
+}
+
+float decode(uint8_t code, ShiftFormat format) {
+  check_bits(format.bits);
+  const int sign_bit = 1 << (format.bits - 1);
+  const int magnitude = code & (sign_bit - 1);
+  const bool zero = magnitude < first_magnitude(format.method);
+  DS_CHECK(code < 2 * sign_bit && !(zero && code != 0), "[codes] code {:#04x} is not one of {}, {} bits",
+           code, name_of(format.method), format.bits);
+  if (zero) return 0.0F;
+  const float value = pow2::exp2<float>(format.range().p_min + magnitude - first_magnitude(format.method));
+  return (code & sign_bit) != 0 ? -value : value;
+}
+
+std::vector<uint8_t> pack(std::span<const float> weights, ShiftFormat format) {
+  check_bits(format.bits);
+  std::vector<uint8_t> packed(
+      static_cast<size_t>(packed_bytes(static_cast<int64_t>(weights.size()), format.bits)));
+  size_t bit = 0;
+  for (const float weight : weights) {
+    const unsigned shifted = unsigned{encode(weight, format)} << bit % 8;  // a code touches two bytes at most
+    packed[bit / 8] = static_cast<uint8_t>(packed[bit / 8] | shifted);
+    if (shifted > 0xFF) packed[bit / 8 + 1] = static_cast<uint8_t>(shifted >> 8);
+    bit += static_cast<size_t>(format.bits);
+  }
+  return packed;
+}
+
+std::vector<float> unpack(std::span<const uint8_t> packed, int64_t count, ShiftFormat format) {
+  check_bits(format.bits);
+  DS_CHECK(count >= 0 && static_cast<int64_t>(packed.size()) == packed_bytes(count, format.bits),
+           "[codes] {} bytes for {} codes of {} bits, expected {}", packed.size(), count, format.bits,
+           packed_bytes(count, format.bits));
+  std::vector<float> weights(static_cast<size_t>(count));
+  size_t bit = 0;
+  for (float& weight : weights) {
+    const unsigned next = bit / 8 + 1 < packed.size() ? packed[bit / 8 + 1] : 0U;
+    const unsigned pair = packed[bit / 8] | next << 8;
+    weight = decode(static_cast<uint8_t>(pair >> bit % 8 & ((1U << format.bits) - 1)), format);
+    bit += static_cast<size_t>(format.bits);
+  }
+  DS_CHECK(bit % 8 == 0 || packed.back() >> bit % 8 == 0,
+           "[codes] the spare bits of the last byte {:#04x} are not 0", packed.back());
+  return weights;
+}
+
+}  // namespace ds
