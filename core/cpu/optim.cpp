@@ -62,7 +62,7 @@ void sgd_step(const Tensor& gradient, const SgdStepOptions& options, Tensor& par
     using T = decltype(zero);
     const T* g = gradient.data<T>();
     T* p = parameter.data<T>();
-    T* buffer = momentum.defined() ? momentum.data<T>() : nullptr;
+    T* buffer = options.momentum == 0.0 ? nullptr : momentum.data<T>();
     parallel_for(parameter.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
       if (buffer == nullptr) {
         plain_step(options, end - begin, g + begin, p + begin);
