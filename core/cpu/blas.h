@@ -1,0 +1,35 @@
+// One matrix product on the calling thread: CBLAS behind a template over f32 and f64.
+#pragma once
+
+#include <cstdint>
+
+namespace ds::cpu {
+
+/// A row-major matrix as an operand: `pitch` elements from one stored row to the next.
+template <class T>
+struct MatrixView {
+  const T* data;
+  int64_t pitch;
+  bool transpose = false;
+};
+
+/// y = alpha op(a) op(b) + beta y with y rows x columns, row-major, y_pitch elements between rows, and sums
+/// over `depth`. y is not read when beta = 0. T: float or double. Throws Error when a size does not fit into
+/// BLAS's integers.
+template <class T>
+struct MatrixProduct {
+  int64_t rows;
+  int64_t columns;
+  int64_t depth;
+  MatrixView<T> a;
+  MatrixView<T> b;
+  T* y;
+  int64_t y_pitch;
+  T alpha = T(1);
+  T beta = T(0);
+};
+
+void blas_gemm(const MatrixProduct<float>& product);
+void blas_gemm(const MatrixProduct<double>& product);
+
+}  // namespace ds::cpu
