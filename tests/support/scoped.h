@@ -1,0 +1,31 @@
+// Settings of the process that last as long as an object.
+#pragma once
+
+#include "core/backend.h"
+#include "core/parallel.h"
+
+namespace ds::test {
+
+class ScopedEngine {
+ public:
+  explicit ScopedEngine(Engine engine) : before_(ds::engine()) { set_engine(engine); }
+  ~ScopedEngine() { set_engine(before_); }
+  ScopedEngine(const ScopedEngine&) = delete;
+  ScopedEngine& operator=(const ScopedEngine&) = delete;
+
+ private:
+  Engine before_;
+};
+
+class ScopedThreads {
+ public:
+  explicit ScopedThreads(int count) : before_(num_threads()) { set_num_threads(count); }
+  ~ScopedThreads() { set_num_threads(before_); }
+  ScopedThreads(const ScopedThreads&) = delete;
+  ScopedThreads& operator=(const ScopedThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace ds::test
