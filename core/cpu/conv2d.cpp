@@ -2,6 +2,7 @@
 #include "core/backend.h"
 #include "core/cpu/conv2d_native.h"
 #include "core/cpu/engines.h"
+#include "core/cpu/kernels.h"
 
 namespace ds::cpu {
 namespace {

@@ -1,6 +1,7 @@
 // The kernel gemm: the engine decides. The native engine has no matrix product of its own.
 #include "core/backend.h"
 #include "core/cpu/engines.h"
+#include "core/cpu/kernels.h"
 
 namespace ds::cpu {
 
