@@ -72,9 +72,9 @@ struct ShiftRange {
 };
 
 struct ShiftRoundingOptions {
-  ShiftRange range;
+  ShiftRange range = {};
   Rounding rounding = Rounding::kNearest;
-  RandomSource random;
+  RandomSource random = {};
 };
 
 /// q = clamp(round(x * 2^fraction_bits), low, high) * 2^-fraction_bits.
