@@ -52,7 +52,7 @@ class StepSchedule : public Schedule {
 };
 
 struct MultiStepScheduleOptions {
-  std::vector<double> milestones;  // epochs, ascending
+  std::vector<double> milestones = {};  // epochs, ascending
   double factor = 0.1;
 };
 /// lr0 factor^(number of milestones <= e).

@@ -1,0 +1,372 @@
+// Every differentiable function: against PyTorch (tests/fixtures/make_fixtures.py) and against numeric
+// gradients.
+#include "autograd/functions.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "autograd/grad_check.h"
+#include "core/shift/pow2.h"
+#include "tests/autograd/support.h"
+
+namespace ds::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Inputs = std::vector<Variable>;
+
+const SafetensorsFile& fixtures() {
+  static const SafetensorsFile file(fixture("functions.safetensors"));
+  return file;
+}
+
+/// Tensors of one case; floats as the type that is asked for.
+class Golden {
+ public:
+  Golden(std::string name, DType dtype) : name_(std::move(name)), dtype_(dtype) {}
+
+  bool contains(const std::string& key) const { return fixtures().contains(name_ + "/" + key); }
+  Tensor get(const std::string& key) const {
+    const Tensor stored = fixtures().read(name_ + "/" + key);
+    return is_float(stored.dtype()) ? stored.to(dtype_) : stored;
+  }
+  Inputs inputs() const {
+    Inputs result;
+    for (int i = 0; contains(fmt::format("x{}", i)); ++i) {
+      result.emplace_back(get(fmt::format("x{}", i)), true);
+    }
+    return result;
+  }
+
+ private:
+  std::string name_;
+  DType dtype_;
+};
+
+/// One row a case of the fixtures: the call, and whether its gradient is the derivative.
+struct Case {
+  std::string name;
+  std::function<Variable(const Inputs&, const Golden&)> call;
+  bool straight_through = false;
+};
+
+Variable batch_norm_case(const Inputs& in, const Golden& golden, bool training) {
+  Tensor mean = training ? Tensor::zeros(in[1].shape(), in[1].dtype()) : golden.get("mean");
+  Tensor variance = training ? Tensor::full(in[1].shape(), 1.0, in[1].dtype()) : golden.get("variance");
+  return batch_norm(in[0], in[1], in[2], mean, variance, {.training = training});
+}
+
+ShiftRoundingOptions to_range(ShiftRange range) { return {.range = range}; }
+
+std::vector<Case> make_cases() {
+  std::vector<Case> cases = {
+      {"add", [](const Inputs& in, const Golden&) { return in[0] + in[1]; }},
+      {"subtract", [](const Inputs& in, const Golden&) { return in[0] - in[1]; }},
+      {"multiply", [](const Inputs& in, const Golden&) { return in[0] * in[1]; }},
+      {"divide", [](const Inputs& in, const Golden&) { return in[0] / in[1]; }},
+      {"affine",
+       [](const Inputs& in, const Golden&) { return affine(in[0], {.scale = 1.5, .shift = -0.25}); }},
+      {"relu", [](const Inputs& in, const Golden&) { return relu(in[0]); }},
+      {"relu6", [](const Inputs& in, const Golden&) { return relu6(in[0]); }},
+      {"sum", [](const Inputs& in, const Golden&) { return sum(in[0]); }},
+      {"mean", [](const Inputs& in, const Golden&) { return mean(in[0]); }},
+      {"matmul", [](const Inputs& in, const Golden&) { return matmul(in[0], in[1]); }},
+      {"linear", [](const Inputs& in, const Golden&) { return linear(in[0], in[1], in[2]); }},
+      {"linear_no_bias", [](const Inputs& in, const Golden&) { return linear(in[0], in[1], {}); }},
+      {"conv2d", [](const Inputs& in, const Golden&) { return conv2d(in[0], in[1], in[2], {.padding = 1}); }},
+      {"conv2d_no_bias", [](const Inputs& in, const Golden&) { return conv2d(in[0], in[1], {}); }},
+      {"conv2d_stride",
+       [](const Inputs& in, const Golden&) {
+         return conv2d(in[0], in[1], in[2], {.stride = {2, 3}, .padding = {1, 0}});
+       }},
+      {"conv2d_dilation",
+       [](const Inputs& in, const Golden&) {
+         return conv2d(in[0], in[1], in[2], {.padding = 2, .dilation = 2});
+       }},
+      {"conv2d_groups",
+       [](const Inputs& in, const Golden&) {
+         return conv2d(in[0], in[1], in[2], {.padding = 1, .groups = 2});
+       }},
+      {"conv2d_depthwise",
+       [](const Inputs& in, const Golden&) {
+         return conv2d(in[0], in[1], in[2], {.stride = 2, .padding = 1, .groups = 8});
+       }},
+      {"max_pool2d",
+       [](const Inputs& in, const Golden&) {
+         return max_pool2d(in[0], {.kernel = 3, .stride = 2, .padding = 1});
+       }},
+      {"avg_pool2d",
+       [](const Inputs& in, const Golden&) {
+         return avg_pool2d(in[0], {.kernel = 3, .stride = 2, .padding = 1});
+       }},
+      {"avg_pool2d_inside",
+       [](const Inputs& in, const Golden&) {
+         return avg_pool2d(in[0],
+                           {.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0}, .count_padding = false});
+       }},
+      {"global_avg_pool2d", [](const Inputs& in, const Golden&) { return global_avg_pool2d(in[0]); }},
+      {"subsample2d",
+       [](const Inputs& in, const Golden&) {
+         return subsample2d(in[0], {2, 3});
+       }},
+      {"reshape",
+       [](const Inputs& in, const Golden&) {
+         return reshape(in[0], {3, 4});
+       }},
+      {"flatten", [](const Inputs& in, const Golden&) { return flatten(in[0]); }},
+      {"concat", [](const Inputs& in, const Golden&) { return concat(in); }},
+      {"pad_channels",
+       [](const Inputs& in, const Golden&) { return pad_channels(in[0], {.before = 2, .after = 3}); }},
+      {"batch_norm_training",
+       [](const Inputs& in, const Golden& golden) { return batch_norm_case(in, golden, true); }},
+      {"batch_norm_evaluation",
+       [](const Inputs& in, const Golden& golden) { return batch_norm_case(in, golden, false); }},
+      {"cross_entropy",
+       [](const Inputs& in, const Golden& golden) { return cross_entropy(in[0], golden.get("targets")); }},
+      {"cross_entropy_smoothing",
+       [](const Inputs& in, const Golden& golden) {
+         return cross_entropy(in[0], golden.get("targets"), {.label_smoothing = 0.1});
+       }},
+      {"cross_entropy_soft",
+       [](const Inputs& in, const Golden& golden) { return cross_entropy(in[0], golden.get("targets")); }},
+      {"fixed_point",
+       [](const Inputs& in, const Golden&) {
+         return fixed_point(in[0], {.fraction_bits = 4, .low = -128, .high = 127});
+       },
+       true},
+      {"fixed_point_floor",
+       [](const Inputs& in, const Golden&) {
+         return fixed_point(in[0],
+                            {.fraction_bits = 4, .low = -128, .high = 127, .rounding = Rounding::kFloor});
+       },
+       true},
+      {"sum_pow4", [](const Inputs& in, const Golden&) { return sum_pow4(in[0]); }},
+  };
+  for (int bits = kMinWeightBits; bits <= kMaxWeightBits; ++bits) {
+    cases.push_back(
+        {fmt::format("shift_q_{}", bits),
+         [bits](const Inputs& in, const Golden&) { return shift_q(in[0], to_range(shift_q_range(bits))); },
+         true});
+    cases.push_back({fmt::format("shift_ps_{}", bits),
+                     [bits](const Inputs& in, const Golden&) {
+                       return shift_ps(in[0], in[1], to_range(shift_ps_range(bits)));
+                     },
+                     true});
+  }
+  return cases;
+}
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all = make_cases();
+  return all;
+}
+
+std::vector<Case> differentiable_cases() {
+  std::vector<Case> result;
+  for (const Case& row : cases()) {
+    if (!row.straight_through) result.push_back(row);
+  }
+  return result;
+}
+
+class GoldenFunctions : public testing::TestWithParam<Case> {};
+class DifferentiableFunctions : public testing::TestWithParam<Case> {};
+
+TEST_P(GoldenFunctions, AgreeWithPyTorch) {
+  constexpr double kTolerance = 1e-5;
+  const Golden golden(GetParam().name, DType::kF32);
+  const Inputs inputs = golden.inputs();
+  ASSERT_FALSE(inputs.empty());
+  const Variable y = GetParam().call(inputs, golden);
+  const Tensor expected = golden.get("y");
+  ASSERT_EQ(y.shape().numel(), expected.shape().numel());
+  EXPECT_LE(relative_error(y.value(), expected), kTolerance);
+  sum(y * golden.get("dy").reshape(y.shape())).backward();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor gradient = golden.get(fmt::format("dx{}", i));
+    ASSERT_EQ(inputs[i].grad().shape(), gradient.shape());
+    EXPECT_LE(relative_error(inputs[i].grad(), gradient), kTolerance) << "gradient of input " << i;
+  }
+}
+
+TEST_P(DifferentiableFunctions, AgreeWithNumericGradients) {
+  const Golden golden(GetParam().name, DType::kF64);
+  const GradCheckResult result =
+      grad_check([&](const Inputs& in) { return GetParam().call(in, golden); }, golden.inputs());
+  EXPECT_TRUE(result.passed) << result.message;
+}
+
+constexpr auto kCaseName = [](const auto& info) { return info.param.name; };
+INSTANTIATE_TEST_SUITE_P(, GoldenFunctions, testing::ValuesIn(cases()), kCaseName);
+INSTANTIATE_TEST_SUITE_P(, DifferentiableFunctions, testing::ValuesIn(differentiable_cases()), kCaseName);
+
+// A function of the header without a case, or a fixture that nothing reads, is a failure that names it.
+TEST(FunctionCases, AreComplete) {
+  std::set<std::string> names;
+  for (const Case& row : cases()) names.insert(row.name);
+  for (const std::string& key : fixtures().names()) {
+    const std::string name = key.substr(0, key.find('/'));
+    EXPECT_TRUE(names.contains(name) || name == "statistics") << "fixture " << name << " has no case";
+  }
+  std::ifstream header(std::string(DEEPSHIFT_TESTS_DIR) + "/../autograd/functions.h");
+  ASSERT_TRUE(header.is_open());
+  const std::regex declaration("^Variable (\\w+)\\(");
+  std::smatch match;
+  int functions = 0;
+  for (std::string line; std::getline(header, line);) {
+    if (!std::regex_search(line, match, declaration)) continue;
+    ++functions;
+    const std::string name = match[1];
+    const bool found = name == "dropout" || names.contains(name) ||
+                       (names.lower_bound(name + "_") != names.end() &&
+                        names.lower_bound(name + "_")->starts_with(name + "_"));
+    EXPECT_TRUE(found) << name << " has no case";
+  }
+  EXPECT_GT(functions, 20);
+}
+
+TEST(BatchNorm, RunningStatisticsFollowPyTorch) {
+  const Golden golden("statistics", DType::kF32);
+  const Variable gamma(Tensor::full({3}, 1.0));
+  const Variable beta(Tensor::zeros({3}));
+  Tensor mean = Tensor::zeros({3});
+  Tensor variance = Tensor::full({3}, 1.0);
+  for (int step = 0; step < 3; ++step) {
+    batch_norm(golden.get(fmt::format("x{}", step)), gamma, beta, mean, variance,
+               {.training = true, .momentum = 0.2});
+    EXPECT_LE(relative_error(mean, golden.get(fmt::format("mean{}", step))), 1e-5) << step;
+    EXPECT_LE(relative_error(variance, golden.get(fmt::format("variance{}", step))), 1e-5) << step;
+  }
+}
+
+TEST(BatchNorm, RejectsWhatDoesNotFit) {
+  const Variable gamma(Tensor::full({3}, 1.0), true);
+  Tensor mean = Tensor::zeros({3});
+  Tensor variance = Tensor::full({3}, 1.0);
+  EXPECT_THAT(error_of([&] {
+                batch_norm(uniform({1, 3}, 1), gamma, gamma, mean, variance, {.training = true});
+              }),
+              HasSubstr("1 value per channel, expected more than one"));
+  EXPECT_NO_THROW(batch_norm(uniform({1, 3}, 1), gamma, gamma, mean, variance, {}));
+  EXPECT_THAT(error_of([&] {
+                batch_norm(uniform({2, 4}, 1), gamma, gamma, mean, variance, {});
+              }),
+              HasSubstr("gamma has shape [3], expected [4]"));
+}
+
+// A backward pass in evaluation uses the statistics of its forward pass, whatever was trained in between.
+TEST(BatchNorm, EvaluationKeepsItsOwnStatistics) {
+  const Variable x(uniform({4, 3}, 1), true);
+  const Variable gamma(Tensor::full({3}, 1.0));
+  const Variable beta(Tensor::zeros({3}));
+  Tensor mean = Tensor::zeros({3});
+  Tensor variance = Tensor::full({3}, 3.0);
+  const Variable y = sum(batch_norm(x, gamma, beta, mean, variance, {.eps = 1.0}));
+  batch_norm(x, gamma, beta, mean, variance, {.training = true, .momentum = 1.0});
+  y.backward();
+  EXPECT_LE(relative_error(x.grad(), Tensor::full({4, 3}, 0.5)), 1e-6);
+}
+
+TEST(Dropout, ScalesWhatItKeepsAndItsGradient) {
+  const Variable x(Tensor::full({100, 100}, 2.0), true);
+  Generator generator(3);
+  const Variable y = dropout(x, {.p = 0.25, .training = true}, generator);
+  sum(y).backward();
+  const auto values = y.value().to_vector<float>();
+  const auto gradients = x.grad().to_vector<float>();
+  int64_t zeros = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    ASSERT_TRUE(values[i] == 0.0F || std::abs(values[i] - 2.0F / 0.75F) < 1e-6F);
+    ASSERT_FLOAT_EQ(values[i], 2.0F * gradients[i]);
+    zeros += values[i] == 0.0F ? 1 : 0;
+  }
+  EXPECT_NEAR(static_cast<double>(zeros), 2500.0, 5.0 * std::sqrt(10000 * 0.25 * 0.75));
+}
+
+TEST(Dropout, AgreesWithNumericGradients) {
+  const auto function = [](const Inputs& in) {
+    Generator generator(5);  // the same mask at every call
+    return dropout(in[0], {.p = 0.4, .training = true}, generator);
+  };
+  const GradCheckResult result = grad_check(function, {Variable(uniform({4, 7}, 1, DType::kF64), true)});
+  EXPECT_TRUE(result.passed) << result.message;
+}
+
+TEST(Dropout, IsTheIdentityUnlessTraining) {
+  const Variable x = leaf({1, 2});
+  EXPECT_TRUE(dropout(x, {.p = 0.5}).same_as(x));
+  EXPECT_THAT(error_of([&] { dropout(x, {.p = 1.0}); }), HasSubstr("p is 1, expected 0 <= p < 1"));
+}
+
+// Stochastic rounding changes the forward pass only; its gradients are those of rounding to nearest.
+TEST(ShiftFunctions, StochasticRoundingHasTheSameRule) {
+  const ShiftRoundingOptions options{
+      .range = shift_ps_range(4), .rounding = Rounding::kStochastic, .random = {.seed = 1}};
+  const Variable w = leaf({0.3F, -0.7F, 0.9F});
+  const Variable g(vector_of({1, 2, 3}));
+  sum(shift_q(w, options) * g).backward();
+  EXPECT_THAT(w.grad().to_vector<float>(), ElementsAre(1, 2, 3));
+
+  const Variable p = leaf({-1.5F, -2.2F, -3.9F});
+  const Variable s = leaf({1, -1, 0.2F});
+  const Variable y = shift_ps(p, s, options);
+  sum(y * g).backward();
+  EXPECT_THAT(s.grad().to_vector<float>(), ElementsAre(1, 2, 3));
+  const auto weights = y.value().to_vector<float>();
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_FLOAT_EQ(p.grad().to_vector<float>()[i],
+                    static_cast<float>(i + 1) * weights[i] * static_cast<float>(std::log(2.0)));
+  }
+  EXPECT_EQ(p.grad().to_vector<float>()[2], 0.0F) << "no gradient where the sign is 0";
+}
+
+TEST(FunctionErrors, NameTheFunctionAndTheShapes) {
+  const Variable a(uniform({2, 3}, 1));
+  const Variable b(uniform({4, 5}, 1));
+  const Variable image(uniform({1, 4, 4, 3}, 1));
+  EXPECT_THAT(error_of([&] { matmul(a, b); }), HasSubstr("[matmul] [2, 3] times [4, 5]"));
+  EXPECT_THAT(error_of([&] { linear(a, b, {}); }), HasSubstr("[linear] input [2, 3] with weight [4, 5]"));
+  EXPECT_THAT(error_of([&] {
+                linear(a, uniform({4, 3}, 1), uniform({5}, 1));
+              }),
+              HasSubstr("[5], expected [4]"));
+  EXPECT_THAT(error_of([&] { add(a, b); }), HasSubstr("[2, 3]"));
+  EXPECT_THAT(error_of([&] { conv2d(image, uniform({2, 3, 3, 4}, 1), {}); }), HasSubstr("conv2d"));
+  EXPECT_THAT(error_of([&] { max_pool2d(a, {.kernel = 2}); }), HasSubstr("expected N,H,W,C"));
+  EXPECT_THAT(error_of([&] { global_avg_pool2d(a); }), HasSubstr("[global_avg_pool2d]"));
+  EXPECT_THAT(error_of([&] { concat({a, b}); }), HasSubstr("part 1 has shape [4, 5]"));
+  EXPECT_THAT(error_of([] { concat({}); }), HasSubstr("no parts"));
+  EXPECT_THAT(error_of([&] { pad_channels(a, {.before = -1}); }), HasSubstr("-1 channels before"));
+  EXPECT_THAT(error_of([&] { reshape(a, {7}); }), HasSubstr("6 elements"));
+}
+
+TEST(CrossEntropy, RejectsTargetsThatDoNotFit) {
+  const Variable logits(uniform({2, 3}, 1));
+  const auto labels = [](std::vector<int64_t> values) {
+    return Tensor::from(values, {static_cast<int64_t>(values.size())});
+  };
+  EXPECT_THAT(error_of([&] { cross_entropy(logits, labels({0, 1, 2})); }), HasSubstr("[3], expected [2]"));
+  EXPECT_THAT(error_of([&] { cross_entropy(logits, labels({0, 3})); }), HasSubstr("3"));
+  EXPECT_THAT(error_of([&] { cross_entropy(logits, labels({-1, 0})); }), HasSubstr("-1"));
+  EXPECT_THAT(error_of([&] {
+                cross_entropy(logits, uniform({2, 4}, 1));
+              }),
+              HasSubstr("probabilities [2, 3]"));
+  EXPECT_THAT(error_of([&] {
+                cross_entropy(logits, uniform({2, 3}, 1), {.label_smoothing = 0.1});
+              }),
+              HasSubstr("expected labels"));
+  EXPECT_THAT(error_of([&] {
+                cross_entropy(logits, labels({0, 1}), {.label_smoothing = 1.0});
+              }),
+              HasSubstr("0 <= s < 1"));
+}
+
+}  // namespace
+}  // namespace ds::test
