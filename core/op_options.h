@@ -13,8 +13,8 @@ struct Size2d {
   int64_t height = 0;
   int64_t width = 0;
 
-  constexpr Size2d(int64_t both)
-      : height(both), width(both) {}  // NOLINT(google-explicit-constructor): {.stride = 2}
+  // Implicit, for {.stride = 2}.
+  constexpr Size2d(int64_t both) : height(both), width(both) {}  // NOLINT(google-explicit-constructor)
   constexpr Size2d(int64_t height_, int64_t width_) : height(height_), width(width_) {}
   bool operator==(const Size2d&) const = default;
 };

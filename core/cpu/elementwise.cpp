@@ -36,7 +36,8 @@ To convert(From value) {
     return static_cast<To>(value);
   } else if constexpr (std::is_floating_point_v<From>) {
     using Limits = std::numeric_limits<To>;
-    constexpr From kEnd = static_cast<From>(Limits::max() / 2 + 1) * 2;  // the first value too large, exactly
+    // The first value too large, exactly.
+    constexpr From kEnd = static_cast<From>(Limits::max() / 2 + 1) * 2;  // NOLINT(bugprone-integer-division)
     if (!(value == value)) return 0;
     if (value >= kEnd) return Limits::max();
     return value <= static_cast<From>(Limits::min()) ? Limits::min() : static_cast<To>(value);
