@@ -1,5 +1,7 @@
 #include "core/ops.h"
 
+#include <vector>
+
 #include "core/backend.h"
 #include "core/error.h"
 #include "core/op_checks.h"
@@ -31,14 +33,6 @@ void check_shift_options(const char* op, const ShiftRoundingOptions& options) {
   check_shift_range(op, options.range);
   DS_CHECK(options.rounding == Rounding::kNearest || options.rounding == Rounding::kStochastic,
            "[{}] powers of two are rounded to the nearest or stochastically, not down", op);
-}
-
-/// A kernel whose result is one f64 number.
-double scalar_result(const char* op, const Tensor& x, void (*kernel)(const Tensor&, Tensor&)) {
-  check_operands(op, {{"input", x}});
-  Tensor y = Tensor::empty({}, DType::kF64, x.device());
-  kernel(x, y);
-  return y.item();
 }
 
 }  // namespace
@@ -131,11 +125,19 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 }
 
 double sum_squares(const Tensor& x) {
-  return scalar_result("sum_squares", x, kernels(x.device()).sum_squares);
+  check_operands("sum_squares", {{"input", x}});
+  Tensor y = Tensor::empty({}, DType::kF64, x.device());
+  kernels(x.device()).sum_squares(x, y);
+  return y.item();
 }
 
-double absolute_maximum(const Tensor& x) {
-  return scalar_result("absolute_maximum", x, kernels(x.device()).absolute_maximum);
+Extremes extremes(const Tensor& x) {
+  check_operands("extremes", {{"input", x}});
+  DS_CHECK(x.numel() >= 1, "[extremes] input {}, expected at least one element", x.shape().str());
+  Tensor y = Tensor::empty({2}, DType::kF64, x.device());
+  kernels(x.device()).extremes(x, y);
+  const std::vector<double> values = y.to_vector<double>();
+  return {.minimum = values[0], .maximum = values[1]};
 }
 
 Tensor argmax(const Tensor& x) {

@@ -34,7 +34,12 @@ Tensor sum_pow4_backward(const Tensor& dy, const Tensor& x);
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// Sum of squares, in double. Not finite when any element is not.
 double sum_squares(const Tensor& x);
-double absolute_maximum(const Tensor& x);
+struct Extremes {
+  double minimum = 0.0;
+  double maximum = 0.0;
+};
+/// The smallest and the largest element; a NaN of either sign takes its end.
+Extremes extremes(const Tensor& x);
 /// Index of the largest element of each row (last axis), i64; the lowest index wins a tie.
 Tensor argmax(const Tensor& x);
 

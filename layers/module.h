@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/variable.h"
+#include "autograd/tape.h"
 
 namespace ds {
 
@@ -37,7 +37,7 @@ struct NamedParameter {
   std::string name;
   Variable value;
   ParameterRole role = ParameterRole::kWeight;
-  FileLayout layout;
+  FileLayout layout = {};
 };
 
 struct NamedBuffer {
@@ -61,9 +61,12 @@ class Module {
   /// All parameters of this module and those below it, in order of registration.
   std::vector<NamedParameter> named_parameters() const;
   std::vector<Variable> parameters() const;
-  std::vector<NamedBuffer> named_buffers() const;
+  std::vector<NamedBuffer> named_buffers();
   /// Calls visit(path, module) for this module (path "") and every module below it, parents first.
   void for_each(const std::function<void(const std::string& path, Module& module)>& visit);
+
+  /// False for the layers that a network is made of.
+  bool has_children() const { return !children_.empty(); }
 
   /// Training or evaluation mode, for this module and all below.
   void train(bool on = true);
@@ -78,18 +81,26 @@ class Module {
   virtual std::vector<NamedParameter> own_parameters() const { return {}; }
   virtual std::vector<NamedBuffer> own_buffers() { return {}; }
 
-  /// Adds a child under a name and returns it.
+  /// Adds a child under a name and returns it. Throws Error when there is no child, when the name is empty,
+  /// holds a dot or is taken, and when the child has another parent.
   template <class M>
   std::shared_ptr<M> add(std::string name, std::shared_ptr<M> child) {
-    children_.emplace_back(std::move(name), child);
+    adopt(std::move(name), child);
     return child;
   }
 
  private:
-  std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
+  void adopt(std::string name, std::shared_ptr<Module> child);
+
+  std::vector<std::shared_ptr<Module>> children_;
+  std::string name_;  // within the parent; empty for the outermost module
   bool training_ = true;
 };
 
 using ModulePtr = std::shared_ptr<Module>;
+
+/// The calls of one evaluation of the module (autograd/tape.h), with parameters named by their paths. The
+/// sample holds one or more rows: N,H,W,C.
+Graph trace(Module& module, const Tensor& sample);
 
 }  // namespace ds

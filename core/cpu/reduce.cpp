@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -114,14 +116,10 @@ void sum_runs(std::vector<Reduction> runs, const T* x, T* y) {
   }
 }
 
-/// The bits of |value|: they order as unsigned integers, with infinity and then NaN at the top.
-template <class T>
-auto magnitude_bits(T value) {
-  if constexpr (std::is_same_v<T, float>) {
-    return std::bit_cast<uint32_t>(value) & 0x7FFFFFFFU;
-  } else {
-    return std::bit_cast<uint64_t>(value) & 0x7FFFFFFFFFFFFFFFU;
-  }
+/// Integers that order as the numbers do, with the NaNs beyond the infinity of their sign. Its own inverse.
+template <class Int>
+Int ordered(Int bits) {
+  return bits ^ ((bits >> (8 * sizeof(Int) - 1)) & std::numeric_limits<Int>::max());
 }
 
 }  // namespace
@@ -174,21 +172,33 @@ void argmax(const Tensor& x, Tensor& y) {
   });
 }
 
-void absolute_maximum(const Tensor& x, Tensor& y) {
-  dispatch_float(x.dtype(), "absolute_maximum", [&](auto zero) {
+void extremes(const Tensor& x, Tensor& y) {
+  dispatch_float(x.dtype(), "extremes", [&](auto zero) {
     using T = decltype(zero);
-    using Bits = decltype(magnitude_bits(zero));
+    using Int = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
+    struct Pair {
+      Int least = std::numeric_limits<Int>::max();
+      Int greatest = std::numeric_limits<Int>::min();
+    };
     const T* in = x.data<T>();
-    std::vector<Bits> partial(static_cast<size_t>(chunk_count(x.numel(), kElementwiseGrain)));
+    std::vector<Pair> partial(static_cast<size_t>(chunk_count(x.numel(), kElementwiseGrain)));
     parallel_for(x.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
-      Bits largest = 0;
-#pragma omp simd reduction(max : largest)
-      for (int64_t i = begin; i < end; ++i) largest = std::max(largest, magnitude_bits(in[i]));
-      partial[static_cast<size_t>(begin / kElementwiseGrain)] = largest;
+      Int least = std::numeric_limits<Int>::max();
+      Int greatest = std::numeric_limits<Int>::min();
+#pragma omp simd reduction(min : least) reduction(max : greatest)
+      for (int64_t i = begin; i < end; ++i) {
+        const Int key = ordered(std::bit_cast<Int>(in[i]));
+        least = std::min(least, key);
+        greatest = std::max(greatest, key);
+      }
+      partial[static_cast<size_t>(begin / kElementwiseGrain)] = {.least = least, .greatest = greatest};
     });
-    Bits largest = 0;
-    for (const Bits bits : partial) largest = std::max(largest, bits);
-    *y.data<double>() = static_cast<double>(std::bit_cast<T>(largest));
+    Pair all;
+    for (const Pair& pair : partial) {
+      all = {.least = std::min(all.least, pair.least), .greatest = std::max(all.greatest, pair.greatest)};
+    }
+    y.data<double>()[0] = static_cast<double>(std::bit_cast<T>(ordered(all.least)));
+    y.data<double>()[1] = static_cast<double>(std::bit_cast<T>(ordered(all.greatest)));
   });
 }
 

@@ -1,0 +1,141 @@
+#include "layers/activation_quant.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "autograd/functions.h"
+#include "core/error.h"
+#include "core/ops.h"
+#include "layers/weighted_layer.h"
+
+namespace ds {
+namespace {
+
+constexpr int kMinBits = 2;
+constexpr int kMaxBits = 32;
+constexpr int kMaxFractionBits = 100;  // so that 2^F and 2^-F are floats
+
+/// A plain decimal number and nothing else; -1 otherwise.
+int parse_number(std::string_view text) {
+  int value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : -1;
+}
+
+ValueRange range_of(const Tensor& x) {
+  const ops::Extremes extremes = ops::extremes(x);
+  return {.low = std::fmin(extremes.minimum, 0.0), .high = std::fmax(extremes.maximum, 0.0)};
+}
+
+/// The most fraction bits with which both ends of the range are representable.
+int fraction_bits_for(const FixedPointOptions& format, const ValueRange& range) {
+  const double scale = std::fmax(range.high / format.high, format.low < 0.0 ? range.low / format.low : 0.0);
+  if (!(scale > 0.0) || !std::isfinite(scale)) return 0;
+  return std::clamp(std::ilogb(1.0 / scale), -kMaxFractionBits, kMaxFractionBits);
+}
+
+}  // namespace
+
+std::string ActivationFormat::str() const {
+  return fraction_bits ? fmt::format("{}.{}", bits - *fraction_bits, *fraction_bits)
+                       : fmt::format("{}", bits);
+}
+
+ActivationFormat parse_activation_format(std::string_view text) {
+  const size_t dot = text.find('.');
+  const int first = parse_number(text.substr(0, dot));
+  if (dot == std::string_view::npos) {
+    DS_CHECK(first >= kMinBits && first <= kMaxBits,
+             "[activation_format] found '{}', expected I.F (16.16) or a number of bits from {} to {}", text,
+             kMinBits, kMaxBits);
+    return {.bits = first, .fraction_bits = {}};
+  }
+  const int fraction = parse_number(text.substr(dot + 1));
+  DS_CHECK(
+      first >= 1 && first <= kMaxBits && fraction >= 0 && fraction <= kMaxBits,
+      "[activation_format] found '{}', expected I.F with at least 1 integer bit (the sign), such as 16.16",
+      text);
+  DS_CHECK(first + fraction >= kMinBits && first + fraction <= kMaxBits,
+           "[activation_format] found '{}', {} bits in all, expected {} to {}", text, first + fraction,
+           kMinBits, kMaxBits);
+  return {.bits = first + fraction, .fraction_bits = fraction};
+}
+
+FixedPointOptions choose_format(const ActivationQuantOptions& options, const ValueRange& range) {
+  const ActivationFormat& format = options.format;
+  const bool is_signed = format.fraction_bits || !options.unsigned_inputs || range.low < 0.0;
+  const double count = std::ldexp(1.0, format.bits);
+  FixedPointOptions chosen{.low = is_signed ? -count / 2 : 0.0,
+                           .high = (is_signed ? count / 2 : count) - 1.0,
+                           .rounding = options.rounding};
+  chosen.fraction_bits = format.fraction_bits.value_or(0);
+  if (!format.fraction_bits) chosen.fraction_bits = fraction_bits_for(chosen, range);
+  if (options.paper_top) chosen.high = count / 2 - std::ldexp(1.0, chosen.fraction_bits);
+  return chosen;
+}
+
+ActivationQuant::ActivationQuant(const ActivationQuantOptions& options)
+    : options_(options), input_range_(Tensor::zeros({2})) {
+  const ActivationFormat& format = options.format;
+  DS_CHECK(format.bits >= kMinBits && format.bits <= kMaxBits,
+           "[activation_quant] {} bits, expected {} to {}", format.bits, kMinBits, kMaxBits);
+  const int fraction = format.fraction_bits.value_or(0);
+  DS_CHECK(fraction >= 0 && fraction < format.bits,
+           "[activation_quant] {} fraction bits of {}, expected 0 to {}", fraction, format.bits,
+           format.bits - 1);
+  DS_CHECK(options.rounding != Rounding::kStochastic,
+           "[activation_quant] rounding is stochastic, expected nearest or floor");
+  DS_CHECK(!options.paper_top || (format.fraction_bits && format.bits - fraction >= 2),
+           "[activation_quant] paper_top with format {}, expected I.F with at least 2 integer bits",
+           format.str());
+  DS_CHECK(!options.unsigned_inputs || !format.fraction_bits,
+           "[activation_quant] unsigned_inputs with format {}, expected a number of bits: I.F has a sign",
+           format.str());
+  DS_CHECK(options.momentum > 0.0 && options.momentum <= 1.0,
+           "[activation_quant] momentum is {}, expected 0 < momentum <= 1", options.momentum);
+}
+
+ValueRange ActivationQuant::input_range(const Tensor& x, bool training) {
+  const std::vector<float> running = input_range_.to_vector<float>();
+  const bool known = running[0] != 0.0F || running[1] != 0.0F;
+  const bool learning = training && !tracing();
+  if (known && !learning) return {.low = running[0], .high = running[1]};
+  ValueRange range = range_of(x);
+  const bool finite = std::isfinite(range.low) && std::isfinite(range.high);
+  if (!learning || !finite) return range;
+  if (known) {
+    range.low = running[0] + options_.momentum * (range.low - running[0]);
+    range.high = running[1] + options_.momentum * (range.high - running[1]);
+  }
+  input_range_.copy_from(
+      Tensor::from(std::vector<float>{static_cast<float>(range.low), static_cast<float>(range.high)}, {2}));
+  return range;
+}
+
+Variable ActivationQuant::round_input(const Variable& x, bool training) {
+  const ValueRange range = options_.format.fraction_bits ? ValueRange{} : input_range(x.value(), training);
+  return fixed_point(x, choose_format(options_, range));
+}
+
+Variable ActivationQuant::round_bias(const Variable& bias) const {
+  ActivationQuantOptions options = options_;
+  options.unsigned_inputs = false;
+  return fixed_point(bias, choose_format(options, range_of(bias.value())));
+}
+
+std::vector<NamedBuffer> ActivationQuant::buffers() {
+  if (options_.format.fraction_bits) return {};
+  return {{.name = "input_range", .value = &input_range_}};
+}
+
+void quantize_activations(Module& module, const std::optional<ActivationQuantOptions>& options) {
+  for (const NamedLayer& named : weighted_layers(module)) named.layer->quantize_activations(options);
+}
+
+std::optional<ActivationQuantOptions> activation_quant_options(Module& module) {
+  const std::vector<NamedLayer> layers = weighted_layers(module);
+  const ActivationQuant* quant = layers.empty() ? nullptr : layers.front().layer->activation_quant();
+  return quant == nullptr ? std::nullopt : std::optional(quant->options());
+}
+
+}  // namespace ds

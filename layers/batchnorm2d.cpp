@@ -1,0 +1,46 @@
+#include "layers/batchnorm2d.h"
+
+#include "autograd/functions.h"
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+Shape checked_shape(int64_t channels) {
+  DS_CHECK(channels >= 1, "[batchnorm2d] {} channels, expected at least 1", channels);
+  return {channels};
+}
+
+}  // namespace
+
+BatchNorm2d::BatchNorm2d(int64_t channels, const BatchNorm2dOptions& options)
+    : options_(options),
+      weight_(Tensor::full(checked_shape(channels), 1.0), true),
+      bias_(Tensor::zeros({channels}), true),
+      running_mean_(Tensor::zeros({channels})),
+      running_var_(Tensor::full({channels}, 1.0)) {
+  DS_CHECK(options.eps > 0.0, "[batchnorm2d] eps is {}, expected eps > 0", options.eps);
+  DS_CHECK(options.momentum >= 0.0 && options.momentum <= 1.0,
+           "[batchnorm2d] momentum is {}, expected 0 <= momentum <= 1", options.momentum);
+}
+
+Variable BatchNorm2d::forward(const Variable& x) {
+  return batch_norm(x, weight_, bias_, running_mean_, running_var_,
+                    {.training = training(), .momentum = options_.momentum, .eps = options_.eps});
+}
+
+std::string BatchNorm2d::describe() const {
+  return fmt::format("BatchNorm2d({}, eps {}, momentum {})", weight_.size(0), options_.eps,
+                     options_.momentum);
+}
+
+std::vector<NamedParameter> BatchNorm2d::own_parameters() const {
+  return {{.name = "weight", .value = weight_, .role = ParameterRole::kNorm},
+          {.name = "bias", .value = bias_, .role = ParameterRole::kNorm}};
+}
+
+std::vector<NamedBuffer> BatchNorm2d::own_buffers() {
+  return {{.name = "running_mean", .value = &running_mean_}, {.name = "running_var", .value = &running_var_}};
+}
+
+}  // namespace ds

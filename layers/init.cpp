@@ -1,0 +1,40 @@
+#include "layers/init.h"
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/random.h"
+
+namespace ds {
+namespace {
+
+/// Standard deviation that keeps the variance of activations through a leaky ReLU.
+double kaiming_deviation(const Shape& weight, double slope) {
+  return std::sqrt(2.0 / (1.0 + slope * slope) / static_cast<double>(fan_in(weight)));
+}
+
+}  // namespace
+
+int64_t fan_in(const Shape& weight) {
+  DS_CHECK(weight.rank() >= 2 && weight.numel() > 0, "[init] weight has shape {}, expected O,...,I",
+           weight.str());
+  return weight.numel() / weight[0];
+}
+
+Tensor kaiming_uniform(const Shape& weight, double slope) {
+  return uniform(weight, std::sqrt(3.0) * kaiming_deviation(weight, slope));
+}
+
+Tensor kaiming_normal(const Shape& weight, double slope) {
+  Tensor values = Tensor::empty(weight);
+  fill_normal(values, 0.0, kaiming_deviation(weight, slope), default_generator());
+  return values;
+}
+
+Tensor uniform(const Shape& shape, double bound) {
+  Tensor values = Tensor::empty(shape);
+  fill_uniform(values, -bound, bound, default_generator());
+  return values;
+}
+
+}  // namespace ds

@@ -1,0 +1,49 @@
+// Pooling: the maximum or the mean of each window, [N,H,W,C] to [N,H',W',C],
+// H' = floor((H + 2 padding - kernel) / stride) + 1; or the mean over H and W, [N,H,W,C] to [N,C].
+#pragma once
+
+#include <optional>
+
+#include "core/op_options.h"
+#include "layers/module.h"
+
+namespace ds {
+
+struct Pool2dLayerOptions {
+  Size2d kernel = 2;
+  std::optional<Size2d> stride = {};  // nothing: the kernel, windows side by side
+  Size2d padding = 0;                 // at most half the kernel
+  bool count_padding = true;          // average: divide by the whole window, or by what is inside the input
+};
+
+/// What MaxPool2d and AvgPool2d have in common. Throws Error for sizes out of bounds.
+class Pool2d : public Module {
+ protected:
+  Pool2d(const char* name, const Pool2dLayerOptions& options);
+  const Pool2dOptions& options() const { return options_; }
+  std::string describe() const override;
+
+ private:
+  const char* name_;
+  Pool2dOptions options_;
+};
+
+class MaxPool2d : public Pool2d {
+ public:
+  explicit MaxPool2d(const Pool2dLayerOptions& options = {}) : Pool2d("MaxPool2d", options) {}
+  Variable forward(const Variable& x) override;
+};
+
+class AvgPool2d : public Pool2d {
+ public:
+  explicit AvgPool2d(const Pool2dLayerOptions& options = {}) : Pool2d("AvgPool2d", options) {}
+  Variable forward(const Variable& x) override;
+};
+
+class GlobalAvgPool2d : public Module {
+ public:
+  Variable forward(const Variable& x) override;
+  std::string describe() const override { return "GlobalAvgPool2d()"; }
+};
+
+}  // namespace ds
