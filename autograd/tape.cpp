@@ -69,7 +69,7 @@ Node::Node(const NodeInfo& info, const Tensor& output, GradientFunction gradient
 
 Node::~Node() { free(); }
 
-Gradients Node::replay(const Tensor& dy, bool keep) {
+Gradients Node::replay(const Tensor& dy) const {
   DS_CHECK(
       gradient_ != nullptr,
       "[backward] the graph behind {} was freed by an earlier backward(): run the forward pass again, or "
@@ -78,7 +78,6 @@ Gradients Node::replay(const Tensor& dy, bool keep) {
   Gradients gradients = gradient_(dy);
   DS_CHECK(gradients.size() == edges_.size(), "[backward] {} returned {} gradients for {} inputs", kind_,
            gradients.size(), edges_.size());
-  if (!keep) gradient_ = nullptr;
   return gradients;
 }
 
@@ -134,7 +133,7 @@ void backward(const Variable& root, bool keep_graph) {
     Pending current = std::move(pending.begin()->second);
     pending.erase(pending.begin());
     Node& node = *current.node;
-    Gradients gradients = node.replay(current.gradient, keep_graph);
+    Gradients gradients = node.replay(current.gradient);
     current.gradient = Tensor();  // before delivery: a gradient passed on may now be the owner of its memory
     for (size_t i = 0; i < gradients.size(); ++i) {
       const Node::Edge& edge = node.edges()[i];

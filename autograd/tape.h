@@ -69,8 +69,8 @@ class Node {
   /// What a gradient of this node's output must look like.
   const TensorType& output() const { return output_; }
   /// The gradients of the inputs, one an edge. Throws Error when the node was freed or the closure returns
-  /// another number of gradients. Lets go of the closure unless told to keep it.
-  Gradients replay(const Tensor& dy, bool keep);
+  /// another number of gradients.
+  Gradients replay(const Tensor& dy) const;
   /// Drops the closure and the edges.
   void free();
 

@@ -54,6 +54,8 @@ struct Case {
   std::string name;
   std::function<Variable(const Inputs&, const Golden&)> call;
   bool straight_through = false;
+
+  friend void PrintTo(const Case& row, std::ostream* stream) { *stream << row.name; }
 };
 
 Variable batch_norm_case(const Inputs& in, const Golden& golden, bool training) {
@@ -262,15 +264,16 @@ TEST(BatchNorm, RejectsWhatDoesNotFit) {
 
 // A backward pass in evaluation uses the statistics of its forward pass, whatever was trained in between.
 TEST(BatchNorm, EvaluationKeepsItsOwnStatistics) {
-  const Variable x(uniform({4, 3}, 1), true);
-  const Variable gamma(Tensor::full({3}, 1.0));
+  const Variable x(Tensor::full({4, 3}, 5.0), true);
+  const Variable gamma(Tensor::full({3}, 1.0), true);
   const Variable beta(Tensor::zeros({3}));
-  Tensor mean = Tensor::zeros({3});
+  Tensor mean = Tensor::full({3}, 1.0);
   Tensor variance = Tensor::full({3}, 3.0);
   const Variable y = sum(batch_norm(x, gamma, beta, mean, variance, {.eps = 1.0}));
-  batch_norm(x, gamma, beta, mean, variance, {.training = true, .momentum = 1.0});
+  batch_norm(uniform({4, 3}, 1), gamma, beta, mean, variance, {.training = true, .momentum = 1.0});
   y.backward();
   EXPECT_LE(relative_error(x.grad(), Tensor::full({4, 3}, 0.5)), 1e-6);
+  EXPECT_LE(relative_error(gamma.grad(), Tensor::full({3}, 4 * (5.0 - 1.0) / 2.0)), 1e-6);
 }
 
 TEST(Dropout, ScalesWhatItKeepsAndItsGradient) {

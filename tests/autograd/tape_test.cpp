@@ -175,15 +175,28 @@ TEST(Tape, NoGradRecordsNothing) {
   EXPECT_FALSE((x.detach() * 2.0).requires_grad());
 }
 
-TEST(Tape, ConstantsGetNoGradient) {
+/// Which inputs of the node get a gradient.
+std::vector<bool> gradients_given(const Variable& y) {
+  std::vector<bool> given;
+  for (const Tensor& gradient : y.node()->replay(uniform(y.shape(), 3))) given.push_back(gradient.defined());
+  return given;
+}
+
+TEST(Tape, GradientsOfConstantsAreNotComputed) {
   const Variable image(uniform({2, 4, 4, 3}, 1));
   const Variable weight(uniform({5, 3, 3, 3}, 2), true);
-  const Variable y = conv2d(image, weight, {}, {.padding = 1});
-  const Gradients gradients = y.node()->replay(uniform(y.shape(), 3), true);
-  ASSERT_EQ(gradients.size(), 3U);
-  EXPECT_FALSE(gradients[0].defined()) << "the gradient of the image was computed";
-  EXPECT_TRUE(gradients[1].defined());
-  EXPECT_FALSE(gradients[2].defined());
+  EXPECT_THAT(gradients_given(conv2d(image, weight, {}, {.padding = 1})), ElementsAre(false, true, false));
+  const Variable constant(uniform({3, 3}, 1));
+  const Variable x(uniform({3, 3}, 2), true);
+  const Variable bias(uniform({3}, 3), true);
+  EXPECT_THAT(gradients_given(linear(constant, x, {})), ElementsAre(false, true, false));
+  EXPECT_THAT(gradients_given(linear(x, constant, bias)), ElementsAre(true, false, true));
+  using Binary = Variable (*)(const Variable&, const Variable&);
+  for (const Binary function : {add, subtract, multiply, divide, matmul}) {
+    EXPECT_THAT(gradients_given(function(x, constant)), ElementsAre(true, false));
+    EXPECT_THAT(gradients_given(function(constant, x)), ElementsAre(false, true));
+  }
+  EXPECT_THAT(gradients_given(concat({constant, x})), ElementsAre(false, true));
 }
 
 TEST(Variable, AccumulateGradChecksWhatItGets) {

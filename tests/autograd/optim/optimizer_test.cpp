@@ -24,6 +24,8 @@ using testing::HasSubstr;
 struct Recipe {
   std::string name;  // of the fixture
   std::function<std::unique_ptr<Optimizer>(std::vector<Variable>)> make;
+
+  friend void PrintTo(const Recipe& recipe, std::ostream* stream) { *stream << recipe.name; }
 };
 
 template <class Kind, class Options>
