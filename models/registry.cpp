@@ -1,0 +1,45 @@
+#include "models/registry.h"
+
+#include <fmt/ranges.h>
+
+#include "core/error.h"
+#include "models/mobilenet_v2_cifar.h"
+#include "models/resnet18_cifar.h"
+#include "models/resnet_cifar.h"
+#include "models/simple_mnist.h"
+
+namespace ds::models {
+
+const std::vector<ModelEntry>& registry() {
+  const Shape cifar{32, 32, 3};
+  const Shape mnist{28, 28, 1};
+  static const std::vector<ModelEntry> entries = {
+      {"mnist_conv", "two 5x5 convolutions of 20 and 50 channels, 500 units (paper, table 1)", mnist,
+       mnist_conv},
+      {"mnist_fc", "784-512-512 fully connected (paper, table 1)", mnist, mnist_fc},
+      {"mobilenet_v2", "MobileNetV2 for 32x32 images", cifar, mobilenet_v2_cifar},
+      {"resnet110", "ResNet110 for CIFAR, option A shortcuts", cifar, resnet110},
+      {"resnet18", "ResNet18 for CIFAR, 64-128-256-512 channels", cifar, resnet18_cifar},
+      {"resnet20", "ResNet20 for CIFAR, option A shortcuts", cifar, resnet20},
+      {"resnet32", "ResNet32 for CIFAR, option A shortcuts", cifar, resnet32},
+      {"resnet44", "ResNet44 for CIFAR, option A shortcuts", cifar, resnet44},
+      {"resnet56", "ResNet56 for CIFAR, option A shortcuts", cifar, resnet56},
+  };
+  return entries;
+}
+
+const ModelEntry& find(const std::string& name) {
+  std::vector<std::string> names;
+  for (const ModelEntry& entry : registry()) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  fail("[models] unknown architecture \"{}\", expected one of: {}", name, fmt::join(names, ", "));
+}
+
+ModulePtr make(const std::string& name, const ModelOptions& options) {
+  DS_CHECK(options.classes >= 1, "[models] {} classes, expected at least 1", options.classes);
+  return find(name).make(options);
+}
+
+}  // namespace ds::models
