@@ -224,7 +224,7 @@ void clamp_backward(const Tensor& dy, const Tensor& y, double low, double high, 
     parallel_for(dy.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T g = gradient[i];  // read in any case: a conditional read would keep the loop from vectorising
-        out[i] = (value[i] > bottom) & (value[i] < top) ? g : T{0};
+        out[i] = ((value[i] > bottom) & (value[i] < top)) ? g : T{0};
       }
     });
   });

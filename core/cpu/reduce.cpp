@@ -36,9 +36,11 @@ void add_rows(int64_t rows, int64_t width, const In* __restrict x, double* __res
 
 template <class In, class Out>
 void reduce_axis(const Reduction& shape, const In* x, Out* y) {
-  const auto [outer, length, inner] = shape;
+  const int64_t outer = shape.outer;
+  const int64_t length = shape.length;
+  const int64_t inner = shape.inner;
   const int64_t plane = length * inner;
-  const auto store = [inner = inner, y](int64_t o, const double* sums) {
+  const auto store = [inner, y](int64_t o, const double* sums) {
     for (int64_t j = 0; j < inner; ++j) y[o * inner + j] = static_cast<Out>(sums[j]);
   };
   if (plane <= kElementwiseGrain) {  // small sums: many a chunk
@@ -54,7 +56,7 @@ void reduce_axis(const Reduction& shape, const In* x, Out* y) {
   const int64_t grain = rows_per_chunk(inner);  // large sums: many chunks each
   const int64_t pieces = chunk_count(length, grain);
   std::vector<double> partial(static_cast<size_t>(outer * pieces * inner));
-  parallel_chunks(outer * pieces, [&, length = length, inner = inner](int64_t chunk) {
+  parallel_chunks(outer * pieces, [&](int64_t chunk) {
     const int64_t first = chunk % pieces * grain;
     add_rows(std::min(grain, length - first), inner, x + chunk / pieces * plane + first * inner,
              partial.data() + chunk * inner);
