@@ -16,7 +16,7 @@ Tensor arithmetic(Arithmetic kind, const Tensor& a, const Tensor& b);
 Tensor affine(const Tensor& x, double scale, double shift);
 /// y += scale x, in place, equal shapes.
 void accumulate(const Tensor& x, double scale, Tensor& y);
-/// min(max(x, low), high).
+/// min(max(x, low), high); a NaN stays.
 Tensor clamp(const Tensor& x, double low, double high);
 void clamp_in_place(Tensor& x, double low, double high);
 /// dy where low < y < high, 0 elsewhere; y is the output of clamp.
@@ -40,7 +40,8 @@ struct Extremes {
 };
 /// The smallest and the largest element; a NaN of either sign takes its end.
 Extremes extremes(const Tensor& x);
-/// Index of the largest element of each row (last axis), i64; the lowest index wins a tie.
+/// Index of the largest element of each row (last axis), i64; the lowest index wins a tie. A NaN counts as
+/// larger than any number, as in PyTorch: a row with NaNs gives the first of them.
 Tensor argmax(const Tensor& x);
 
 /// alpha op(a) op(b), matrices.
@@ -59,6 +60,8 @@ struct MaxPool2dResult {
   Tensor y;
   Tensor index;  // i32, offset of the maximum inside its input plane
 };
+/// The first maximum of each window in row-major order. Padding, at most half of the kernel, never wins; a
+/// NaN does.
 MaxPool2dResult max_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor max_pool2d_backward(const Tensor& dy, const Tensor& index, const Shape& x_shape);
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);
@@ -68,6 +71,7 @@ struct BatchStatistics {
   Tensor mean;      // [C]
   Tensor variance;  // [C], biased
 };
+/// Mean and biased variance of each channel; throws Error when there are no rows.
 BatchStatistics batch_norm_statistics(const Tensor& x);
 /// gamma (x - mean) / sqrt(variance + eps) + beta, over the last axis.
 Tensor batch_norm(const Tensor& x, const BatchStatistics& statistics, const Tensor& gamma, const Tensor& beta,
@@ -100,6 +104,8 @@ int64_t shift_q_clamp(Tensor& w, ShiftRange range);
 /// sign(round(S)) 2^round(P), rounding half to even.
 Tensor shift_ps(const Tensor& shift, const Tensor& sign, const ShiftRoundingOptions& options);
 Tensor shift_ps_backward(const Tensor& dy, const Tensor& y);
+/// clamp(round(x 2^F), low, high) 2^-F, half up or down as the options say; bounds that the element type
+/// cannot hold move inwards. A NaN stays.
 Tensor fixed_point(const Tensor& x, const FixedPointOptions& options);
 
 void sgd_step(const Tensor& gradient, const SgdStepOptions& options, Tensor& parameter, Tensor& momentum);

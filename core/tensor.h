@@ -78,7 +78,8 @@ class Tensor {
   Tensor slice(int64_t begin, int64_t end) const;
   /// A copy with memory of its own.
   Tensor clone() const;
-  /// This tensor when it is already there or of that type, a converted copy otherwise.
+  /// This tensor when it is already there or of that type, a converted copy otherwise. Floats become integers
+  /// by truncation; integers out of range saturate, and NaN gives 0.
   Tensor to(Device device) const;
   Tensor to(DType dtype) const;
   /// Overwrites the elements; shape and type must be equal, the device may differ.

@@ -1,0 +1,63 @@
+#include "core/buffer.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+TEST(Buffer, IsAlignedForVectors) {
+  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{300}, size_t{5000}, size_t{3} << 20}) {
+    const auto buffer = Buffer::allocate(bytes, Device{});
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer->data()) % 64, 0U);
+    EXPECT_EQ(buffer->bytes(), bytes);
+  }
+}
+
+TEST(Buffer, HandsAReleasedBlockOutAgain) {
+  release_cached_memory();
+  void* first = Buffer::allocate(5000, Device{})->data();  // released at once
+  const int64_t asked = memory_stats().system_allocations;
+  const auto second = Buffer::allocate(4100, Device{});  // of the same size class, 8192 bytes
+  EXPECT_EQ(second->data(), first);
+  const auto third = Buffer::allocate(4100, Device{});
+  EXPECT_NE(third->data(), first);
+  EXPECT_EQ(memory_stats().system_allocations, asked + 1);
+}
+
+TEST(Buffer, CountsWhatIsInUseAndCached) {
+  release_cached_memory();
+  const MemoryStats before = memory_stats();
+  EXPECT_EQ(before.cached, 0U);
+  reset_peak_memory();
+  {
+    const auto small = Buffer::allocate(1, Device{});                      // 256 bytes
+    const auto large = Buffer::allocate((size_t{1} << 20) + 1, Device{});  // 2 MiB
+    const size_t held = 256 + (size_t{2} << 20);
+    EXPECT_EQ(memory_stats().in_use, before.in_use + held);
+    EXPECT_EQ(memory_stats().peak_in_use, before.in_use + held);
+  }
+  EXPECT_EQ(memory_stats().in_use, before.in_use);
+  EXPECT_EQ(memory_stats().cached, 256 + (size_t{2} << 20));
+  EXPECT_GT(memory_stats().peak_in_use, before.in_use);
+  release_cached_memory();
+  EXPECT_EQ(memory_stats().cached, 0U);
+}
+
+TEST(Buffer, SaysSoWhenMemoryRunsOut) {
+  try {
+    Buffer::allocate(size_t{1} << 60, Device{});
+    FAIL() << "an exbibyte was allocated";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("cannot allocate 1152921504606846976 bytes on cpu"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace ds

@@ -1,0 +1,157 @@
+#include <cmath>
+#include <limits>
+
+#include "tests/support/op_cases.h"
+
+namespace ds::test {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// A pooling of x: for every output element, the input elements under its window.
+struct Pooling {
+  Shape x;
+  Pool2dOptions options;
+
+  Shape y() const { return ops::pool2d_shape(x, options, "test"); }
+
+  /// Calls body(offset in y, offset in x, position y * W + x in the plane) for each element of each window.
+  template <class Body>
+  void for_each_element(Body&& body) const {
+    const Shape out = y();
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      const int64_t c = i % out[3];
+      const int64_t left = i / out[3] % out[2] * options.stride.width - options.padding.width;
+      const int64_t top = i / out[3] / out[2] % out[1] * options.stride.height - options.padding.height;
+      const int64_t n = i / out[3] / out[2] / out[1];
+      for (int64_t iy = top; iy < top + options.kernel.height; ++iy) {
+        for (int64_t ix = left; ix < left + options.kernel.width; ++ix) {
+          if (iy < 0 || iy >= x[1] || ix < 0 || ix >= x[2]) continue;
+          body(static_cast<size_t>(i), static_cast<size_t>(((n * x[1] + iy) * x[2] + ix) * x[3] + c),
+               iy * x[2] + ix);
+        }
+      }
+    }
+  }
+
+  /// What each output element divides its sum by.
+  Values divisors() const {
+    Values result(static_cast<size_t>(y().numel()),
+                  options.count_padding ? options.kernel.height * options.kernel.width : 0);
+    if (!options.count_padding) for_each_element([&](size_t out, size_t, int64_t) { result[out] += 1.0; });
+    return result;
+  }
+
+  /// Maximum of each window and the positions of the maxima.
+  std::vector<Values> maxima(const Values& in) const {
+    const auto size = static_cast<size_t>(y().numel());
+    Values best(size, -kInfinity);
+    Values index(size, -1.0);
+    for_each_element([&](size_t out, size_t element, int64_t position) {
+      const bool is_first = index[out] < 0.0;
+      const bool first_nan = std::isnan(in[element]) && !std::isnan(best[out]);
+      if (!is_first && !first_nan && !(in[element] > best[out])) return;
+      best[out] = in[element];
+      index[out] = static_cast<double>(position);
+    });
+    return {best, index};
+  }
+};
+
+OpCase maximum_case(const std::string& variant, const Pooling& pool,
+                    const std::function<Values(int64_t, Generator&)>& draw) {
+  return {.op = "max_pool2d",
+          .variant = variant,
+          .inputs = {{pool.x, draw}},
+          .run =
+              [=](std::vector<Tensor>& in) {
+                const ops::MaxPool2dResult result = ops::max_pool2d(in[0], pool.options);
+                return std::vector{result.y, result.index};
+              },
+          .expected = [=](const std::vector<Values>& in) { return pool.maxima(in[0]); },
+          .tolerance = 0.0};
+}
+
+OpCase maximum_backward_case(const std::string& variant, const Pooling& pool) {
+  return {.op = "max_pool2d_backward",
+          .variant = variant,
+          .inputs = {{pool.x, normal()}, {pool.y(), normal()}},
+          .run =
+              [=](std::vector<Tensor>& in) {
+                const Tensor index = ops::max_pool2d(in[0], pool.options).index;
+                return std::vector{ops::max_pool2d_backward(in[1], index, pool.x)};
+              },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                const Values index = pool.maxima(in[0])[1];
+                Values dx(in[0].size());
+                pool.for_each_element([&](size_t out, size_t element, int64_t position) {
+                  if (index[out] == static_cast<double>(position)) dx[element] += in[1][out];
+                });
+                return std::vector<Values>{dx};
+              }};
+}
+
+OpCase average_case(const std::string& variant, const Pooling& pool) {
+  return {.op = "avg_pool2d",
+          .variant = variant,
+          .inputs = {{pool.x, normal()}},
+          .run = [=](std::vector<Tensor>& in) { return std::vector{ops::avg_pool2d(in[0], pool.options)}; },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                const Values divisors = pool.divisors();
+                Values y(divisors.size());
+                pool.for_each_element(
+                    [&](size_t out, size_t element, int64_t) { y[out] += in[0][element] / divisors[out]; });
+                return std::vector<Values>{y};
+              }};
+}
+
+OpCase average_backward_case(const std::string& variant, const Pooling& pool) {
+  return {.op = "avg_pool2d_backward",
+          .variant = variant,
+          .inputs = {{pool.y(), normal()}},
+          .run =
+              [=](std::vector<Tensor>& in) {
+                return std::vector{ops::avg_pool2d_backward(in[0], pool.x, pool.options)};
+              },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                const Values divisors = pool.divisors();
+                Values dx(static_cast<size_t>(pool.x.numel()));
+                pool.for_each_element(
+                    [&](size_t out, size_t element, int64_t) { dx[element] += in[0][out] / divisors[out]; });
+                return std::vector<Values>{dx};
+              }};
+}
+
+}  // namespace
+
+std::vector<OpCase> pooling_cases() {
+  std::vector<OpCase> cases;
+  const std::vector<std::pair<std::string, Pooling>> poolings = {
+      {"2x2", {{2, 6, 8, 5}, {.kernel = 2, .stride = 2}}},
+      {"overlapping, padded", {{2, 7, 9, 16}, {.kernel = 3, .stride = 2, .padding = 1}}},
+      {"padding not counted",
+       {{1, 7, 6, 3}, {.kernel = 3, .stride = 1, .padding = 1, .count_padding = false}}},
+      {"uneven", {{1, 7, 9, 3}, {.kernel = {2, 5}, .stride = {3, 1}, .padding = {1, 2}}}},
+      {"whole plane", {{3, 8, 8, 20}, {.kernel = 8, .stride = 1}}},
+      {"every other pixel", {{2, 5, 6, 4}, {.kernel = 1, .stride = 2}}},
+      {"several chunks", {{9, 16, 16, 32}, {.kernel = 2, .stride = 2}}},
+      {"no images", {{0, 4, 4, 3}, {.kernel = 2, .stride = 2}}}};
+  for (const auto& [variant, pool] : poolings) {
+    cases.push_back(maximum_case(variant, pool, normal()));
+    cases.push_back(maximum_backward_case(variant, pool));
+    cases.push_back(average_case(variant, pool));
+    cases.push_back(average_backward_case(variant, pool));
+  }
+  const Pooling padded{{2, 7, 7, 3}, {.kernel = 3, .stride = 2, .padding = 1}};
+  cases.push_back(maximum_case("all negative", padded, uniform(-5.0, -1.0)));
+  cases.push_back(maximum_case("ties", padded, integers(2)));
+  cases.push_back(maximum_case(
+      "NaN and infinities", padded,
+      listed({1.0, 2.0, -kInfinity, 0.5, std::nan(""), kInfinity, -1.0, -kInfinity, -2.0, 3.0, 4.0})));
+  return cases;
+}
+
+}  // namespace ds::test
