@@ -49,7 +49,7 @@ OpCase sum_squares_case(const std::string& variant, const OpInput& input) {
                 for (const double x : in[0]) sum += x * x;
                 return std::vector<Values>{{sum}};
               },
-          .tolerance = 1e-8};
+          .tolerance = 1e-7};
 }
 
 /// A NaN is beyond the infinity of its sign.
