@@ -8,7 +8,7 @@
 // With stride 1, backward data is instead the forward convolution of dy with the filters flipped and
 // transposed: gathering is cheaper than adding back, and its matrix product has the longer sums.
 #include <algorithm>
-#include <vector>
+#include <cstring>
 
 #include "core/cpu/blas.h"
 #include "core/cpu/conv2d_geometry.h"
@@ -18,8 +18,11 @@
 namespace ds::cpu {
 namespace {
 
-constexpr int64_t kPanelBytes = 512 << 10;   // of one chunk: stays in the L2 cache
-constexpr int64_t kMinPixels = 256;          // of one chunk: pays for packing the weights once more
+// Multiply-accumulates up to which OpenBLAS packs no operand, which is faster.
+constexpr int64_t kSmallProduct = 1'000'000;
+constexpr int64_t kMinSmallPixels = 96;      // of a block worth being that small
+constexpr int64_t kMinPixels = 256;          // of any other block: pays for packing the weights once more
+constexpr int64_t kPanelBytes = 512 << 10;   // of a block: stays in the L2 cache
 constexpr int64_t kMaxPartials = 16;         // partial sums of a weight gradient, added in order
 constexpr int64_t kPartialBytes = 32 << 20;  // and the memory they may take together
 constexpr int64_t kEnoughChunks = 8;         // below that the outputs are cut too
@@ -27,10 +30,17 @@ constexpr int64_t kMinOutputs = 128;
 
 int64_t depth_of(const Conv2dGeometry& g) { return g.positions() * g.group_channels(); }
 
+/// Pixels of a block that makes a small product, or 0 where they would be too few.
+int64_t small_block(const Conv2dGeometry& g) {
+  const int64_t pixels = kSmallProduct / std::max<int64_t>(1, g.group_outputs() * depth_of(g));
+  return pixels >= kMinSmallPixels ? std::min(pixels, kMinPixels) : 0;
+}
+
+/// Pixels of one panel.
 template <class T>
 int64_t pixels_per_panel(const Conv2dGeometry& g) {
-  const int64_t row_bytes = std::max<int64_t>(1, depth_of(g) * static_cast<int64_t>(sizeof(T)));
-  return std::max(kMinPixels, kPanelBytes / row_bytes);
+  if (const int64_t small = small_block(g); small > 0) return small;
+  return std::max(kMinPixels, kPanelBytes / (depth_of(g) * static_cast<int64_t>(sizeof(T))));
 }
 
 /// Outputs of one group that a chunk computes when the pixels alone make `pixel_chunks` chunks.
@@ -44,58 +54,90 @@ bool panel_is_input(const Conv2dGeometry& g) {
   return g.positions() == 1 && g.options.stride == Size2d(1) && g.options.padding == Size2d(0);
 }
 
-/// One kernel row of one pixel: `kernel.width` taps from input column `column` on.
+/// Runs are short: blocks that the compiler turns into single moves are cheaper than a call for each.
 template <class T>
-T* copy_taps(const Conv2dGeometry& g, const T* source_row, int64_t column, T* target) {
-  const int64_t channels = g.group_channels();
-  if (g.options.groups == 1 && g.options.dilation.width == 1) {  // neighbouring taps are neighbours in memory
-    const int64_t begin = std::clamp<int64_t>(-column, 0, g.kernel.width);
-    const int64_t end = std::clamp<int64_t>(g.input.width - column, begin, g.kernel.width);
-    target = std::fill_n(target, begin * channels, T(0));
-    target = std::copy_n(source_row + (column + begin) * channels, (end - begin) * channels, target);
-    return std::fill_n(target, (g.kernel.width - end) * channels, T(0));
-  }
-  for (int64_t kw = 0; kw < g.kernel.width; ++kw, column += g.options.dilation.width) {
-    if (column < 0 || column >= g.input.width) {
-      target = std::fill_n(target, channels, T(0));
-    } else {
-      target = std::copy_n(source_row + column * g.channels, channels, target);
-    }
-  }
-  return target;
+void copy_run(const T* source, int64_t count, T* target) {
+  constexpr int64_t kBlock = 64 / sizeof(T);
+  int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) std::memcpy(target + i, source + i, kBlock * sizeof(T));
+  for (; i + 4 <= count; i += 4) std::memcpy(target + i, source + i, 4 * sizeof(T));
+  for (; i < count; ++i) target[i] = source[i];
 }
 
-/// The panel of output pixels [begin, end), counted over all images. x points at the group's first channel.
+template <class T>
+void add_run(const T* __restrict__ source, int64_t count, T* __restrict__ target) {
+  for (int64_t i = 0; i < count; ++i) target[i] += source[i];
+}
+
+/// Calls body(offset in the kernel row, offset in the image row, elements) for what output pixel `column`
+/// reads inside one row of the image. Neighbouring taps that are neighbours in memory make one run; what is
+/// not called for is padding.
+template <class Body>
+void for_each_run(const Conv2dGeometry& g, int64_t column, const Body& body) {
+  const int64_t channels = g.group_channels();
+  const int64_t dilation = g.options.dilation.width;
+  int64_t input = column * g.options.stride.width - g.options.padding.width;
+  if (g.options.groups == 1 && dilation == 1) {
+    const int64_t begin = std::clamp<int64_t>(-input, 0, g.kernel.width);
+    const int64_t end = std::clamp<int64_t>(g.input.width - input, begin, g.kernel.width);
+    if (begin < end) body(begin * channels, (input + begin) * channels, (end - begin) * channels);
+    return;
+  }
+  for (int64_t kw = 0; kw < g.kernel.width; ++kw, input += dilation) {
+    if (input >= 0 && input < g.input.width) body(kw * channels, input * g.channels, channels);
+  }
+}
+
+/// Calls body(output column, panel, offset of the image row in x) for each pixel of [begin, end), counted
+/// over all images, and each kernel row; the offset is -1 where that row is padding.
+template <class T, class Body>
+void for_each_kernel_row(const Conv2dGeometry& g, int64_t begin, int64_t end, T* panel, const Body& body) {
+  while (begin < end) {
+    const int64_t image = begin / g.output_pixels();
+    const int64_t output_row = begin % g.output_pixels() / g.output.width;
+    const int64_t first = begin % g.output.width;
+    const int64_t last = std::min(g.output.width, first + end - begin);
+    for (int64_t kh = 0; kh < g.kernel.height; ++kh) {
+      const int64_t row =
+          output_row * g.options.stride.height + kh * g.options.dilation.height - g.options.padding.height;
+      const bool inside = row >= 0 && row < g.input.height;
+      const int64_t offset = inside ? (image * g.input.height + row) * g.input.width * g.channels : -1;
+      T* target = panel + kh * g.kernel.width * g.group_channels();
+      for (int64_t column = first; column < last; ++column, target += depth_of(g))
+        body(column, target, offset);
+    }
+    panel += (last - first) * depth_of(g);
+    begin += last - first;
+  }
+}
+
+/// The panel of output pixels [begin, end). x points at the group's first channel.
 template <class T>
 void im2col(const Conv2dGeometry& g, const T* x, int64_t begin, int64_t end, T* panel) {
-  for (int64_t pixel = begin; pixel < end; ++pixel) {
-    const T* image = x + pixel / g.output_pixels() * g.input_pixels() * g.channels;
-    const int64_t row = pixel % g.output_pixels() / g.output.width;
-    const int64_t column = pixel % g.output.width * g.options.stride.width - g.options.padding.width;
-    for (int64_t kh = 0; kh < g.kernel.height; ++kh) {
-      const int64_t source =
-          row * g.options.stride.height + kh * g.options.dilation.height - g.options.padding.height;
-      if (source < 0 || source >= g.input.height) {
-        panel = std::fill_n(panel, g.kernel.width * g.group_channels(), T(0));
-      } else {
-        panel = copy_taps(g, image + source * g.input.width * g.channels, column, panel);
-      }
+  const int64_t row_size = g.kernel.width * g.group_channels();
+  for_each_kernel_row(g, begin, end, panel, [&](int64_t column, T* target, int64_t offset) {
+    if (offset < 0) {
+      std::fill_n(target, row_size, T(0));
+      return;
     }
-  }
+    const int64_t input = column * g.options.stride.width - g.options.padding.width;
+    const int64_t reach = (g.kernel.width - 1) * g.options.dilation.width;
+    if (input < 0 || input + reach >= g.input.width) std::fill_n(target, row_size, T(0));
+    for_each_run(g, column, [&](int64_t to, int64_t from, int64_t count) {
+      copy_run(x + offset + from, count, target + to);
+    });
+  });
 }
 
-/// Adds the panel of one image's output pixels [begin, end) back to dx; both point at the group's first
-/// channel.
+/// Adds the panel of output pixels [begin, end) back to dx. dx points at the group's first channel.
 template <class T>
 void col2im(const Conv2dGeometry& g, const T* panel, int64_t begin, int64_t end, T* dx) {
-  const int64_t channels = g.group_channels();
-  for (int64_t pixel = begin; pixel < end; ++pixel, panel += depth_of(g)) {
-    for_each_input(g, pixel / g.output.width, pixel % g.output.width, [&](int64_t position, int64_t input) {
-      const T* source = panel + position * channels;
-      T* target = dx + input * g.channels;
-      for (int64_t c = 0; c < channels; ++c) target[c] += source[c];
+  for_each_kernel_row(g, begin, end, panel, [&](int64_t column, const T* source, int64_t offset) {
+    if (offset < 0) return;
+    for_each_run(g, column, [&](int64_t from, int64_t to, int64_t count) {
+      add_run(source + from, count, dx + offset + to);
     });
-  }
+  });
 }
 
 /// Panels of one chunk: memory of its own, or none where the panel is x itself.
@@ -103,8 +145,7 @@ template <class T>
 class PanelSource {
  public:
   PanelSource(const Conv2dGeometry& g, const T* x, int64_t pixels) : g_(g), x_(x) {
-    if (!panel_is_input(g))
-      memory_ = Tensor::empty({std::max<int64_t>(1, pixels * depth_of(g))}, dtype_of<T>());
+    if (!panel_is_input(g)) memory_ = Tensor::empty({pixels * depth_of(g)}, dtype_of<T>());
   }
 
   MatrixView<T> panel(int64_t group, int64_t begin, int64_t end) {
@@ -121,8 +162,22 @@ class PanelSource {
   Tensor memory_;
 };
 
+/// The weights of each group as rows O of K, as stored, or as rows K of O.
 template <class T>
-void forward(const Conv2dGeometry& g, const T* x, const T* w, const T* bias, T* y) {
+struct Filters {
+  const T* data;
+  bool depth_first;
+
+  /// op(b) of the product panel[P,K] op(b)[K,O], from an output of a group on.
+  MatrixView<T> view(const Conv2dGeometry& g, int64_t group, int64_t first) const {
+    const T* filters = data + group * g.group_outputs() * depth_of(g);
+    if (depth_first) return {.data = filters + first, .pitch = g.group_outputs()};
+    return {.data = filters + first * depth_of(g), .pitch = depth_of(g), .transpose = true};
+  }
+};
+
+template <class T>
+void forward(const Conv2dGeometry& g, const T* x, const Filters<T>& w, const T* bias, T* y) {
   const int64_t pixels = g.batch * g.output_pixels();
   const int64_t pixel_grain = pixels_per_panel<T>(g);
   const int64_t pixel_chunks = chunk_count(pixels, pixel_grain);
@@ -140,17 +195,30 @@ void forward(const Conv2dGeometry& g, const T* x, const T* w, const T* bias, T* 
       if (bias != nullptr) {
         for (int64_t p = 0; p < end - begin; ++p) std::copy_n(bias + output, outputs, target + p * g.outputs);
       }
-      blas_gemm(
-          MatrixProduct<T>{.rows = end - begin,
-                           .columns = outputs,
-                           .depth = depth_of(g),
-                           .a = source.panel(group, begin, end),
-                           .b = {.data = w + output * depth_of(g), .pitch = depth_of(g), .transpose = true},
-                           .y = target,
-                           .y_pitch = g.outputs,
-                           .beta = bias != nullptr ? T(1) : T(0)});
+      blas_gemm(MatrixProduct<T>{.rows = end - begin,
+                                 .columns = outputs,
+                                 .depth = depth_of(g),
+                                 .a = source.panel(group, begin, end),
+                                 .b = w.view(g, group, first),
+                                 .y = target,
+                                 .y_pitch = g.outputs,
+                                 .beta = bias != nullptr ? T(1) : T(0)});
     }
   });
+}
+
+/// Small products are faster with both operands untransposed.
+template <class T>
+Tensor depth_first_weights(const Conv2dGeometry& g, const T* w) {
+  const int64_t outputs = g.group_outputs();
+  Tensor result = Tensor::empty({g.options.groups, depth_of(g), outputs}, dtype_of<T>());
+  T* target = result.data<T>();
+  for (int64_t group = 0; group < g.options.groups; ++group, w += outputs * depth_of(g)) {
+    for (int64_t k = 0; k < depth_of(g); ++k) {
+      for (int64_t o = 0; o < outputs; ++o) *target++ = w[o * depth_of(g) + k];
+    }
+  }
+  return result;
 }
 
 /// True when backward data is a forward convolution with a padding that is not negative.
@@ -171,44 +239,45 @@ Conv2dGeometry flipped(const Conv2dGeometry& g) {
   return result;
 }
 
-/// Filters O,position,I of each group as I,reversed position,O.
+/// Weights O,position,I of each group as the filters of that convolution, depth first: reversed position,O,I.
 template <class T>
 Tensor flipped_weights(const Conv2dGeometry& g, const T* w) {
   const int64_t channels = g.group_channels();
-  const int64_t outputs = g.group_outputs();
-  Tensor result = Tensor::empty({g.channels, g.positions(), outputs}, dtype_of<T>());
+  Tensor result =
+      Tensor::empty({g.options.groups, g.positions(), g.group_outputs(), channels}, dtype_of<T>());
   T* target = result.data<T>();
-  for (int64_t channel = 0; channel < g.channels; ++channel) {
-    const T* group = w + channel / channels * outputs * depth_of(g) + channel % channels;
+  for (int64_t group = 0; group < g.options.groups; ++group, w += g.group_outputs() * depth_of(g)) {
     for (int64_t position = g.positions() - 1; position >= 0; --position) {
-      for (int64_t o = 0; o < outputs; ++o) *target++ = group[(o * g.positions() + position) * channels];
+      for (int64_t o = 0; o < g.group_outputs(); ++o) {
+        target = std::copy_n(w + (o * g.positions() + position) * channels, channels, target);
+      }
     }
   }
   return result;
 }
 
-/// Image by image: the windows of one image overlap, those of two do not.
+/// A chunk is whole images: the windows of one image overlap, those of two do not.
 template <class T>
 void backward_data(const Conv2dGeometry& g, const T* dy, const T* w, T* dx) {
-  const int64_t block = std::min(pixels_per_panel<T>(g), g.output_pixels());
-  parallel_for(g.batch, 1, [&](int64_t image, int64_t) {
-    T* target = dx + image * g.input_pixels() * g.channels;
-    std::fill_n(target, g.input_pixels() * g.channels, T(0));
-    Tensor memory = Tensor::empty({std::max<int64_t>(1, block * depth_of(g))}, dtype_of<T>());
+  const int64_t block = pixels_per_panel<T>(g);
+  parallel_for(g.batch, std::max<int64_t>(1, block / g.output_pixels()), [&](int64_t first, int64_t last) {
+    std::fill(dx + first * g.input_pixels() * g.channels, dx + last * g.input_pixels() * g.channels, T(0));
+    const int64_t chunk_end = last * g.output_pixels();
+    const int64_t rows = std::min(block, chunk_end - first * g.output_pixels());
+    Tensor memory = Tensor::empty({rows * depth_of(g)}, dtype_of<T>());
     T* panel = memory.data<T>();
-    for (int64_t begin = 0; begin < g.output_pixels(); begin += block) {
-      const int64_t end = std::min(begin + block, g.output_pixels());
+    for (int64_t begin = first * g.output_pixels(); begin < chunk_end; begin += block) {
+      const int64_t end = std::min(begin + block, chunk_end);
       for (int64_t group = 0; group < g.options.groups; ++group) {
-        const T* gradient = dy + (image * g.output_pixels() + begin) * g.outputs + group * g.group_outputs();
-        const T* filters = w + group * g.group_outputs() * depth_of(g);
-        blas_gemm(MatrixProduct<T>{.rows = end - begin,
-                                   .columns = depth_of(g),
-                                   .depth = g.group_outputs(),
-                                   .a = {.data = gradient, .pitch = g.outputs},
-                                   .b = {.data = filters, .pitch = depth_of(g)},
-                                   .y = panel,
-                                   .y_pitch = depth_of(g)});
-        col2im(g, panel, begin, end, target + group * g.group_channels());
+        blas_gemm(MatrixProduct<T>{
+            .rows = end - begin,
+            .columns = depth_of(g),
+            .depth = g.group_outputs(),
+            .a = {.data = dy + begin * g.outputs + group * g.group_outputs(), .pitch = g.outputs},
+            .b = {.data = w + group * g.group_outputs() * depth_of(g), .pitch = depth_of(g)},
+            .y = panel,
+            .y_pitch = depth_of(g)});
+        col2im(g, panel, begin, end, dx + group * g.group_channels());
       }
     }
   });
@@ -267,9 +336,12 @@ void backward_weight(const Conv2dGeometry& g, const T* dy, const T* x, T* dw) {
 void conv2d_openblas(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                      Tensor& y) {
   if (y.numel() == 0) return;
+  const Conv2dGeometry g = geometry_of(x, w, y, options);
   dispatch_float(x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
-    forward(geometry_of(x, w, y, options), x.data<T>(), w.data<T>(),
+    const bool depth_first = small_block(g) > 0;
+    const Tensor filters = depth_first ? depth_first_weights(g, w.data<T>()) : w;
+    forward(g, x.data<T>(), Filters<T>{.data = filters.data<T>(), .depth_first = depth_first},
             bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
   });
 }
@@ -282,7 +354,8 @@ void conv2d_backward_data_openblas(const Tensor& dy, const Tensor& w, const Conv
     using T = decltype(zero);
     if (is_flippable(g)) {
       const Tensor filters = flipped_weights(g, w.data<T>());
-      forward<T>(flipped(g), dy.data<T>(), filters.data<T>(), nullptr, dx.data<T>());
+      forward<T>(flipped(g), dy.data<T>(), {.data = filters.data<T>(), .depth_first = true}, nullptr,
+                 dx.data<T>());
     } else {
       backward_data(g, dy.data<T>(), w.data<T>(), dx.data<T>());
     }

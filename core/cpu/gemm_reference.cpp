@@ -1,4 +1,6 @@
 // The judge of matrix products: three loops, added in double.
+#include <algorithm>
+
 #include "core/cpu/engines.h"
 #include "core/parallel.h"
 
@@ -17,7 +19,8 @@ void gemm_reference(const Tensor& a, const Tensor& b, const GemmOptions& options
     const T* a_data = a.data<T>();
     const T* b_data = b.data<T>();
     T* y_data = y.data<T>();
-    parallel_for(y.size(0), 1, [&](int64_t begin, int64_t end) {
+    const int64_t grain = std::max<int64_t>(1, kElementwiseGrain / std::max<int64_t>(1, columns * depth));
+    parallel_for(y.size(0), grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         for (int64_t j = 0; j < columns; ++j) {
           double sum = 0.0;

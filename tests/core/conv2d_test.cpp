@@ -221,6 +221,12 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .channels = 40,
        .outputs = 40,
        .options = {.padding = 1, .groups = 40}},
+      {.batch = 40,
+       .input = 9,
+       .kernel = 3,
+       .channels = 33,
+       .outputs = 5,
+       .options = {.stride = 2, .padding = 1}},
       {.batch = 2, .input = 9, .kernel = 3, .channels = 1, .outputs = 1, .options = {.padding = 4}}};
   for (const Case& c : cases) {
     const Operands o = operands_of(c, generator);
