@@ -2,11 +2,11 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "layers/module.h"
+#include "layers/weights/exponents.h"
 #include "layers/weights/weight.h"
 
 namespace ds {
@@ -14,14 +14,15 @@ namespace ds {
 /// Where the masters of DeepShift-PS come from.
 enum class PsInit : uint8_t {
   kConverted,  // P = round(log2 |w|), S = sign(w) of the float weights (the paper's CIFAR code)
-  kRandom,     // P and S uniform (the paper's ImageNet code)
+  kRandom,     // the paper's ImageNet code: S ~ U(-1, 1), P ~ U(-10, -1) for convolutions and U(p_min, 0)
+               // for linear layers, clamped into the range
 };
 
 struct ConvertOptions {
   ShiftMethod method = ShiftMethod::kQ;
   int weight_bits = 5;                     // 2..7; 6 and 7 cannot be packed
   Rounding rounding = Rounding::kNearest;  // of the forward pass in training
-  PsInit ps_init = PsInit::kConverted;
+  PsInit ps_init = PsInit::kConverted;     // DeepShift-PS only
 };
 
 /// Whether a layer is converted: by its path ("layer1.0.conv1") and its depth from the end (0 is the last
@@ -33,12 +34,11 @@ ConvertPredicate all_but_first_and_last(Module& model);
 struct ConvertedLayer {
   std::string path;
   bool converted = false;
-  std::string weight;                // "shift-q 5 bits", or "float"
-  int64_t count = 0;                 // weights
-  double rounding_error = 0.0;       // ||rounded - float|| / ||float||
-  int64_t zeros = 0;                 // weights that are 0 after conversion
-  int64_t replaced_zeros = 0;        // exact zeros that became +2^p_min
-  std::map<int, int64_t> exponents;  // how many weights have each p
+  std::string weight;           // "shift-q 5 bits", or "float"
+  int64_t count = 0;            // weights
+  double rounding_error = 0.0;  // ||rounded - float|| / ||float||; 0 where it was kept
+  int64_t replaced_zeros = 0;   // exact zeros that became +2^p_min (DeepShift-Q)
+  ExponentCounts rounded;       // of the converted weights; empty where it was kept
 };
 
 struct ConvertReport {
@@ -49,8 +49,8 @@ struct ConvertReport {
 };
 
 /// Gives every Conv2d and Linear that the predicate accepts (default: all) a shift weight made from its
-/// rounded float weight. Optimizers made before must be made anew. Throws Error for bits outside 2..7 and for
-/// a layer that is not float.
+/// rounded float weight. Optimizers made before must be made anew. Throws Error, with nothing changed, for
+/// bits outside 2..7, for a layer that is not float and for weights that are not finite.
 ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
                                const ConvertPredicate& predicate = {});
 

@@ -16,7 +16,7 @@ ALLOWED = {
     "core": [],
     "autograd": ["core"],
     "layers": ["core", "autograd"],
-    "models": ["core", "autograd", "layers"],
+    "models": ["core", "autograd", "layers", "data"],
     "data": ["core"],
     "infer": ["core", "autograd"],
     "cuda": ["core", "infer"],

@@ -1,0 +1,136 @@
+#include "layers/convert.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/functions.h"
+#include "core/error.h"
+#include "core/ops.h"
+#include "core/random.h"
+#include "layers/init.h"
+#include "layers/weighted_layer.h"
+#include "layers/weights/shift_ps.h"
+
+namespace ds {
+namespace {
+
+/// P and S of a layer that was never float.
+WeightPtr random_ps(const Weight& weight, ShiftFormat format, const WeightOptions& options) {
+  const Tensor values = weight.rounded();
+  const ShiftRange range = format.range();
+  const bool convolution = weight.shape().rank() == 4;
+  Tensor shift = Tensor::like(values);
+  Tensor sign = Tensor::like(values);
+  fill_uniform(shift, convolution ? -10.0 : range.p_min, convolution ? -1.0 : range.p_max,
+               default_generator());
+  fill_uniform(sign, -1.0, 1.0, default_generator());
+  return std::make_unique<ShiftPsWeight>(shift, sign, format.bits, options);
+}
+
+double relative_distance(const Tensor& rounded, const Tensor& original) {
+  const double norm = std::sqrt(ops::sum_squares(original));
+  const Tensor difference = ops::arithmetic(Arithmetic::kSubtract, rounded, original);
+  return norm > 0.0 ? std::sqrt(ops::sum_squares(difference)) / norm : 0.0;
+}
+
+int64_t count_zeros(const Tensor& values) {
+  const std::vector<double> host = values.to(DType::kF64).to_vector<double>();
+  return std::count(host.begin(), host.end(), 0.0);
+}
+
+ConvertedLayer convert(const NamedLayer& named, ShiftFormat format, const ConvertOptions& options) {
+  const Weight& old = named.layer->weight();
+  const Tensor original = old.rounded();
+  const WeightOptions weight_options{.layout = old.options().layout, .rounding = options.rounding};
+  const bool random = options.method == ShiftMethod::kPs && options.ps_init == PsInit::kRandom;
+  WeightPtr weight =
+      random ? random_ps(old, format, weight_options) : make_weight(format, original, weight_options);
+  const Tensor rounded = weight->rounded();
+  ConvertedLayer entry{.path = named.path,
+                       .converted = true,
+                       .weight = weight->describe(),
+                       .count = original.numel(),
+                       .rounding_error = relative_distance(rounded, original),
+                       .replaced_zeros = options.method == ShiftMethod::kQ ? count_zeros(original) : 0,
+                       .rounded = count_exponents(rounded)};
+  named.layer->replace_weight(std::move(weight));
+  return entry;
+}
+
+void check_convertible(const NamedLayer& named) {
+  const Weight& weight = named.layer->weight();
+  DS_CHECK(!weight.format(), "[convert_to_shift] layer {} holds {} weights, expected float", named.path,
+           weight.describe());
+  DS_CHECK(std::isfinite(ops::sum_squares(weight.rounded())),
+           "[convert_to_shift] layer {} has a weight that is not finite", named.path);
+}
+
+}  // namespace
+
+ConvertPredicate all_but_first_and_last(Module& model) {
+  const std::vector<NamedLayer> layers = weighted_layers(model);
+  const std::string first = layers.empty() ? "" : layers.front().path;
+  return [first](const std::string& path, int64_t depth_from_end) {
+    return depth_from_end != 0 && path != first;
+  };
+}
+
+ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
+                               const ConvertPredicate& predicate) {
+  const ShiftFormat format{.method = options.method, .bits = options.weight_bits};
+  format.range();  // refuses bits that there are not, also where no layer is chosen
+  const std::vector<NamedLayer> layers = weighted_layers(model);
+  std::vector<bool> chosen;
+  for (const NamedLayer& named : layers) {
+    const auto depth_from_end = static_cast<int64_t>(layers.size() - chosen.size()) - 1;
+    chosen.push_back(!predicate || predicate(named.path, depth_from_end));
+    if (chosen.back()) check_convertible(named);
+  }
+  ConvertReport report;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const Weight& weight = layers[i].layer->weight();
+    report.layers.push_back(chosen[i] ? convert(layers[i], format, options)
+                                      : ConvertedLayer{.path = layers[i].path,
+                                                       .weight = weight.describe(),
+                                                       .count = weight.shape().numel(),
+                                                       .rounded = {}});
+  }
+  return report;
+}
+
+int64_t ConvertReport::converted() const {
+  return std::count_if(layers.begin(), layers.end(),
+                       [](const ConvertedLayer& layer) { return layer.converted; });
+}
+
+std::string ConvertReport::str() const {
+  size_t width = 5;
+  for (const ConvertedLayer& layer : layers) width = std::max(width, layer.path.size());
+  std::string text = fmt::format("{:<{}}  {:<16}  {:>9}  {:>7}  {:>7}  {:>8}  {}\n", "layer", width, "weight",
+                                 "weights", "error", "zeros", "replaced", "p");
+  for (const ConvertedLayer& layer : layers) {
+    text += fmt::format("{:<{}}  {:<16}  {:>9}", layer.path, width, layer.weight, layer.count);
+    if (layer.converted) {
+      const auto& exponents = layer.rounded.exponents;
+      const std::string p =
+          exponents.empty() ? "none"
+                            : fmt::format("{} .. {}", exponents.begin()->first, exponents.rbegin()->first);
+      text += fmt::format("  {:>5.2f} %  {:>5.2f} %  {:>8}  {}", 100.0 * layer.rounding_error,
+                          100.0 * static_cast<double>(layer.rounded.zeros) / static_cast<double>(layer.count),
+                          layer.replaced_zeros, p);
+    }
+    text += '\n';
+  }
+  return text + fmt::format("{} of {} layers converted\n", converted(), layers.size());
+}
+
+Variable decay_loss(Module& model, double weight_decay) {
+  Variable total;
+  for (const NamedLayer& named : weighted_layers(model)) {
+    const Variable penalty = named.layer->weight().decay_penalty();
+    if (penalty.defined()) total = total.defined() ? total + penalty : penalty;
+  }
+  return total.defined() ? total * (weight_decay / 2.0) : total;
+}
+
+}  // namespace ds

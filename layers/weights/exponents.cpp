@@ -1,0 +1,49 @@
+#include "layers/weights/exponents.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+constexpr int64_t kBarWidth = 40;
+
+std::string line(const std::string& label, int64_t count, int64_t largest, int64_t total) {
+  const auto width = static_cast<size_t>((count * kBarWidth + largest - 1) / largest);
+  return fmt::format("  {:>5} |{:<{}}| {:5.1f} %\n", label, std::string(width, '#'), kBarWidth,
+                     100.0 * static_cast<double>(count) / static_cast<double>(total));
+}
+
+}  // namespace
+
+ExponentCounts count_exponents(const Tensor& weights) {
+  const Tensor host = weights.to(Device{}).to(DType::kF64);
+  ExponentCounts counts{.count = host.numel(), .exponents = {}};
+  for (const double weight : host.span<double>()) {
+    if (weight == 0.0) {
+      ++counts.zeros;
+      continue;
+    }
+    int exponent = 0;
+    const double fraction = std::frexp(weight, &exponent);  // +-[0.5, 1) times 2^exponent
+    DS_CHECK(std::abs(fraction) == 0.5, "[count_exponents] weight {} found, expected 0 or a power of two",
+             weight);
+    ++counts.exponents[exponent - 1];
+  }
+  return counts;
+}
+
+std::string ExponentCounts::str() const {
+  int64_t largest = zeros;
+  for (const auto& [p, number] : exponents) largest = std::max(largest, number);
+  std::string text;
+  for (auto entry = exponents.rbegin(); entry != exponents.rend(); ++entry) {
+    text += line(fmt::format("2^{}", entry->first), entry->second, largest, count);
+  }
+  if (zeros > 0) text += line("0", zeros, largest, count);
+  return text;
+}
+
+}  // namespace ds

@@ -1,0 +1,61 @@
+#include "models/evaluate.h"
+
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "core/ops.h"
+
+namespace ds {
+namespace {
+
+/// Evaluation mode for as long as it lives; then every module has its own mode again.
+class EvaluationScope {
+ public:
+  explicit EvaluationScope(Module& module) {
+    module.for_each([&](const std::string&, Module& part) { modes_.emplace_back(&part, part.training()); });
+    module.eval();
+  }
+  ~EvaluationScope() {
+    for (const auto& [part, training] : modes_)
+      part->train(training);  // parents first: each has the last word
+  }
+  EvaluationScope(const EvaluationScope&) = delete;
+  EvaluationScope& operator=(const EvaluationScope&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> modes_;
+};
+
+int64_t count_correct(const Tensor& logits, const Tensor& labels) {
+  const std::vector<int64_t> found = ops::argmax(logits).to_vector<int64_t>();
+  const std::vector<int64_t> expected = labels.to_vector<int64_t>();
+  int64_t correct = 0;
+  for (size_t i = 0; i < found.size(); ++i) correct += found[i] == expected[i] ? 1 : 0;
+  return correct;
+}
+
+}  // namespace
+
+Evaluation evaluate(Module& module, DataLoader& loader) {
+  const EvaluationScope evaluation(module);
+  const NoGrad no_grad;
+  Evaluation result;
+  for (const Batch& batch : loader) {
+    DS_CHECK(batch.labels.dtype() == DType::kI64,
+             "[evaluate] the loader gives {} targets, expected labels (i64)", name_of(batch.labels.dtype()));
+    const Tensor logits = module(batch.images).value();
+    const Tensor targets = ops::one_hot(batch.labels, logits.size(-1), 0.0, logits.dtype());
+    result.loss +=
+        ops::cross_entropy(logits, targets).loss.item() * static_cast<double>(batch.labels.numel());
+    result.correct += count_correct(logits, batch.labels);
+    result.total += batch.labels.numel();
+  }
+  DS_CHECK(result.total > 0, "[evaluate] the loader has no images");
+  result.loss /= static_cast<double>(result.total);
+  return result;
+}
+
+double accuracy(Module& module, DataLoader& loader) { return evaluate(module, loader).accuracy(); }
+
+}  // namespace ds

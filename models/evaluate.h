@@ -1,0 +1,23 @@
+// How many images of a data set a network names rightly.
+#pragma once
+
+#include "data/loader.h"
+#include "layers/module.h"
+
+namespace ds {
+
+struct Evaluation {
+  int64_t correct = 0;  // the largest logit is that of the label; the lowest index wins a tie
+  int64_t total = 0;
+  double loss = 0.0;  // mean cross-entropy
+
+  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(total); }
+};
+
+/// One pass over the loader in evaluation mode and off the tape; every module's mode is restored. Throws
+/// Error for a loader with no images, or with mixup, whose targets are no labels.
+Evaluation evaluate(Module& module, DataLoader& loader);
+/// Share of right answers, 0 to 1.
+double accuracy(Module& module, DataLoader& loader);
+
+}  // namespace ds
