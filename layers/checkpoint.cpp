@@ -1,0 +1,240 @@
+#include "layers/checkpoint.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "layers/checkpoint_metadata.h"
+
+namespace ds {
+namespace {
+
+constexpr std::string_view kOptimizerPrefix = "optimizer.";
+constexpr std::string_view kExtraPrefix = "extra.";
+
+std::string join(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+
+bool belongs_to_run(std::string_view name) {
+  return name.starts_with(kOptimizerPrefix) || name.starts_with(kExtraPrefix);
+}
+
+// ---- Saving
+
+std::vector<NamedTensor> model_tensors(Module& model) {
+  std::vector<NamedTensor> tensors;
+  for (const NamedParameter& parameter : model.named_parameters()) {
+    tensors.push_back({parameter.name, parameter.layout.to_file(parameter.value.value())});
+  }
+  for (const NamedBuffer& buffer : model.named_buffers()) tensors.push_back({buffer.name, *buffer.value});
+  for (const NamedTensor& tensor : tensors) {
+    DS_CHECK(!belongs_to_run(tensor.name), "[save_model] tensor '{}': a name may not begin with {} or {}",
+             tensor.name, kOptimizerPrefix, kExtraPrefix);
+  }
+  return tensors;
+}
+
+Metadata model_metadata(Module& model, const ModelInfo& info) {
+  LayerFormats formats;
+  for (const NamedLayer& named : weighted_layers(model)) formats[named.path] = format_of(*named.layer);
+  return describe_model(info, formats);
+}
+
+// ---- Loading
+
+/// What loading will make of one layer. Nothing has been changed yet.
+struct LayerPlan {
+  std::string path;
+  WeightedLayer* layer = nullptr;
+  WeightPtr weight;             // null: the layer's own stays
+  bool set_activation = false;  // false: the layer's own rounding stays
+  std::optional<ActivationQuantOptions> activation = {};
+};
+
+WeightPtr make_empty_weight(const LayerFormat& format, const Weight& present) {
+  const Tensor& sample = present.parameters().front().value.value();
+  return make_weight(format.weight, Tensor::zeros(present.shape(), sample.dtype(), sample.device()),
+                     {.layout = present.options().layout, .rounding = format.rounding});
+}
+
+std::vector<LayerPlan> plan_layers(const SafetensorsFile& file, Module& model) {
+  LayerFormats wanted = read_layer_formats(file);
+  const bool ours = read_model_info(file).version > 0;
+  std::vector<LayerPlan> plans;
+  for (const NamedLayer& named : weighted_layers(model)) {
+    const auto node = wanted.extract(named.path);
+    const LayerFormat format = node ? node.mapped() : LayerFormat{};
+    const LayerFormat present = format_of(*named.layer);
+    LayerPlan plan{.path = named.path, .layer = named.layer, .weight = nullptr};
+    if (format.weight != present.weight || (format.weight && format.rounding != present.rounding)) {
+      plan.weight = make_empty_weight(format, named.layer->weight());
+    }
+    plan.set_activation = ours && format.activation != present.activation;
+    plan.activation = ours ? format.activation : present.activation;
+    plans.push_back(std::move(plan));
+  }
+  DS_CHECK(wanted.empty(),
+           "[load_model] {}: its metadata speaks of a layer '{}', and the model has no convolution or linear "
+           "layer of that name",
+           file.path(), wanted.begin()->first);
+  return plans;
+}
+
+/// A tensor that the model will have once the plan is carried out.
+struct Expected {
+  std::string name;
+  Shape shape;  // in memory
+  DType dtype = DType::kF32;
+  FileLayout layout = {};
+  bool required = true;
+};
+
+std::vector<Expected> expected_tensors(Module& model, const std::vector<LayerPlan>& plans, bool ours) {
+  std::vector<Expected> expected;
+  const auto add = [&](const std::string& name, const Tensor& value, const FileLayout& layout,
+                       bool required) {
+    expected.push_back({name, value.shape(), value.dtype(), layout, required});
+  };
+  std::set<std::string> leaving;
+  for (const LayerPlan& plan : plans) {
+    if (plan.weight != nullptr) {
+      for (const auto& old : plan.layer->weight().parameters()) leaving.insert(join(plan.path, old.name));
+      for (const auto& parameter : plan.weight->parameters()) {
+        add(join(plan.path, parameter.name), parameter.value.value(), parameter.layout, true);
+      }
+    }
+    if (plan.layer->activation_quant() != nullptr) {
+      ActivationQuant old = *plan.layer->activation_quant();
+      for (const NamedBuffer& buffer : old.buffers()) leaving.insert(join(plan.path, buffer.name));
+    }
+    if (plan.activation) {
+      ActivationQuant planned(*plan.activation);
+      for (const NamedBuffer& buffer : planned.buffers()) {
+        add(join(plan.path, buffer.name), *buffer.value, {}, ours);  // other programs know of no such range
+      }
+    }
+  }
+  for (const NamedParameter& parameter : model.named_parameters()) {
+    if (!leaving.contains(parameter.name))
+      add(parameter.name, parameter.value.value(), parameter.layout, true);
+  }
+  for (const NamedBuffer& buffer : model.named_buffers()) {
+    if (!leaving.contains(buffer.name)) add(buffer.name, *buffer.value, {}, true);
+  }
+  return expected;
+}
+
+/// Prefix that torch.nn.DataParallel puts before every name; empty where the file has none.
+std::string wrapper_prefix(const SafetensorsFile& file, const std::vector<Expected>& expected) {
+  constexpr std::string_view kPrefix = "module.";
+  const std::vector<std::string> names = file.names();
+  const auto has_prefix = [&](const std::string& name) { return name.starts_with(kPrefix); };
+  const bool model_has = std::any_of(expected.begin(), expected.end(),
+                                     [&](const Expected& tensor) { return has_prefix(tensor.name); });
+  return !model_has && std::all_of(names.begin(), names.end(), has_prefix) ? std::string(kPrefix) : "";
+}
+
+std::string describe_tensor(DType dtype, const Shape& shape) {
+  return fmt::format("{} {}", name_of(dtype), shape.str());
+}
+
+using Staged = std::map<std::string, Tensor>;
+
+/// Reads every expected tensor into memory order. Throws one Error for all that do not fit.
+Staged stage(const SafetensorsFile& file, const std::vector<Expected>& expected) {
+  const std::string prefix = wrapper_prefix(file, expected);
+  const std::vector<std::string> names = file.names();
+  std::set<std::string> unused(names.begin(), names.end());
+  Staged staged;
+  std::string problems;
+  for (const Expected& tensor : expected) {
+    const std::string name = prefix + tensor.name;
+    const Shape shape = tensor.layout.file_shape(tensor.shape);
+    if (unused.erase(name) == 0) {
+      if (tensor.required) {
+        problems += fmt::format("\n  missing: {}, expected {}", name, describe_tensor(tensor.dtype, shape));
+      }
+      continue;
+    }
+    const TensorEntry& entry = file.entry(name);
+    const bool type_fits = entry.dtype == tensor.dtype || (is_float(entry.dtype) && is_float(tensor.dtype));
+    if (entry.shape != shape || !type_fits) {
+      problems +=
+          fmt::format("\n  {}: found {}, expected {}", name, describe_tensor(entry.dtype, entry.shape),
+                      describe_tensor(tensor.dtype, shape));
+    } else {
+      staged[tensor.name] = tensor.layout.from_file(file.read(name).to(tensor.dtype), tensor.shape);
+    }
+  }
+  for (const std::string& name : unused) {
+    if (belongs_to_run(name) || name.ends_with("num_batches_tracked")) continue;
+    const TensorEntry& entry = file.entry(name);
+    problems += fmt::format("\n  unexpected: {}, found {}", name, describe_tensor(entry.dtype, entry.shape));
+  }
+  DS_CHECK(problems.empty(), "[load_model] {} does not fit the model:{}", file.path(), problems);
+  return staged;
+}
+
+/// Nothing here can fail for reasons that lie in the file.
+void carry_out(std::vector<LayerPlan>& plans, const Staged& staged, Module& model) {
+  for (LayerPlan& plan : plans) {
+    if (plan.weight != nullptr) plan.layer->replace_weight(std::move(plan.weight));
+    if (plan.set_activation) plan.layer->quantize_activations(plan.activation);
+  }
+  for (NamedParameter& parameter : model.named_parameters()) {
+    parameter.value.mutable_value().copy_from(staged.at(parameter.name));
+  }
+  for (const NamedBuffer& buffer : model.named_buffers()) {
+    const auto found = staged.find(buffer.name);
+    if (found != staged.end()) buffer.value->copy_from(found->second);
+  }
+  for (const LayerPlan& plan : plans) plan.layer->weight().clamp();
+}
+
+}  // namespace
+
+void save_model(const std::string& path, Module& model, const ModelInfo& info) {
+  write_safetensors(path, model_tensors(model), model_metadata(model, info));
+}
+
+void load_model(const SafetensorsFile& file, Module& model) {
+  std::vector<LayerPlan> plans = plan_layers(file, model);
+  const bool ours = read_model_info(file).version > 0;
+  const Staged staged = stage(file, expected_tensors(model, plans, ours));
+  carry_out(plans, staged, model);
+}
+
+void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,
+                   const TrainingState& state, const std::vector<NamedTensor>& extra) {
+  std::vector<NamedTensor> tensors = model_tensors(model);
+  const OptimizerState optimizer_state = optimizer.state();
+  for (const auto& [name, value] : optimizer_state.tensors) {
+    tensors.push_back({fmt::format("{}{}", kOptimizerPrefix, name), value});
+  }
+  for (const NamedTensor& tensor : extra) {
+    tensors.push_back({fmt::format("{}{}", kExtraPrefix, tensor.name), tensor.value});
+  }
+  Metadata metadata = model_metadata(model, info);
+  add_training({.state = state, .optimizer_step = optimizer_state.step}, metadata);
+  write_safetensors(path, tensors, metadata);
+}
+
+TrainingState read_training_state(const SafetensorsFile& file) { return read_training_metadata(file).state; }
+
+TrainingState load_training(const SafetensorsFile& file, Optimizer& optimizer) {
+  const TrainingMetadata training = read_training_metadata(file);
+  OptimizerState state{.step = training.optimizer_step, .tensors = {}};
+  for (const std::string& name : file.names()) {
+    if (!name.starts_with(kOptimizerPrefix)) continue;
+    state.tensors.emplace_back(name.substr(kOptimizerPrefix.size()), file.read(name));
+  }
+  try {
+    optimizer.load_state(state);
+  } catch (const Error& error) {
+    fail("[load_training] {}: {}", file.path(), error.what());
+  }
+  return training.state;
+}
+
+}  // namespace ds
