@@ -20,18 +20,18 @@ inline constexpr int kCheckpointVersion = 1;
 
 /// Everything of a run beyond the model and its optimizer.
 struct TrainingState {
-  int64_t epoch = 0;      // finished epochs
-  int64_t batch = 0;      // finished batches of the current epoch
-  std::string generator;  // seed, stream and position of the default generator
-  std::string run;        // the trainer's own state and configuration, as JSON
+  int64_t epoch = 0;           // finished epochs
+  int64_t batch = 0;           // finished batches of the current epoch
+  std::string generator = {};  // seed, stream and position of the default generator
+  std::string run = {};        // the trainer's own state and configuration, as JSON
 };
 
 /// What a file's metadata says of the model in it.
 struct ModelInfo {
-  std::string architecture;  // empty where the file does not know (PyTorch's files)
+  std::string architecture = {};  // empty where the file does not know (PyTorch's files)
   int64_t classes = 0;
-  std::string options;  // JSON: activation bits, input normalisation, ...
-  int version = 0;      // 0: not one of ours
+  std::string options = {};  // JSON: activation bits, input normalisation, ...
+  int version = 0;           // 0: not one of ours
 };
 
 ModelInfo read_model_info(const SafetensorsFile& file);
