@@ -81,9 +81,11 @@ inline T ternary_sign(T s) {
 /// DeepShift-PS of one weight: sign(round(s)) 2^round(p). The exponent is kept within the range.
 template <class T>
 inline T round_ps(T p, T s, ShiftRange range) {
-  const T bounded =
-      std::fmin(std::fmax(std::nearbyint(p), static_cast<T>(range.p_min)), static_cast<T>(range.p_max));
-  return ternary_sign(s) * exp2<T>(static_cast<int>(bounded));
+  const T low = static_cast<T>(range.p_min);
+  const T high = static_cast<T>(range.p_max);
+  const T rounded = std::nearbyint(p);
+  const T raised = rounded > low ? rounded : low;  // comparisons, unlike fmax, vectorise
+  return ternary_sign(s) * exp2<T>(static_cast<int>(raised < high ? raised : high));
 }
 template <class T>
 inline T round_ps_stochastic(T p, T s, ShiftRange range, float uniform) {
