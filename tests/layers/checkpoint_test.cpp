@@ -4,87 +4,28 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
-#include "autograd/functions.h"
-#include "autograd/optim/radam.h"
 #include "autograd/optim/sgd.h"
 #include "core/error.h"
-#include "core/random.h"
-#include "layers/activation.h"
-#include "layers/batchnorm2d.h"
-#include "layers/conv2d.h"
-#include "layers/flatten.h"
-#include "layers/linear.h"
-#include "layers/sequential.h"
 #include "models/registry.h"
+#include "tests/layers/tiny_net.h"
 #include "tests/support/data.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ds {
 namespace {
 
+using test::contents;
+using test::convert;
+using test::convert_all;
+using test::kInfo;
+using test::make_net;
+using test::outputs;
 using test::TemporaryFolder;
+using test::train_steps;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-/// 3 channels of 6 x 5 to 4 classes; the axes of "conv" and "fc" differ between memory and file.
-ModulePtr make_net(uint64_t seed) {
-  manual_seed(seed);
-  const auto named = [](std::string name, ModulePtr module) {
-    return std::pair(std::move(name), std::move(module));
-  };
-  return std::make_shared<Sequential>(std::vector<std::pair<std::string, ModulePtr>>{
-      named("conv", std::make_shared<Conv2d>(3, 4, Conv2dLayerOptions{.kernel = {3, 2}, .bias = false})),
-      named("bn", std::make_shared<BatchNorm2d>(4)), named("relu", std::make_shared<Relu>()),
-      named("flatten", std::make_shared<Flatten>()),
-      named("fc", std::make_shared<Linear>(4 * 4 * 4, 4, LinearOptions{.flattened = {4, 4, 4}}))});
-}
-
-Tensor make_input(int64_t count, uint64_t seed = 7) {
-  Tensor x = Tensor::empty({count, 6, 5, 3});
-  Generator generator(seed);
-  fill_normal(x, 0.0, 1.0, generator);
-  return x;
-}
-
-void convert(Module& net, const std::string& path, ShiftFormat format,
-             Rounding rounding = Rounding::kNearest) {
-  for (const NamedLayer& named : weighted_layers(net)) {
-    if (named.path != path) continue;
-    const Weight& weight = named.layer->weight();
-    named.layer->replace_weight(
-        make_weight(format, weight.rounded(), {.layout = weight.options().layout, .rounding = rounding}));
-  }
-}
-
-void convert_all(Module& net, ShiftFormat format) {
-  convert(net, "conv", format);
-  convert(net, "fc", format);
-}
-
-std::vector<float> outputs(Module& net) {
-  const NoGrad no_grad;
-  net.eval();
-  return net(make_input(3)).value().to_vector<float>();
-}
-
-void train_steps(Module& net, Optimizer& optimizer, int first, int count) {
-  net.train();
-  for (int step = first; step < first + count; ++step) {
-    const Tensor labels = Tensor::from(std::vector<int64_t>{0, 1, 2, 3, 1}, {5});
-    cross_entropy(net(make_input(5, static_cast<uint64_t>(100 + step))), labels).backward();
-    optimizer.step();
-    optimizer.zero_grad();
-  }
-}
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 std::string load_error(const std::string& path, Module& net) {
   try {
@@ -94,8 +35,6 @@ std::string load_error(const std::string& path, Module& net) {
   }
   return "";
 }
-
-const ModelInfo kInfo = {.architecture = "tiny", .classes = 4, .options = R"({"mean":[0.5]})"};
 
 class CheckpointTest : public ::testing::Test {
  protected:
@@ -353,105 +292,6 @@ TEST_F(CheckpointTest, ReadsTheRealResNet20) {
     ++compared;
   }
   EXPECT_EQ(compared, 97U);
-}
-
-// ---- Training runs
-
-TEST_F(CheckpointTest, ResumesWithEqualBits) {
-  for (const bool ps : {false, true}) {
-    const auto make_optimizer = [&](Module& net) -> std::unique_ptr<Optimizer> {
-      if (ps) return std::make_unique<RAdam>(net.parameters(), RAdamOptions{.lr = 0.01});
-      return std::make_unique<Sgd>(net.parameters(),
-                                   SgdOptions{.lr = 0.05, .momentum = 0.9, .weight_decay = 1e-3});
-    };
-    const ModulePtr net = make_net(1);
-    convert_all(*net, {ps ? ShiftMethod::kPs : ShiftMethod::kQ, 4});
-    const auto optimizer = make_optimizer(*net);
-    train_steps(*net, *optimizer, 0, 4);
-    const TrainingState state = {.epoch = 3, .batch = 17, .generator = "1 2 3", .run = R"({"lr": 0.05})"};
-    const std::vector<NamedTensor> extra = {{"ema.0", Tensor::full({2}, 5.0)}};
-    save_training(path_, *net, kInfo, *optimizer, state, extra);
-    train_steps(*net, *optimizer, 4, 4);
-
-    const SafetensorsFile file(path_);
-    const ModulePtr resumed = make_net(2);
-    load_model(file, *resumed);
-    const auto resumed_optimizer = make_optimizer(*resumed);
-    const TrainingState found = load_training(file, *resumed_optimizer);
-    EXPECT_EQ(found.epoch, 3);
-    EXPECT_EQ(found.batch, 17);
-    EXPECT_EQ(found.generator, "1 2 3");
-    EXPECT_EQ(found.run, state.run);
-    EXPECT_EQ(read_training_state(file).batch, 17);
-    EXPECT_EQ(resumed_optimizer->steps(), 4);
-    EXPECT_EQ(file.read("extra.ema.0").to_vector<float>(), (std::vector<float>{5.0F, 5.0F}));
-    train_steps(*resumed, *resumed_optimizer, 4, 4);
-    EXPECT_EQ(outputs(*resumed), outputs(*net));
-    save_training(folder_ / "a", *net, kInfo, *optimizer, state);
-    save_training(folder_ / "b", *resumed, kInfo, *resumed_optimizer, state);
-    EXPECT_EQ(contents(folder_ / "a"), contents(folder_ / "b"));
-  }
-}
-
-TEST_F(CheckpointTest, RefusesToResumeFromAModel) {
-  const ModulePtr net = make_net(1);
-  Sgd optimizer(net->parameters(), {.lr = 0.05});
-  save_model(path_, *net, kInfo);
-  EXPECT_THROW(read_training_state(SafetensorsFile(path_)), Error);
-  EXPECT_THROW(load_training(SafetensorsFile(path_), optimizer), Error);
-}
-
-TEST_F(CheckpointTest, NamesTheFileOfAStateThatDoesNotFit) {
-  const ModulePtr net = make_net(1);
-  Sgd sgd(net->parameters(), {.lr = 0.05, .momentum = 0.9});
-  train_steps(*net, sgd, 0, 1);
-  save_training(path_, *net, kInfo, sgd, {});
-  RAdam radam(net->parameters(), {.lr = 0.01});
-  try {
-    load_training(SafetensorsFile(path_), radam);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr(path_));
-  }
-}
-
-// ---- The first version of the format, forever
-
-/// Writes the golden file, once for a version of the format; an existing one is never touched.
-TEST(CheckpointGolden, DISABLED_WriteFile) {
-  const std::string stem = test::fixture(fmt::format("checkpoint_v{}", kCheckpointVersion));
-  ASSERT_FALSE(std::filesystem::exists(stem + ".safetensors"));
-  const ModulePtr net = make_net(1);
-  convert(*net, "conv", {ShiftMethod::kQ, 5});
-  convert(*net, "fc", {ShiftMethod::kPs, 4});
-  RAdam optimizer(net->parameters(), {.lr = 0.05});
-  train_steps(*net, optimizer, 0, 3);
-  save_training(stem + ".safetensors", *net, kInfo, optimizer,
-                {.epoch = 1, .batch = 2, .generator = "generator", .run = "{}"});
-  write_safetensors(stem + "_expected.safetensors",
-                    {{"input", make_input(3)}, {"logits", Tensor::from(outputs(*net), {3, 4})}});
-}
-
-TEST(CheckpointGolden, TheFirstVersionAlwaysLoads) {
-  const SafetensorsFile file(test::fixture("checkpoint_v1.safetensors"));
-  const SafetensorsFile expected(test::fixture("checkpoint_v1_expected.safetensors"));
-  const ModulePtr net = make_net(5);
-  load_model(file, *net);
-  EXPECT_EQ(read_model_info(file).architecture, "tiny");
-  const auto layers = weighted_layers(*net);
-  EXPECT_EQ(layers[0].layer->weight().format(), (ShiftFormat{ShiftMethod::kQ, 5}));
-  EXPECT_EQ(layers[1].layer->weight().format(), (ShiftFormat{ShiftMethod::kPs, 4}));
-  const NoGrad no_grad;
-  net->eval();
-  const std::vector<float> found = (*net)(expected.read("input")).value().to_vector<float>();
-  const std::vector<float> logits = expected.read("logits").to_vector<float>();
-  ASSERT_EQ(found.size(), logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(found[i], logits[i], 1e-5F) << i;
-  RAdam optimizer(net->parameters(), {.lr = 0.05});
-  const TrainingState state = load_training(file, optimizer);
-  EXPECT_EQ(state.epoch, 1);
-  EXPECT_EQ(state.batch, 2);
-  EXPECT_EQ(optimizer.steps(), 3);
 }
 
 }  // namespace
