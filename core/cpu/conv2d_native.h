@@ -1,10 +1,5 @@
 // The native float convolution: direct, NHWC, micro-kernels of core/cpu/kernels/direct.h.
-//
-// Forward and backward-data are the same computation, a *correlation*: an output pixel m (per axis) sums,
-// over taps, the source pixel m * step + tap. Forward has one correlation with step = stride. Backward-data
-// has one for every phase of the stride: input pixels with equal (i + padding) mod stride see the same taps
-// of dy, with step 1. Each image's source is copied into a scratch with a border of zeros, so that the
-// kernels need no bounds; taps that are neighbours in memory are merged into one run of channels.
+// It is made of correlations (core/cpu/correlation.h).
 #pragma once
 
 #include "core/op_options.h"
