@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/backend.h"
+#include "core/cpu/kernels/select.h"
 #include "core/random.h"
 #include "tests/support/scoped.h"
 
@@ -183,7 +184,28 @@ TEST(Conv2d, ReferenceTakesStridePaddingDilationAndGroupsAsByHand) {
   EXPECT_THAT(r.dw.to_vector<double>(), ElementsAre(3, 2, 20, 12));
 }
 
-class Conv2dEngines : public testing::TestWithParam<Engine> {};
+/// An engine, and for the native one an instruction set.
+struct Variant {
+  Engine engine;
+  cpu::Isa isa;
+};
+
+std::vector<Variant> variants() {
+  std::vector<Variant> all;
+  for (const Engine engine : kEngines) {
+    if (engine != Engine::kNative) all.push_back({engine, cpu::isa()});
+  }
+  for (const cpu::Isa isa : cpu::available_isas()) all.push_back({Engine::kNative, isa});
+  return all;
+}
+
+class Conv2dEngines : public testing::TestWithParam<Variant> {
+ protected:
+  static Engine tested() { return GetParam().engine; }
+
+ private:
+  test::ScopedIsa isa_{GetParam().isa};
+};
 
 TEST_P(Conv2dEngines, AgreeWithTheReferenceOnRandomShapes) {
   Generator generator(1);
@@ -191,8 +213,8 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceOnRandomShapes) {
     const Case c = random_case(generator);
     const Operands o = operands_of(c, generator);
     const Results expected = run(Engine::kReference, c, o);
-    expect_close(c, run(GetParam(), c, o), expected, 1e-13);
-    expect_close(c, run_f32(GetParam(), c, o), expected, 1e-5);
+    expect_close(c, run(tested(), c, o), expected, 1e-13);
+    expect_close(c, run_f32(tested(), c, o), expected, 1e-5);
   }
 }
 
@@ -231,8 +253,8 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
   for (const Case& c : cases) {
     const Operands o = operands_of(c, generator);
     const Results expected = run(Engine::kReference, c, o);
-    expect_close(c, run(GetParam(), c, o), expected, 1e-13);
-    expect_close(c, run_f32(GetParam(), c, o), expected, 1e-5);
+    expect_close(c, run(tested(), c, o), expected, 1e-13);
+    expect_close(c, run_f32(tested(), c, o), expected, 1e-5);
   }
 }
 
@@ -247,7 +269,7 @@ TEST_P(Conv2dEngines, HaveBackwardPassesThatAreAdjoint) {
     Case c = random_case(generator);
     c.bias = false;
     const Operands o = operands_of(c, generator);
-    const Results r = run(GetParam(), c, o);
+    const Results r = run(tested(), c, o);
     const double forward = dot(r.y, o.dy);
     const double tolerance = 1e-12 * std::sqrt(dot(r.y, r.y) * dot(o.dy, o.dy)) + 1e-12;
     EXPECT_NEAR(forward, dot(o.x, r.dx), tolerance) << c.str();
@@ -277,7 +299,7 @@ TEST_P(Conv2dEngines, GiveEqualBitsForAnyNumberOfThreads) {
     std::vector<Results> results;
     for (const int threads : {1, 2, 3}) {
       const ScopedThreads scope(threads);
-      results.push_back(run_f32(GetParam(), c, o));
+      results.push_back(run_f32(tested(), c, o));
     }
     for (const size_t i : {1, 2}) {
       EXPECT_EQ(results[0].y.to_vector<double>(), results[i].y.to_vector<double>()) << c.str();
@@ -292,14 +314,17 @@ TEST_P(Conv2dEngines, TakeAnEmptyBatch) {
     const Case c{
         .batch = 0, .input = 5, .kernel = 3, .channels = 4, .outputs = 4, .options = {.groups = groups}};
     Generator generator(7);
-    const Results r = run_f32(GetParam(), c, operands_of(c, generator));
+    const Results r = run_f32(tested(), c, operands_of(c, generator));
     EXPECT_EQ(r.y.numel(), 0);
     EXPECT_THAT(r.dw.to_vector<double>(), testing::Each(0.0));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Conv2dEngines, testing::ValuesIn(kEngines),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+INSTANTIATE_TEST_SUITE_P(All, Conv2dEngines, testing::ValuesIn(variants()), [](const auto& info) {
+  const std::string engine(name_of(info.param.engine));
+  return info.param.engine == Engine::kNative ? engine + "_" + std::string(cpu::name_of(info.param.isa))
+                                              : engine;
+});
 
 }  // namespace
 }  // namespace ds

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/backend.h"
+#include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
 
 namespace ds::test {
@@ -15,6 +16,17 @@ class ScopedEngine {
 
  private:
   Engine before_;
+};
+
+class ScopedIsa {
+ public:
+  explicit ScopedIsa(cpu::Isa isa) : before_(cpu::isa()) { cpu::set_isa(isa); }
+  ~ScopedIsa() { cpu::set_isa(before_); }
+  ScopedIsa(const ScopedIsa&) = delete;
+  ScopedIsa& operator=(const ScopedIsa&) = delete;
+
+ private:
+  cpu::Isa before_;
 };
 
 class ScopedThreads {
