@@ -18,10 +18,12 @@ struct Pool2dLayerOptions {
 
 /// What MaxPool2d and AvgPool2d have in common. Throws Error for sizes out of bounds.
 class Pool2d : public Module {
+ public:
+  std::string describe() const override;
+
  protected:
   Pool2d(const char* name, const Pool2dLayerOptions& options);
   const Pool2dOptions& options() const { return options_; }
-  std::string describe() const override;
 
  private:
   const char* name_;
