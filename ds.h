@@ -23,6 +23,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "data/mnist.h"
+#include "data/synthetic.h"
 #include "data/transforms.h"
 #include "layers/activation.h"
 #include "layers/activation_quant.h"

@@ -116,7 +116,7 @@ TEST(ActivationQuant, UnsignedUntilSomethingIsNegative) {
               ElementsAre(15, 0));
   quant.round_input(numbers({-1, 15}, {2}), true);
   EXPECT_THAT(quant.round_input(numbers({14, -3}, {2}), false).value().to_vector<float>(),
-              ElementsAre(14, -4));
+              ElementsAre(16, -4));
 }
 
 TEST(ActivationQuant, LayersRoundInputAndBias) {

@@ -1,0 +1,61 @@
+// The whole way through the public interface, as a program would go it: train a shift network, evaluate,
+// save, load.
+#include <gtest/gtest.h>
+
+#include "ds.h"
+#include "tests/support/temporary_folder.h"
+
+namespace ds {
+namespace {
+
+TEST(PublicInterface, TrainsAShiftNetworkAndKeepsIt) {
+  const test::TemporaryFolder folder;
+  const SyntheticData drawn = make_synthetic({.train = 64, .test = 32});
+  write_cifar10(folder.path(), drawn.train, drawn.test);
+
+  manual_seed(1);
+  const Device device = best_device();
+  DataLoader train(
+      cifar10(folder.path(), Split::kTrain),
+      {.batch = 16, .shuffle = true, .device = device, .augment = {random_crop(32, 4), random_flip()}});
+  DataLoader test(cifar10(folder.path(), Split::kTest), {.batch = 32, .device = device});
+
+  auto net = models::resnet20({.classes = 10});
+  convert_to_shift(*net, {.method = ShiftMethod::kQ, .weight_bits = 5});
+  net->to(device);
+
+  Sgd optimizer(net->parameters(), {.lr = 0.005, .momentum = 0.9, .weight_decay = 5e-4});
+  CosineSchedule schedule(optimizer, {.epochs = 3, .warmup_epochs = 1});
+  std::vector<double> losses;  // of each epoch
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    losses.push_back(0.0);
+    for (const auto& [images, labels] : train) {
+      const Variable loss = cross_entropy((*net)(images), labels);
+      optimizer.zero_grad();
+      loss.backward();
+      optimizer.step();
+      losses.back() += loss.item() / static_cast<double>(train.batches());
+    }
+    schedule.step();
+  }
+  EXPECT_LT(losses.back(), losses.front());
+  EXPECT_EQ(optimizer.steps(), 12);
+
+  const std::string path = folder / "resnet20_q5.safetensors";
+  save_model(path, *net, {.architecture = "resnet20", .classes = 10});
+  const SafetensorsFile file(path);
+  const ModulePtr loaded = models::make(read_model_info(file).architecture);
+  load_model(file, *loaded);
+  const Evaluation before = evaluate(*net, test);
+  const Evaluation after = evaluate(*loaded, test);
+  EXPECT_EQ(after.correct, before.correct);
+  EXPECT_EQ(after.loss, before.loss);
+  for (const NamedLayer& named : weighted_layers(*loaded)) {
+    const Weight& weight = named.layer->weight();
+    ASSERT_EQ(weight.describe(), "shift-q 5 bits") << named.path;
+    EXPECT_NO_THROW(pack(weight.rounded().to_vector<float>(), *weight.format())) << named.path;
+  }
+}
+
+}  // namespace
+}  // namespace ds
