@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 
-FENCE = re.compile(r"^```(\w+) file=(\S+)(?: before=\"([^\"]*)\")?\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"""^```\w+ file=(\S+)(?: before=(["'])(.*?)\2)?\n(.*?)^```$""", re.M | re.S)
 
 
 def copied(root, names):
@@ -41,7 +41,7 @@ def apply(files, document):
     blocks = FENCE.findall(document.read_text())
     if not blocks:
         sys.exit(f"{document}: has no code block marked with file=")
-    for _, name, anchor, code in blocks:
+    for name, _, anchor, code in blocks:
         if anchor:
             insert(files, document, name, anchor, code)
         elif name in files:
