@@ -13,4 +13,4 @@ if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=cc
 cmake -S "$root/tests/docs/guides" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER="$compiler" \
   -DGUIDES_TREE="$work/tree" "${launcher[@]}"
 cmake --build "$work/build"
-"$work/build/guide_tests"
+"$work/build/guide_tests" --gtest_brief=1

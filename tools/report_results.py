@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Writes tables of docs/results/ from the logs of runs.
+
+    tools/report_results.py runs        --title TEXT --output FILE.md RUN_FOLDER...
+    tools/report_results.py evaluations --title TEXT --output FILE.md LOG...
+
+`runs` reads config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
+reads logs of tools/evaluate_pretrained.sh: a line "$ command", then what the command printed.
+"""
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import sys
+
+TOP1 = re.compile(r"top-1 (\d+)/(\d+)")
+
+
+def table(heading, rows):
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+
+
+def percent(correct, total):
+    return f"{100 * correct / total:.2f} %"
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        sys.exit(f"report_results: {path} not found; a run writes it when it ends")
+
+
+def command(config):
+    """The command line that repeats a run; folders of the machine are left out."""
+    words = [config["program"]]
+    for name, value in sorted(config["options"].items()):
+        if value is None or value is False or value == "" or value == []:
+            continue
+        if value is True:
+            words.append(f"--{name}")
+        elif isinstance(value, list):
+            words.append(f"--{name} " + ",".join(f"{item:g}" for item in value))
+        elif name == "data":
+            words.append("--data DIR")
+        elif name == "pretrained":
+            words.append(f"--pretrained {pathlib.Path(value).name}")
+        else:
+            words.append(f"--{name} {value}")
+    return " ".join(words)
+
+
+def run_row(folder, config, summary):
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rate = statistics.median(record["images_per_s"] for record in records)
+    chosen = "best on held-out images" if summary["chosen_on_held_out_images"] else "last"
+    return [folder.name, summary["arch"], summary["dataset"], summary["method"], summary["activation_bits"] or "float",
+            config["options"]["seed"], f"{summary['best_epoch']} of {summary['epochs']}, {chosen}",
+            percent(summary["correct"], summary["total"]), f"{summary['correct']}/{summary['total']}",
+            f"{summary['bits_per_weight']:.2f}", summary["weight_bytes"], f"{summary['seconds']:.0f}", f"{rate:.0f}"]
+
+
+def report_runs(folders):
+    rows, commands, machines = [], [], []
+    for folder in folders:
+        config = read_json(folder / "config.json")
+        rows.append(run_row(folder, config, read_json(folder / "summary.json")))
+        commands += [f"# {folder.name}", command(config)]
+        machine = config["machine"]
+        machines.append(f"{machine['cpu']}, {machine['threads']} threads, engine {machine['engine']}, {machine['compiler']}, "
+                        f"DeepShift {config['version']}")
+    lines = table(["run", "network", "data", "weights", "activations", "seed", "epoch", "top-1", "correct", "bits/weight",
+                   "weight bytes", "seconds", "images/s"], rows)
+    lines += ["", "Seconds are those of training alone; images/s is the median over epochs. "
+              "Made on: " + "; ".join(sorted(set(machines))) + ".", "", "```sh"] + commands + ["```"]
+    return lines
+
+
+def report_evaluations(logs):
+    rows = []
+    for log in logs:
+        current = None
+        for line in log.read_text().splitlines():
+            if line.startswith("$ "):
+                current = line[2:]
+            elif current and TOP1.search(line):
+                correct, total = map(int, TOP1.search(line).groups())
+                rows.append([f"`{current}`", f"{correct}/{total}", percent(correct, total)])
+    if not rows:
+        sys.exit("report_results: no line \"top-1 CORRECT/TOTAL\" after a line \"$ command\" in " + ", ".join(map(str, logs)))
+    return table(["command", "correct", "top-1"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["runs", "evaluations"])
+    parser.add_argument("inputs", nargs="+", type=pathlib.Path)
+    parser.add_argument("--title", required=True)
+    parser.add_argument("--note", default="", help="a paragraph below the title")
+    parser.add_argument("--output", required=True, type=pathlib.Path)
+    arguments = parser.parse_args()
+    report = report_runs if arguments.kind == "runs" else report_evaluations
+    lines = [f"# {arguments.title}", ""] + ([arguments.note, ""] if arguments.note else []) + report(arguments.inputs)
+    lines += ["", "Made by `tools/report_results.py` from logs.", ""]
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text("\n".join(lines))
+    print(f"wrote {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
