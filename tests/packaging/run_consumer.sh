@@ -14,4 +14,6 @@ cmake --build "$work/build"
 mkdir "$work/run"
 cd "$work/run"
 ../build/hello | tee output
-grep -Eq 'top-1 [0-9.]+ %' output || { echo "run_consumer: the program printed no accuracy" >&2; exit 1; }
+# It learns: chance is 10 %.
+tail -n 1 output | sed -n 's/.*top-1 \([0-9.]*\) %.*/\1/p' | awk '{ ok = $1 > 30 } END { exit !ok }' ||
+  { echo "run_consumer: the last line says no accuracy above 30 %" >&2; exit 1; }
