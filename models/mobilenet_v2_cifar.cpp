@@ -80,7 +80,7 @@ class MobileNetV2Cifar : public Module {
     for (const Stage& stage : kStages) {
       for (int64_t block = 0; block < stage.blocks; ++block) {
         layers_->push(std::make_shared<InvertedResidual>(in, stage.channels, stage.expansion,
-                                                           block == 0 ? stage.stride : 1));
+                                                         block == 0 ? stage.stride : 1));
         in = stage.channels;
       }
     }
