@@ -40,4 +40,8 @@
 #include "layers/summary.h"
 #include "layers/weights/weight.h"
 #include "models/evaluate.h"
+#include "models/mobilenet_v2_cifar.h"
 #include "models/registry.h"
+#include "models/resnet18_cifar.h"
+#include "models/resnet_cifar.h"
+#include "models/simple_mnist.h"
