@@ -1,0 +1,38 @@
+#include "apps/common/evaluate_file.h"
+
+#include <fmt/format.h>
+
+#include "apps/common/network.h"
+#include "apps/common/task.h"
+#include "core/error.h"
+#include "data/loader.h"
+
+namespace ds::apps {
+
+std::string top1(const Evaluation& evaluation) { return "top-1 " + score(evaluation); }
+
+Evaluation evaluate_file(const EvaluateOptions& options) {
+  DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");
+  const Network network = open_network(options.file, {.arch = options.arch,
+                                                      .activation_bits = options.activation_bits,
+                                                      .activation_rounding = options.activation_rounding});
+  std::string dataset = options.dataset;
+  if (dataset.empty())
+    dataset = network.notes.dataset.empty() ? options.default_dataset : network.notes.dataset;
+  const Dataset test = load_dataset(dataset, options.data, Split::kTest);
+  Normalization normalization = given_normalization(options.mean, options.deviation, test.channels());
+  if (normalization.mean.empty()) normalization = network.notes.normalization;
+  if (normalization.mean.empty()) {
+    normalization = foreign_normalization(dataset);
+    fmt::print(stderr, "note: {}\n", normalization_note(options.file, normalization));
+  }
+  const Device device = parse_device(options.device);
+  network.model->to(device);
+  DataLoader loader(test, {.batch = options.batch_size,
+                           .workers = options.workers,
+                           .normalization = normalization,
+                           .device = device});
+  return evaluate(*network.model, loader);
+}
+
+}  // namespace ds::apps

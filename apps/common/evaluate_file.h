@@ -1,0 +1,34 @@
+// The accuracy of a model file: `deepshift eval` and the trainers' --evaluate.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/common/metrics.h"
+
+namespace ds::apps {
+
+struct EvaluateOptions {
+  std::string file = {};
+  std::string data = {};     // folder of the data set
+  std::string arch = {};     // empty: what the file says
+  std::string dataset = {};  // empty: what the file says, or else the default
+  std::string default_dataset = "cifar10";
+  std::vector<double> mean =
+      {};  // empty: what the file says, or else ImageNet's (MNIST: its own), as is usual
+  std::vector<double> deviation = {};  //   for published float weights; a note on stderr says which
+  std::optional<std::string> activation_bits = {};  // nothing: what the file says
+  std::optional<std::string> activation_rounding = {};
+  int64_t batch_size = 250;
+  int workers = 2;
+  std::string device = "cpu";
+};
+
+/// How many test images the model names rightly. Throws Error naming the file.
+Evaluation evaluate_file(const EvaluateOptions& options);
+/// "top-1 9173/10000 (91.73 %)".
+std::string top1(const Evaluation& evaluation);
+
+}  // namespace ds::apps

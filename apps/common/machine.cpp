@@ -1,0 +1,18 @@
+#include "apps/common/machine.h"
+
+#include "core/backend.h"
+#include "core/parallel.h"
+
+namespace ds::apps {
+
+void set_up_machine(MachineOptions& options) {
+  if (!options.engine.empty()) set_engine(parse_engine(options.engine));
+  options.engine = name_of(engine());
+  const Device device = options.device == "auto" ? best_device() : parse_device(options.device);
+  backend(device);  // throws when it is not there
+  options.device = device.str();
+  if (options.threads > 0) set_num_threads(options.threads);
+  pin_threads();
+}
+
+}  // namespace ds::apps

@@ -1,0 +1,83 @@
+#include "apps/common/metrics.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "core/error.h"
+
+namespace ds::apps {
+
+std::string score(const Evaluation& evaluation) {
+  return fmt::format("{}/{} ({:.2f} %)", evaluation.correct, evaluation.total, 100.0 * evaluation.accuracy());
+}
+
+nlohmann::ordered_json EpochRecord::to_json(bool timings) const {
+  nlohmann::ordered_json json;
+  json["epoch"] = epoch;
+  json["loss"] = loss;
+  json["train_accuracy"] = train_accuracy;
+  json[held_out ? "holdout_loss" : "test_loss"] = evaluated.loss;
+  json[held_out ? "holdout_accuracy" : "test_accuracy"] = evaluated.accuracy();
+  json["correct"] = evaluated.correct;
+  json["total"] = evaluated.total;
+  json["lr"] = lr;
+  if (timings) {
+    json["seconds"] = seconds;
+    json["images_per_s"] = images_per_s;
+  }
+  return json;
+}
+
+EpochRecord EpochRecord::from_json(const nlohmann::json& json) {
+  EpochRecord record;
+  json.at("epoch").get_to(record.epoch);
+  json.at("loss").get_to(record.loss);
+  json.at("train_accuracy").get_to(record.train_accuracy);
+  json.at("correct").get_to(record.evaluated.correct);
+  json.at("total").get_to(record.evaluated.total);
+  json.at("lr").get_to(record.lr);
+  record.held_out = json.contains("holdout_loss");
+  json.at(record.held_out ? "holdout_loss" : "test_loss").get_to(record.evaluated.loss);
+  record.seconds = json.value("seconds", 0.0);
+  record.images_per_s = json.value("images_per_s", 0.0);
+  return record;
+}
+
+std::string to_jsonl(const std::vector<EpochRecord>& records) {
+  std::string text;
+  for (const EpochRecord& record : records) text += record.to_json(true).dump() + "\n";
+  return text;
+}
+
+std::vector<EpochRecord> read_jsonl(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<EpochRecord> records;
+  for (std::string line; std::getline(file, line);) {
+    try {
+      records.push_back(EpochRecord::from_json(nlohmann::json::parse(line)));
+    } catch (const nlohmann::json::exception& error) {
+      fail("[metrics] {}: line {} is not a record of an epoch: {}", path, records.size() + 1, error.what());
+    }
+  }
+  return records;
+}
+
+std::vector<Chart> training_curves(const std::vector<EpochRecord>& records) {
+  const std::string other = !records.empty() && records.front().held_out ? "held out" : "test";
+  const std::vector<Series> series = {{"training", {}}, {other, {}}};
+  Chart loss{.title = "Cross-entropy", .x_label = "epoch", .y_label = "loss", .x = {}, .series = series};
+  Chart accuracy{
+      .title = "Top-1 accuracy", .x_label = "epoch", .y_label = "accuracy, %", .x = {}, .series = series};
+  for (const EpochRecord& record : records) {
+    loss.x.push_back(static_cast<double>(record.epoch));
+    loss.series[0].values.push_back(record.loss);
+    loss.series[1].values.push_back(record.evaluated.loss);
+    accuracy.series[0].values.push_back(100.0 * record.train_accuracy);
+    accuracy.series[1].values.push_back(100.0 * record.evaluated.accuracy());
+  }
+  accuracy.x = loss.x;
+  return {loss, accuracy};
+}
+
+}  // namespace ds::apps

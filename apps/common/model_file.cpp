@@ -1,0 +1,95 @@
+#include "apps/common/model_file.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "layers/weighted_layer.h"
+
+namespace ds::apps {
+
+std::vector<double> as_printed(const std::vector<float>& values) {
+  std::vector<double> result;
+  for (const float value : values) result.push_back(std::stod(fmt::format("{}", value)));
+  return result;
+}
+
+std::optional<ActivationQuantOptions> parse_activations(const ActivationChoice& choice) {
+  if (choice.bits.empty()) return std::nullopt;
+  return ActivationQuantOptions{
+      .format = parse_activation_format(choice.bits),
+      .rounding = choice.rounding == "floor" ? Rounding::kFloor : Rounding::kNearest,
+      .unsigned_inputs = choice.unsigned_inputs,
+      .paper_top = choice.paper_top};
+}
+
+ActivationChoice describe_activations(const std::optional<ActivationQuantOptions>& options) {
+  if (!options) return {};
+  return {.bits = options->format.str(),
+          .rounding = options->rounding == Rounding::kFloor ? "floor" : "nearest",
+          .unsigned_inputs = options->unsigned_inputs,
+          .paper_top = options->paper_top};
+}
+
+std::string to_json(const ModelNotes& notes) {
+  return nlohmann::json{{"dataset", notes.dataset},
+                        {"mean", as_printed(notes.normalization.mean)},
+                        {"std", as_printed(notes.normalization.deviation)}}
+      .dump();
+}
+
+ModelNotes read_notes(const ModelInfo& info, const std::string& path) {
+  ModelNotes notes;
+  if (info.options.empty()) return notes;
+  try {
+    const auto json = nlohmann::json::parse(info.options);
+    notes.dataset = json.value("dataset", notes.dataset);
+    notes.normalization.mean = json.value("mean", notes.normalization.mean);
+    notes.normalization.deviation = json.value("std", notes.normalization.deviation);
+  } catch (const nlohmann::json::exception& error) {
+    fail("[model] {}: the options in the metadata cannot be read: {}", path, error.what());
+  }
+  return notes;
+}
+
+std::string normalization_note(const std::string& path, const Normalization& assumed) {
+  return fmt::format("{} does not say how its input was normalised; taking mean {}, std {} (--mean, --std)",
+                     path, fmt::join(assumed.mean, ","), fmt::join(assumed.deviation, ","));
+}
+
+std::string architecture_of(const ModelInfo& info, const std::string& path, const std::string& given) {
+  DS_CHECK(!info.architecture.empty() || !given.empty(),
+           "[model] {}: the file does not say which network it is: name it with --arch", path);
+  DS_CHECK(info.architecture.empty() || given.empty() || info.architecture == given,
+           "[model] {}: the file holds {}, but --arch {} was given", path, info.architecture, given);
+  return given.empty() ? info.architecture : given;
+}
+
+int64_t classes_of(const SafetensorsFile& file, const ModelInfo& info) {
+  if (info.classes > 0) return info.classes;
+  int64_t classes = 0;
+  for (const std::string& name : file.names()) {
+    const Shape& shape = file.entry(name).shape;
+    if (shape.rank() == 2) classes = shape[0];
+  }
+  DS_CHECK(classes > 0, "[model] {}: no weight matrix found, so the number of classes is unknown",
+           file.path());
+  return classes;
+}
+
+std::optional<ShiftKind> shift_kind(Module& model) {
+  for (const NamedLayer& named : weighted_layers(model)) {
+    const Weight& weight = named.layer->weight();
+    if (weight.format()) return ShiftKind{.format = *weight.format(), .rounding = weight.options().rounding};
+  }
+  return std::nullopt;
+}
+
+std::string method_name(Module& model) {
+  const auto kind = shift_kind(model);
+  return kind ? fmt::format("{}{}", name_of(kind->format.method), kind->format.bits) : "float";
+}
+
+}  // namespace ds::apps

@@ -1,0 +1,38 @@
+// The network of a run or of a file.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/common/model_file.h"
+#include "apps/common/train_options.h"
+#include "layers/module.h"
+
+namespace ds::apps {
+
+/// A network and what its files will say of it.
+struct Network {
+  ModulePtr model;
+  ModelInfo info = {};
+  ModelNotes notes = {};
+};
+
+/// How to open a model file.
+struct OpenOptions {
+  std::string arch = {};                                // empty: what the file says
+  std::optional<std::string> activation_bits = {};      // nothing: what the file says
+  std::optional<std::string> activation_rounding = {};  // nothing: what the file says
+};
+
+/// The network in a file, with its weights. Throws Error naming file, tensor, found and expected.
+Network open_network(const std::string& path, const OpenOptions& options);
+
+/// Opens the --pretrained file and takes from it what the command line leaves open: method, bits, rounding,
+/// normalisation. Throws Error when both say something and differ.
+Network open_pretrained(const OptionTable& table, TrainOptions& options);
+
+/// The network that a run starts from: new, or the pretrained one; its weights and activations are made what
+/// the options, resolved, say. Restarts the default generator.
+Network make_network(const TrainOptions& options, std::optional<Network> pretrained);
+
+}  // namespace ds::apps

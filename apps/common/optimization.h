@@ -1,0 +1,18 @@
+// Optimizer and schedule from the trainers' options.
+#pragma once
+
+#include <memory>
+
+#include "apps/common/train_options.h"
+#include "autograd/optim/optimizer.h"
+#include "autograd/optim/schedule.h"
+#include "layers/module.h"
+
+namespace ds::apps {
+
+/// Two groups: weights, which decay, and the rest (batch norm, biases, P and S), which do not.
+std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_decay);
+std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Module& model);
+std::unique_ptr<Schedule> make_schedule(const TrainOptions& options, Optimizer& optimizer);
+
+}  // namespace ds::apps

@@ -1,0 +1,92 @@
+#include "apps/common/option_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace ds::apps {
+
+nlohmann::json OptionTable::all() const {
+  nlohmann::json result = nlohmann::json::object();
+  for (const Row& row : rows_) {
+    if (row.effect != Effect::kCall) result[row.name] = row.get();
+  }
+  return result;
+}
+
+nlohmann::json OptionTable::recipe() const {
+  nlohmann::json result = nlohmann::json::object();
+  for (const Row& row : rows_) {
+    if (row.effect == Effect::kResults) result[row.name] = row.get();
+  }
+  return result;
+}
+
+void OptionTable::merge(const nlohmann::json& stored, const std::string& source,
+                        const std::vector<std::string>& may_differ) {
+  for (const Row& row : rows_) {
+    if (!stored.contains(row.name)) continue;
+    const nlohmann::json& before = stored.at(row.name);
+    if (row.option->count() == 0) {
+      try {
+        row.set(before);
+      } catch (const nlohmann::json::exception& error) {
+        fail("[resume] {}: option '{}' holds {}: {}", source, row.name, before.dump(), error.what());
+      }
+    } else if (row.effect == Effect::kResults && row.get() != before &&
+               std::find(may_differ.begin(), may_differ.end(), row.name) == may_differ.end()) {
+      fail("[resume] --{} {} was given, but the run in {} was started with {}", row.name, row.get().dump(),
+           source, before.dump());
+    }
+  }
+}
+
+bool OptionTable::given(const std::string& name) const {
+  return std::any_of(rows_.begin(), rows_.end(),
+                     [&](const Row& row) { return row.name == name && row.option->count() > 0; });
+}
+
+namespace {
+
+/// A validator of a number by a condition that a NaN does not meet.
+template <class Condition>
+CLI::Validator number(const std::string& expected, Condition condition) {
+  return {[=](std::string& text) {
+            double value = NAN;
+            const bool parsed = CLI::detail::lexical_cast(text, value);
+            return parsed && condition(value) ? std::string()
+                                              : fmt::format("found {}, expected {}", text, expected);
+          },
+          expected};
+}
+
+}  // namespace
+
+CLI::Validator between(double low, double high) {
+  return number(fmt::format("{:g} to {:g}", low, high),
+                [=](double value) { return value >= low && value <= high; });
+}
+
+CLI::Validator at_least(double low) {
+  return number(fmt::format("{:g} or more", low),
+                [=](double value) { return value >= low && std::isfinite(value); });
+}
+
+CLI::Validator above_zero() {
+  return number("a number above 0", [](double value) { return value > 0.0 && std::isfinite(value); });
+}
+
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  const std::string expected = fmt::format("{}", fmt::join(names, "|"));
+  return {[=](std::string& text) {
+            const bool known = std::find(names.begin(), names.end(), text) != names.end();
+            return known ? std::string() : fmt::format("found '{}', expected {}", text, expected);
+          },
+          expected};
+}
+
+}  // namespace ds::apps

@@ -1,0 +1,212 @@
+#include "apps/common/train_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "core/error.h"
+#include "models/registry.h"
+
+namespace ds::apps {
+
+namespace {
+
+void add_data_options(OptionTable& table, TrainOptions& o, const std::vector<std::string>& datasets) {
+  table.group("Data");
+  table.add("data", o.data, "folder of the data set", Effect::kResources);
+  table.add("dataset", o.dataset, "data set", Effect::kResults)->transform(one_of(datasets));
+  table
+      .add("augment", o.augment, "standard: random crop with 4 pixels of padding and flip (CIFAR)",
+           Effect::kResults)
+      ->transform(one_of({"standard", "none"}));
+  const char* normalisation = "per channel, of pixels in [0, 1] (default: the data set's, or --pretrained's)";
+  table.add("mean", o.mean, fmt::format("mean {}", normalisation), Effect::kResults)
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->default_str("")
+      ->check(CLI::Number);
+  table.add("std", o.deviation, fmt::format("standard deviation {}", normalisation), Effect::kResults)
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->default_str("")
+      ->check(above_zero());
+  table
+      .add("holdout", o.holdout,
+           "training images held out to choose the best epoch by; 0: the last epoch is taken",
+           Effect::kResults)
+      ->check(at_least(0));
+  table
+      .add("limit-train", o.limit_train, "train on the first N images only, for quick tries; 0: all",
+           Effect::kResults)
+      ->check(at_least(0));
+  table.add("workers", o.workers, "threads that prepare batches; 0: none", Effect::kResources)
+      ->check(between(0, 256));
+}
+
+void add_model_options(OptionTable& table, TrainOptions& o) {
+  std::vector<std::string> names;
+  const Shape& input = models::find(o.arch).input;  // networks for the same images as the app's default
+  for (const auto& entry : models::registry()) {
+    if (entry.input == input) names.push_back(entry.name);
+  }
+  table.group("Network");
+  table.add("arch", o.arch, "network", Effect::kResults)->transform(one_of(names));
+  table.add("method", o.method, "kind of weights (default: float, or --pretrained's)", Effect::kResults)
+      ->transform(one_of({"float", "q", "ps"}));
+  table.add("weight-bits", o.weight_bits, "bits of a shift weight", Effect::kResults)->check(between(2, 7));
+  table.add("rounding", o.rounding, "rounding of shift weights in training", Effect::kResults)
+      ->transform(one_of({"nearest", "stochastic"}));
+  table
+      .add("ps-init", o.ps_init, "ps from scratch: converted from Kaiming floats, or random P and S",
+           Effect::kResults)
+      ->transform(one_of({"converted", "random"}));
+  table.add("activation-bits", o.activations.bits,
+            "round activations to fixed point: I.F, integer (with sign) and fraction bits, or B bits in all "
+            "(default: float)",
+            Effect::kResults);
+  table.add("activation-rounding", o.activations.rounding, "rounding of activations", Effect::kResults)
+      ->transform(one_of({"nearest", "floor"}));
+  table.add("activation-unsigned", o.activations.unsigned_inputs,
+            "B bits: inputs that are never negative have no sign, and a bit more for their value",
+            Effect::kResults);
+  table.add("activation-paper-top", o.activations.paper_top,
+            "I.F: saturate at the integer below the top, as the original program does", Effect::kResults);
+  table.add("first-last", o.first_last, "weights of the first and the last layer", Effect::kResults)
+      ->transform(one_of({"shift", "float"}));
+  table.add("pretrained", o.pretrained,
+            "safetensors file to start from: float weights are converted, shift "
+            "weights of the method are kept",
+            Effect::kResults);
+}
+
+void add_training_options(OptionTable& table, TrainOptions& o) {
+  table.group("Training");
+  table.add("epochs", o.epochs, "passes over the training images", Effect::kResults)->check(at_least(1));
+  table.add("batch-size", o.batch_size, "images a step", Effect::kResults)->check(at_least(1));
+  table.add("optimizer", o.optimizer, "(default: sgd; ps: radam)", Effect::kResults)
+      ->transform(one_of({"sgd", "adam", "adamw", "radam"}));
+  table
+      .add("lr", o.lr,
+           "highest learning rate (default: 0.1; with --pretrained 0.01, ps 0.02; adam, adamw 0.001)",
+           Effect::kResults)
+      ->check(above_zero());
+  table.add("momentum", o.momentum, "of sgd", Effect::kResults)->check(between(0, 1));
+  table.add("nesterov", o.nesterov, "Nesterov's momentum", Effect::kResults);
+  table.add("schedule", o.schedule, "learning rate over time", Effect::kResults)
+      ->transform(one_of({"step", "multistep", "cosine", "onecycle", "constant"}));
+  table
+      .add("warmup-epochs", o.warmup_epochs,
+           "cosine: epochs of linear warm-up, fractions allowed (default: 5 % of the epochs)",
+           Effect::kResults)
+      ->check(at_least(0));
+  table
+      .add("milestones", o.milestones, "multistep: epochs after which the rate is multiplied by gamma",
+           Effect::kResults)
+      ->delimiter(',')
+      ->default_str("")
+      ->check(at_least(1));
+  table
+      .add("step-epochs", o.step_epochs, "step: epochs between two steps (default: a third of the epochs)",
+           Effect::kResults)
+      ->check(at_least(1));
+  table.add("gamma", o.gamma, "factor of step and multistep", Effect::kResults)->check(between(0, 1));
+  table.add("seed", o.seed, "of initialisation, order and augmentation", Effect::kResults);
+}
+
+void add_regularisation_options(OptionTable& table, TrainOptions& o) {
+  table.group("Regularisation (0 is off)");
+  table.add("weight-decay", o.weight_decay, "of weights; ps: on 4^P, through the loss", Effect::kResults)
+      ->check(between(0, 1));
+  table
+      .add("label-smoothing", o.label_smoothing, "share of the target spread over all classes",
+           Effect::kResults)
+      ->check(between(0, 0.99));
+  table.add("mixup", o.mixup, "alpha of mixup", Effect::kResults)->check(between(0, 100));
+  table.add("cutout", o.cutout, "size of the erased square, in pixels", Effect::kResults)
+      ->check(between(0, 4096));
+  table
+      .add("ema", o.ema, "decay of the average of weights that is evaluated and saved as best",
+           Effect::kResults)
+      ->check(between(0, 0.999999));
+  table.add("grad-clip", o.grad_clip, "largest norm of the gradient", Effect::kResults)->check(at_least(0));
+}
+
+void add_machine_options(OptionTable& table, TrainOptions& o) {
+  table.group("Machine");
+  table
+      .add("threads", o.machine.threads, "compute threads; 0: as many as processors are allowed",
+           Effect::kResources)
+      ->check(between(0, 4096));
+  table.add("device", o.machine.device, "auto, cpu, cuda or cuda:N", Effect::kResults);
+  table.add("precision", o.precision, "of float arithmetic", Effect::kResults)->transform(one_of({"f32"}));
+  table.add("engine", o.machine.engine,
+            "float matrix multiplication and convolution (default: DEEPSHIFT_ENGINE, or the "
+            "library's)",
+            Effect::kResults);
+}
+
+void add_run_options(OptionTable& table, TrainOptions& o) {
+  table.group("Run");
+  table.add("output", o.output, "folder of the run (default: runs/DATASET_ARCH_METHOD_seedN)", Effect::kCall);
+  table
+      .add("resume", o.resume, "continue the run in --output, in this folder, or of this checkpoint",
+           Effect::kCall)
+      ->expected(0, 1);
+  table
+      .add("save-every", o.save_every, "steps between checkpoints within an epoch; 0: at its end only",
+           Effect::kResources)
+      ->check(at_least(0));
+  table.add("evaluate", o.evaluate, "only evaluate this model file on the test images", Effect::kCall);
+}
+
+double default_lr(const TrainOptions& options) {
+  if (*options.optimizer == "adam" || *options.optimizer == "adamw") return 0.001;
+  if (options.pretrained.empty()) return 0.1;
+  return *options.method == "ps" ? 0.02 : 0.01;
+}
+
+}  // namespace
+
+void add_train_options(OptionTable& table, TrainOptions& options, const std::vector<std::string>& datasets) {
+  add_data_options(table, options, datasets);
+  add_model_options(table, options);
+  add_training_options(table, options);
+  add_regularisation_options(table, options);
+  add_machine_options(table, options);
+  add_run_options(table, options);
+}
+
+void resolve(TrainOptions& options) {
+  DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the {} files", options.dataset);
+  if (!options.method) options.method = "float";
+  if (!options.optimizer) options.optimizer = *options.method == "ps" ? "radam" : "sgd";
+  if (!options.lr) options.lr = default_lr(options);
+  DS_CHECK(!options.warmup_epochs || *options.warmup_epochs == 0.0 || options.schedule == "cosine",
+           "[options] --warmup-epochs belongs to --schedule cosine, found {}", options.schedule);
+  if (!options.warmup_epochs) {
+    options.warmup_epochs = options.schedule == "cosine" ? 0.05 * static_cast<double>(options.epochs) : 0.0;
+  }
+  if (!options.step_epochs) options.step_epochs = std::max<int64_t>(1, options.epochs / 3);
+  parse_activations(options.activations);  // throws when the bits cannot be read
+  DS_CHECK(*options.warmup_epochs < static_cast<double>(options.epochs),
+           "[options] --warmup-epochs is {}, expected less than --epochs {}", *options.warmup_epochs,
+           options.epochs);
+  DS_CHECK(options.schedule != "multistep" || !options.milestones.empty(),
+           "[options] --schedule multistep needs --milestones");
+  DS_CHECK(std::is_sorted(options.milestones.begin(), options.milestones.end()),
+           "[options] --milestones {} are not in ascending order", fmt::join(options.milestones, " "));
+  DS_CHECK(!options.nesterov || (*options.optimizer == "sgd" && options.momentum > 0.0),
+           "[options] --nesterov needs --optimizer sgd with a --momentum above 0");
+  DS_CHECK(options.pretrained.empty() || options.ps_init == "converted",
+           "[options] --ps-init random draws new weights, but --pretrained {} gives some",
+           options.pretrained);
+}
+
+std::string default_output(const TrainOptions& options) {
+  const std::string method = options.method.value_or("float");
+  const std::string bits = method == "float" ? "" : std::to_string(options.weight_bits);
+  return fmt::format("runs/{}_{}_{}{}_seed{}", options.dataset, options.arch, method, bits, options.seed);
+}
+
+}  // namespace ds::apps

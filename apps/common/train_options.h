@@ -1,0 +1,82 @@
+// The options of the trainers, their defaults and their checks.
+//
+// Defaults that depend on the method (REFERENCES: paper, section 4; rates by trial on CIFAR-10):
+//
+//                          float, q                     ps
+//   optimizer              sgd, momentum 0.9            radam
+//   lr, from scratch       0.1                          0.1
+//   lr, with --pretrained  0.01                         0.02
+//   weight decay           1e-4; not on batch norm, biases, P and S (for ps: on 4^P, through the loss)
+//   schedule               cosine to 0, after a linear warm-up over 5 % of the epochs
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/common/machine.h"
+#include "apps/common/model_file.h"
+#include "apps/common/option_table.h"
+
+namespace ds::apps {
+
+struct TrainOptions {
+  // Data
+  std::string data = {};
+  std::string dataset = {};
+  std::string augment = "standard";
+  std::vector<double> mean = {};
+  std::vector<double> deviation = {};
+  int64_t holdout = 0;
+  int64_t limit_train = 0;
+  int workers = 2;
+  // Model
+  std::string arch = {};
+  std::optional<std::string> method = {};
+  int weight_bits = 5;
+  std::string rounding = "nearest";
+  std::string ps_init = "converted";
+  ActivationChoice activations = {};
+  std::string first_last = "shift";
+  std::string pretrained = {};
+  // Training
+  int64_t epochs = 30;
+  int64_t batch_size = 128;
+  std::optional<std::string> optimizer = {};
+  std::optional<double> lr = {};
+  double momentum = 0.9;
+  bool nesterov = false;
+  std::string schedule = "cosine";
+  std::optional<double> warmup_epochs = {};
+  std::vector<int64_t> milestones = {};
+  std::optional<int64_t> step_epochs = {};
+  double gamma = 0.1;
+  uint64_t seed = 1;
+  // Regularisation
+  double weight_decay = 1e-4;
+  double label_smoothing = 0.0;
+  double mixup = 0.0;
+  int64_t cutout = 0;
+  double ema = 0.0;
+  double grad_clip = 0.0;
+  // Machine
+  MachineOptions machine = {};
+  std::string precision = "f32";
+  // Run
+  std::string output = {};
+  std::string resume = {};
+  std::string evaluate = {};
+  int64_t save_every = 0;
+};
+
+/// Adds all options to the command line. `options` already holds the app's own defaults.
+void add_train_options(OptionTable& table, TrainOptions& options, const std::vector<std::string>& datasets);
+
+/// Fills in what depends on the method, and checks what concerns more than one option. Throws Error.
+void resolve(TrainOptions& options);
+
+/// "runs/cifar10_resnet20_q5_seed1".
+std::string default_output(const TrainOptions& options);
+
+}  // namespace ds::apps

@@ -1,0 +1,67 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/common/app.h"
+#include "apps/common/evaluate_file.h"
+#include "apps/common/machine.h"
+#include "apps/common/option_table.h"
+#include "apps/deepshift/commands.h"
+
+namespace ds::apps {
+
+namespace {
+
+struct EvalOptions {
+  EvaluateOptions evaluation;
+  MachineOptions machine;
+};
+
+int evaluate_model(EvalOptions& options) {
+  set_up_machine(options.machine);
+  options.evaluation.device = options.machine.device;
+  fmt::print("{}\n", top1(evaluate_file(options.evaluation)));
+  return kExitOk;
+}
+
+}  // namespace
+
+Command eval_command(CLI::App& parent) {
+  auto options = std::make_shared<EvalOptions>();
+  EvaluateOptions& o = options->evaluation;
+  CLI::App* app = parent.add_subcommand("eval", "Counts the right answers of a model on the test images");
+  app->add_option("file", o.file, "model, safetensors")->required();
+  app->add_option("--data", o.data, "folder of the data set")->required();
+  app->add_option("--arch", o.arch, "network (default: what the file says)");
+  app->add_option("--dataset", o.dataset, "data set (default: what the file says, or cifar10)")
+      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+  app->add_option("--mean", o.mean,
+                  "of pixels in [0, 1] (default: what the file says, or ImageNet's 0.485,0.456,0.406)")
+      ->expected(1, 3)
+      ->delimiter(',');
+  app->add_option("--std", o.deviation, "likewise (default: what the file says, or 0.229,0.224,0.225)")
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->check(above_zero());
+  app->add_option("--activation-bits", o.activation_bits,
+                  "round activations to fixed point: I.F or B bits (default: what the file says, or float)");
+  app->add_option("--activation-rounding", o.activation_rounding,
+                  "rounding of activations (default: what the file says)")
+      ->transform(one_of({"nearest", "floor"}));
+  app->add_option("--batch-size", o.batch_size, "images at a time")
+      ->capture_default_str()
+      ->check(at_least(1));
+  app->add_option("--workers", o.workers, "threads that prepare batches")
+      ->capture_default_str()
+      ->check(between(0, 256));
+  app->add_option("--threads", options->machine.threads,
+                  "compute threads; 0: as many as processors are allowed")
+      ->capture_default_str()
+      ->check(between(0, 4096));
+  app->add_option("--engine", options->machine.engine,
+                  "float engine (default: DEEPSHIFT_ENGINE, or the library's)");
+  app->add_option("--device", options->machine.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  return {app, [options] { return evaluate_model(*options); }};
+}
+
+}  // namespace ds::apps

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Every error of a user ends with exit code 1, one message that says what is wrong, and nothing half-written.
+# usage: errors.sh BIN_FOLDER
+set -euo pipefail
+bin=$1
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+export DEEPSHIFT_THREADS=1
+failures=0
+
+# expect PATTERN COMMAND...: exit code 1, a message on stderr that matches, nothing on it that looks like a crash.
+expect() {
+  local pattern=$1 code=0
+  shift
+  "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
+  if [ "$code" -ne 1 ] || ! grep -qE -- "$pattern" "$work/stderr" || grep -q "terminate called" "$work/stderr"; then
+    printf 'FAILED: %s\n  exit code %s, expected 1; expected a message like: %s\n  found: %s\n' "$*" "$code" \
+      "$pattern" "$(cat "$work/stderr")"
+    failures=$((failures + 1))
+  fi
+  if [ -e "$work/out" ] || [ -n "$(find "$work" -name '*.part')" ]; then
+    printf 'FAILED: %s\n  left something behind\n' "$*"
+    rm -rf "$work/out"
+    failures=$((failures + 1))
+  fi
+}
+
+data=$work/data
+"$bin/deepshift" synthesize "$data" --train 100 --test 40 >/dev/null
+train() { "$bin/train_cifar" --output "$work/out" "$@"; }
+
+# The command line
+expect '--data is missing' train
+expect "--arch.*found 'resnet21'.*resnet20" train --data "$data" --arch resnet21
+expect '--lr.*found -1' train --data "$data" --lr -1
+expect '--lr.*found nan' train --data "$data" --lr nan
+expect '--epochs.*found 0' train --data "$data" --epochs 0
+expect '--weight-bits.*found 9.*2 to 7' train --data "$data" --method q --weight-bits 9
+expect '--optimizer' train --data "$data" --optimizer lion
+expect 'milestones' train --data "$data" --schedule multistep
+expect 'nesterov' train --data "$data" --optimizer adam --nesterov
+expect 'warmup-epochs' train --data "$data" --epochs 2 --warmup-epochs 2
+expect 'activation.*0\.0' train --data "$data" --activation-bits 0.0
+expect 'engine.*fast' train --data "$data" --engine fast
+expect 'cuda:77|not compiled in|CUDA' train --data "$data" --device cuda:77
+expect 'no-such-option' train --data "$data" --no-such-option
+expect 'holdout is 100' train --data "$data" --holdout 100
+expect "mean.*2" train --data "$data" --mean 0.5,0.5 --std 0.2,0.2
+
+# Data
+expect 'nowhere' train --data "$work/nowhere"
+mkdir "$work/truncated"
+cp "$data"/* "$work/truncated/"
+truncate -s -7 "$work/truncated/data_batch_2.bin"
+expect 'data_batch_2.bin' train --data "$work/truncated"
+rm "$work/truncated/test_batch.bin"
+expect 'test_batch.bin|data_batch_2.bin' train --data "$work/truncated"
+
+# Weights
+"$bin/train_cifar" --data "$data" --epochs 1 --batch-size 50 --output "$work/run" >/dev/null 2>&1
+model=$work/run/best.safetensors
+expect 'absent.safetensors' train --data "$data" --pretrained "$work/absent.safetensors"
+head -c 5000 "$model" >"$work/cut.safetensors"
+expect 'cut.safetensors' train --data "$data" --pretrained "$work/cut.safetensors"
+expect 'best.safetensors.*resnet20.*resnet32' train --data "$data" --arch resnet32 --pretrained "$model"
+expect '--ps-init' train --data "$data" --method ps --ps-init random --pretrained "$model"
+"$bin/deepshift" convert "$model" "$work/q4.safetensors" --method q --weight-bits 4 >/dev/null
+expect 'q4' train --data "$data" --method ps --pretrained "$work/q4.safetensors"
+expect 'float' "$bin/deepshift" convert "$work/q4.safetensors" "$work/out" --method q
+expect 'same file' "$bin/deepshift" convert "$model" "$model"
+expect 'absent' "$bin/deepshift" eval "$work/absent" --data "$data"
+expect 'absent' "$bin/deepshift" inspect "$work/absent"
+expect '--data' "$bin/deepshift" eval "$model"
+expect 'resnet20.*resnet56' "$bin/deepshift" eval "$model" --arch resnet56 --data "$data"
+expect 'summary.json' "$bin/deepshift" compare "$data"
+expect 'deepshift' "$bin/deepshift" no-such-command
+expect 'nowhere' "$bin/train_cifar" --data "$work/nowhere" --evaluate "$model"
+
+# The output folder
+expect 'holds a run already.*--resume.*--output' "$bin/train_cifar" --data "$data" --output "$work/run"
+touch "$work/file"
+expect 'file' "$bin/train_cifar" --data "$data" --output "$work/file"
+if [ "$(id -u)" -ne 0 ]; then
+  mkdir "$work/read_only"
+  chmod a-w "$work/read_only"
+  expect 'read_only' "$bin/train_cifar" --data "$data" --output "$work/read_only/out"
+fi
+expect '/proc/nowhere' "$bin/train_cifar" --data "$data" --output /proc/nowhere
+
+# Resuming
+expect 'no run in' "$bin/train_cifar" --resume "$data"
+expect '--lr 0.3.*0.1' "$bin/train_cifar" --resume "$work/run" --lr 0.3
+expect '--epochs 2.*1' "$bin/train_cifar" --resume "$work/run" --epochs 2
+expect 'best.safetensors' "$bin/train_cifar" --resume "$model" --output "$work/out"
+cp -r "$work/run" "$work/broken"
+truncate -s 100000 "$work/broken/last.safetensors"
+expect 'last.safetensors' "$bin/train_cifar" --resume "$work/broken"
+
+# A loss that is not finite names step and layer, and the last checkpoint stays.
+cp -r "$work/run" "$work/before"
+expect 'is (-?nan|-?inf) at step [0-9]+ \(epoch [0-9]+, batch [0-9]+ of [0-9]+\): first not finite is .*(conv|bn|linear|layer)' \
+  "$bin/train_cifar" --data "$data" --lr 1e30 --warmup-epochs 0 --epochs 3 --batch-size 10 --output "$work/diverged"
+[ ! -e "$work/diverged/summary.json" ] || failures=$((failures + 1))
+
+[ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }
+echo "all errors are as they should be"

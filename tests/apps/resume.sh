@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Training that is killed at random moments, some of them while a checkpoint is being written, and resumed each
+# time ends with the same bits as training that was not; so does training that was interrupted by Ctrl-C.
+# usage: resume.sh BIN_FOLDER [KILLS [SEED]]
+set -euo pipefail
+bin=$1
+kills=${2:-4}
+RANDOM=${3:-1}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export DEEPSHIFT_THREADS=1
+
+"$bin/deepshift" synthesize "$work/data" --train 500 --test 100 >/dev/null
+# Everything that has a state: momentum, schedule, average of weights, stochastic rounding, running ranges of the
+# activations, held-out images, mixup and augmentation.
+options=(--data "$work/data" --arch resnet20 --method ps --weight-bits 4 --rounding stochastic --activation-bits 8
+         --epochs 3 --batch-size 50 --holdout 100 --ema 0.9 --mixup 0.2 --cutout 8 --workers 1)
+
+fail() {
+  echo "FAILED: $*"
+  exit 1
+}
+
+same_bits() {
+  for file in last.safetensors best.safetensors; do
+    cmp "$work/reference/$file" "$1/$file" || fail "$1: $file differs"
+  done
+  diff <(sed -E 's/"(images_per_s|seconds)":[^,}]*,?//g' "$work/reference/metrics.jsonl") \
+    <(sed -E 's/"(images_per_s|seconds)":[^,}]*,?//g' "$1/metrics.jsonl") || fail "$1: metrics.jsonl differs"
+  for file in summary.json curves.svg; do
+    [ -s "$1/$file" ] || fail "$1: no $file"
+  done
+  [ -z "$(find "$1" -name '*.part')" ] || fail "$1: something half-written was left"
+}
+
+begin=$(date +%s%N)
+"$bin/train_cifar" "${options[@]}" --save-every 1 --output "$work/reference" >/dev/null 2>&1
+milliseconds=$((($(date +%s%N) - begin) / 1000000))
+
+# start FOLDER: starts the run, or resumes it once it has begun.
+start() {
+  if [ -e "$1/config.json" ]; then
+    exec "$bin/train_cifar" --resume "$1"
+  else
+    exec "$bin/train_cifar" "${options[@]}" --save-every 1 --output "$1"
+  fi
+}
+
+half_written=0
+for ((i = 1; i <= kills; ++i)); do
+  start "$work/killed" >"$work/log" 2>&1 &
+  process=$!
+  if ((i % 2)); then
+    delay=$((RANDOM % (milliseconds / 2)))
+    sleep "$((delay / 1000)).$(printf '%03d' $((delay % 1000)))"
+  else
+    while kill -0 "$process" 2>/dev/null && ! compgen -G "$work/killed/last.safetensors.*.part" >/dev/null; do
+      :  # until a checkpoint is being written
+    done
+  fi
+  kill -9 "$process" 2>/dev/null || true
+  wait "$process" 2>/dev/null || true
+  ! compgen -G "$work/killed/*.part" >/dev/null || half_written=$((half_written + 1))
+done
+start "$work/killed" >"$work/log" 2>&1 & 
+wait $! || { cat "$work/log"; fail "the killed run could not be resumed"; }
+same_bits "$work/killed"
+
+# Ctrl-C: the step is finished, the state saved, exit code 130, and the message says how to go on.
+"$bin/train_cifar" "${options[@]}" --output "$work/interrupted" >"$work/log" 2>&1 &
+process=$!
+until [ -e "$work/interrupted/config.json" ]; do sleep 0.05; done
+sleep "0.$(printf '%03d' $((milliseconds / 4 % 1000)))"
+kill -INT "$process"
+code=0
+wait "$process" || code=$?
+[ "$code" -eq 130 ] || { cat "$work/log"; fail "exit code $code after SIGINT, expected 130"; }
+grep -q -- "--resume $work/interrupted" "$work/log" || fail "no word on how to resume"
+"$bin/train_cifar" --resume "$work/interrupted" --save-every 1 >"$work/log" 2>&1 || { cat "$work/log"; fail "resume"; }
+same_bits "$work/interrupted"
+
+# A finished run can be resumed: nothing is left to do, and nothing changes.
+"$bin/train_cifar" --resume "$work/killed" >/dev/null
+same_bits "$work/killed"
+echo "$kills kills ($half_written with a half-written file) and an interruption: equal bits"
