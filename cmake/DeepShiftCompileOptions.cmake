@@ -1,6 +1,13 @@
 # How everything of this project is compiled: warnings, the processor, sanitizers.
 include(CheckCXXCompilerFlag)
 
+# A compiler cache where there is one: presets compile much of the same.
+find_program(DEEPSHIFT_CCACHE ccache)
+mark_as_advanced(DEEPSHIFT_CCACHE)
+if(DEEPSHIFT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${DEEPSHIFT_CCACHE})
+endif()
+
 if(DEEPSHIFT_NATIVE)
   check_cxx_compiler_flag(-march=native DEEPSHIFT_HAS_MARCH_NATIVE)
   check_cxx_compiler_flag(-mcpu=native DEEPSHIFT_HAS_MCPU_NATIVE)  # some compilers for ARM know only this one

@@ -28,11 +28,7 @@ groups=(tests)
 tools/install_dependencies.sh "${groups[@]}"
 
 jobs=$(nproc)
-launcher=()
-if command -v ccache >/dev/null; then
-  launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-fi
-cmake --preset "$preset" -DDEEPSHIFT_TESTS=ON -DDEEPSHIFT_APPS=ON "${launcher[@]}"
+cmake --preset "$preset" -DDEEPSHIFT_TESTS=ON -DDEEPSHIFT_APPS=ON
 cmake --build --preset "$preset" --parallel "$jobs"
 
 shared=../shared/data

@@ -8,9 +8,7 @@ root=$1 work=$2 compiler=$3
 python3 "$root/tests/docs/build_tree.py" "$root" "$work/tree" \
   docs/adding-an-op.md docs/adding-a-layer.md docs/adding-a-weight.md \
   --copy CMakeLists.txt cmake ds.h cuda core autograd layers tests/support tests/core/ops_test.cpp
-launcher=()
-if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 cmake -S "$root/tests/docs/guides" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER="$compiler" \
-  -DGUIDES_TREE="$work/tree" "${launcher[@]}"
+  -DGUIDES_TREE="$work/tree"
 cmake --build "$work/build"
 "$work/build/guide_tests" --gtest_brief=1
