@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Tests tools/report_results.py on the files that the trainers write."""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "report_results.py"
+
+CONFIG = {"program": "train_cifar", "version": "0.1.0",
+          "options": {"arch": "resnet20", "data": "/somewhere", "lr": 0.1, "mean": [0.5, 0.25], "nesterov": False,
+                      "output": "", "pretrained": "/elsewhere/float.safetensors", "seed": 3},
+          "machine": {"cpu": "A processor", "threads": 2, "engine": "native", "compiler": "gcc 12.2.0"}}
+SUMMARY = {"arch": "resnet20", "dataset": "cifar10", "method": "q5", "activation_bits": "", "epochs": 2, "best_epoch": 2,
+           "chosen_on_held_out_images": False, "correct": 9173, "total": 10000, "bits_per_weight": 5.0,
+           "weight_bytes": 170000, "seconds": 12.3}
+
+
+class ReportResultsTest(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name)
+        self.addCleanup(self.temporary.cleanup)
+
+    def report(self, kind, *inputs):
+        output = self.folder / "report.md"
+        result = subprocess.run([sys.executable, SCRIPT, kind, "--title", "Title", "--output", output, *inputs],
+                                capture_output=True, text=True)
+        return result, output.read_text() if output.exists() else ""
+
+    def test_runs(self):
+        run = self.folder / "q"
+        run.mkdir()
+        (run / "config.json").write_text(json.dumps(CONFIG))
+        (run / "summary.json").write_text(json.dumps(SUMMARY))
+        (run / "metrics.jsonl").write_text("".join(f'{{"images_per_s": {rate}}}\n' for rate in (100, 300, 400)))
+        result, text = self.report("runs", run)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("| q | resnet20 | cifar10 | q5 | float | 3 | 2 of 2, last | 91.73 % | 9173/10000 | 5.00 | 170000 | 12 "
+                      "| 300 |", text)
+        self.assertIn("train_cifar --arch resnet20 --data DIR --lr 0.1 --mean 0.5,0.25 --pretrained float.safetensors "
+                      "--seed 3\n", text)
+
+    def test_run_without_summary(self):
+        run = self.folder / "unfinished"
+        run.mkdir()
+        (run / "config.json").write_text(json.dumps(CONFIG))
+        result, text = self.report("runs", run)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("summary.json not found", result.stderr)
+        self.assertEqual(text, "")
+
+    def test_evaluations(self):
+        log = self.folder / "evaluations.log"
+        log.write_text("$ deepshift eval a\ntop-1 8383/10000 (83.83 %)\n$ deepshift eval b\ntop-1 9033/10000 (90.33 %)\n")
+        result, text = self.report("evaluations", log)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("| `deepshift eval a` | 8383/10000 | 83.83 % |\n| `deepshift eval b` | 9033/10000 | 90.33 % |", text)
+
+    def test_log_without_result(self):
+        log = self.folder / "evaluations.log"
+        log.write_text("$ deepshift eval a\nerror\n")
+        self.assertNotEqual(self.report("evaluations", log)[0].returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
