@@ -2,14 +2,23 @@
 #include "apps/common/app.h"
 #include "apps/common/run.h"
 
+namespace ds::apps {
+namespace {
+
+std::function<int()> set_up(CLI::App& app) {
+  TrainOptions defaults;
+  defaults.dataset = "cifar10";
+  defaults.arch = "resnet20";
+  return set_up_trainer(app, defaults, {"cifar10", "cifar100"});
+}
+
+}  // namespace
+}  // namespace ds::apps
+
 int main(int argc, char** argv) {
-  using namespace ds::apps;
-  CLI::App app("Trains float, DeepShift-Q and DeepShift-PS networks on CIFAR-10 or CIFAR-100.",
-               "train_cifar");
-  OptionTable table(app);
-  TrainOptions options;
-  options.dataset = "cifar10";
-  options.arch = "resnet20";
-  add_train_options(table, options, {"cifar10", "cifar100"});
-  return run_app(app, argc, argv, [&] { return run_trainer(table, options, "train_cifar"); });
+  return ds::apps::run(
+      {.name = "train_cifar",
+       .description = "Trains float, DeepShift-Q and DeepShift-PS networks on CIFAR-10 and CIFAR-100.",
+       .set_up = ds::apps::set_up},
+      argc, argv);
 }

@@ -2,15 +2,24 @@
 #include "apps/common/app.h"
 #include "apps/common/run.h"
 
+namespace ds::apps {
+namespace {
+
+std::function<int()> set_up(CLI::App& app) {
+  TrainOptions defaults;
+  defaults.dataset = "mnist";
+  defaults.arch = "mnist_conv";
+  defaults.augment = "none";
+  defaults.epochs = 10;
+  return set_up_trainer(app, defaults, {"mnist"});
+}
+
+}  // namespace
+}  // namespace ds::apps
+
 int main(int argc, char** argv) {
-  using namespace ds::apps;
-  CLI::App app("Trains float, DeepShift-Q and DeepShift-PS networks on MNIST.", "train_mnist");
-  OptionTable table(app);
-  TrainOptions options;
-  options.dataset = "mnist";
-  options.arch = "mnist_conv";
-  options.augment = "none";
-  options.epochs = 10;
-  add_train_options(table, options, {"mnist"});
-  return run_app(app, argc, argv, [&] { return run_trainer(table, options, "train_mnist"); });
+  return ds::apps::run({.name = "train_mnist",
+                        .description = "Trains float, DeepShift-Q and DeepShift-PS networks on MNIST.",
+                        .set_up = ds::apps::set_up},
+                       argc, argv);
 }

@@ -11,8 +11,15 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitError = 1;
 inline constexpr int kExitInterrupted = 130;
 
-/// Parses the command line and calls body. Errors, of parsing too, become one message on stderr and exit code
-/// 1.
-int run_app(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+struct Program {
+  const char* name;
+  const char* description;
+  /// Adds the options to the command line, and returns what to do once it is parsed.
+  std::function<int()> (*set_up)(CLI::App& app);
+};
+
+/// Parses the command line, runs the program and returns the exit code. Errors, of parsing too, become one
+/// message on stderr.
+int run(const Program& program, int argc, char** argv) noexcept;
 
 }  // namespace ds::apps

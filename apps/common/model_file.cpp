@@ -12,6 +12,7 @@ namespace ds::apps {
 
 std::vector<double> as_printed(const std::vector<float>& values) {
   std::vector<double> result;
+  result.reserve(values.size());
   for (const float value : values) result.push_back(std::stod(fmt::format("{}", value)));
   return result;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <string_view>
 
@@ -149,9 +150,9 @@ std::vector<double> ticks(double low, double high, int count) {
   const double fraction = raw / power;
   const double step = power * (fraction <= 1.0 ? 1.0 : fraction <= 2.0 ? 2.0 : fraction <= 5.0 ? 5.0 : 10.0);
   std::vector<double> result;
-  const double first = std::ceil(low / step - 1e-9);
-  const double last = std::floor(high / step + 1e-9);
-  for (double i = first; i <= last; ++i) result.push_back(i == 0.0 ? 0.0 : i * step);
+  const auto first = static_cast<int64_t>(std::ceil(low / step - 1e-9));
+  const auto last = static_cast<int64_t>(std::floor(high / step + 1e-9));
+  for (int64_t i = first; i <= last; ++i) result.push_back(static_cast<double>(i) * step);
   return result;
 }
 

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "apps/common/app.h"
 #include "apps/common/evaluate_file.h"
 #include "apps/common/interrupt.h"
 #include "apps/common/machine.h"
 #include "apps/common/network.h"
+#include "apps/common/option_table.h"
 #include "apps/common/progress.h"
 #include "apps/common/run_folder.h"
 #include "apps/common/run_summary.h"
@@ -142,10 +144,7 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   return kExitOk;
 }
 
-}  // namespace
-
-int run_trainer(OptionTable& table, TrainOptions& options, const std::string& program) {
-  if (options.evaluate.empty()) return train(table, options, program);
+int evaluate_only(const OptionTable& table, TrainOptions& options) {
   set_up_machine(options.machine);
   EvaluateOptions evaluation{.file = options.evaluate,
                              .data = options.data,
@@ -160,6 +159,25 @@ int run_trainer(OptionTable& table, TrainOptions& options, const std::string& pr
   if (table.given("activation-rounding")) evaluation.activation_rounding = options.activations.rounding;
   fmt::print("{}\n", top1(evaluate_file(evaluation)));
   return kExitOk;
+}
+
+/// The command line of a trainer, alive as long as it is used.
+struct TrainerProgram {
+  std::string name;
+  OptionTable table;
+  TrainOptions options;
+
+  int run() { return options.evaluate.empty() ? train(table, options, name) : evaluate_only(table, options); }
+};
+
+}  // namespace
+
+std::function<int()> set_up_trainer(CLI::App& app, const TrainOptions& defaults,
+                                    const std::vector<std::string>& datasets) {
+  const auto program = std::make_shared<TrainerProgram>(
+      TrainerProgram{.name = app.get_name(), .table = OptionTable(app), .options = defaults});
+  add_train_options(program->table, program->options, datasets);
+  return [program] { return program->run(); };
 }
 
 }  // namespace ds::apps

@@ -179,7 +179,8 @@ double Trainer::check_finite(const Batch& batch, double value, const char* what)
   const std::string kept = std::filesystem::exists(folder_.last())
                                ? fmt::format("the last checkpoint stays in {}", folder_.last())
                                : "no checkpoint was written yet";
-  fail("[train] the {} is {} at step {} (epoch {}, batch {} of {}): first not finite is {}; {}", what, value,
+  const double shown = std::isnan(value) ? std::abs(value) : value;  // "nan", whatever its sign
+  fail("[train] the {} is {} at step {} (epoch {}, batch {} of {}): first not finite is {}; {}", what, shown,
        optimizer_->steps() + 1, state_.epoch + 1, state_.batch + 1, loader_->batches(), culprit, kept);
 }
 

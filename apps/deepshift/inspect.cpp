@@ -31,7 +31,7 @@ void print_notes(const Network& network, const std::string& file) {
 int inspect_file(const InspectOptions& options) {
   const Network network = open_network(options.file, {.arch = options.arch});
   print_notes(network, options.file);
-  fmt::print("{}\n", summarize(*network.model, models::find(network.info.architecture).input).str());
+  fmt::print("{}", summarize(*network.model, models::find(network.info.architecture).input).str());
   for (const NamedLayer& named : weighted_layers(*network.model)) {
     const Weight& weight = named.layer->weight();
     if (!weight.format()) continue;
