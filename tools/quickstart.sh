@@ -42,7 +42,9 @@ cmake --build --preset release --target train_cifar deepshift
 bin=$PWD/build/release/bin
 
 mkdir -p "$output"
+batch=128
 if [ -z "$data" ]; then
+  batch=32  # 10,000 images are few: many small steps learn more of them than few large ones
   data=$output/data
   [ -d "$data" ] || { "$bin/deepshift" synthesize "$data.part" && mv "$data.part" "$data"; }
 fi
@@ -56,14 +58,17 @@ run() {
   elif [ -f "$folder/config.json" ]; then
     "$bin/train_cifar" --resume "$folder" --threads "$threads"
   else
-    "$bin/train_cifar" --data "$data" --arch resnet20 --output "$folder" --threads "$threads" "$@"
+    "$bin/train_cifar" --data "$data" --arch resnet20 --batch-size "$batch" --output "$folder" --threads "$threads" "$@"
   fi
 }
 
 run float --epochs "$epochs"
 for method in q ps; do
   rounded=$output/rounded_$method.safetensors
-  [ -f "$rounded" ] || "$bin/deepshift" convert "$output/float/best.safetensors" "$rounded" --method $method --weight-bits 5
+  if [ ! -f "$rounded" ]; then
+    "$bin/deepshift" convert "$output/float/best.safetensors" "$rounded" --method $method --weight-bits 5
+    echo "Rounded, before any training: $("$bin/deepshift" eval "$rounded" --data "$data" --threads "$threads")"
+  fi
   run $method --method $method --weight-bits 5 --pretrained "$rounded" --epochs "$fine_tune_epochs"
 done
 
