@@ -1,6 +1,7 @@
 #include "apps/common/interrupt.h"
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apps/common/app.h"
@@ -9,11 +10,22 @@ namespace ds::apps {
 
 namespace {
 
+constexpr double kRepetitionSeconds = 0.5;
+
 volatile sig_atomic_t g_interrupted = 0;
+timespec g_first{};  // when it was; written before g_interrupted is set, read only by the handler
 
 void note_interrupt(int) {
-  if (g_interrupted != 0) _exit(kExitInterrupted);
-  g_interrupted = 1;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (g_interrupted == 0) {
+    g_first = now;
+    g_interrupted = 1;
+    return;
+  }
+  const double seconds = static_cast<double>(now.tv_sec - g_first.tv_sec) +
+                         1e-9 * static_cast<double>(now.tv_nsec - g_first.tv_nsec);
+  if (seconds >= kRepetitionSeconds) _exit(kExitInterrupted);
 }
 
 }  // namespace
@@ -21,7 +33,9 @@ void note_interrupt(int) {
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = note_interrupt;
-  action.sa_flags = SA_RESTART;  // reads and writes in progress go on
+  action.sa_flags = SA_RESTART;        // reads and writes in progress go on
+  sigaddset(&action.sa_mask, SIGINT);  // the handler is not interrupted by itself
+  sigaddset(&action.sa_mask, SIGTERM);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }

@@ -64,27 +64,30 @@ Network open_network(const std::string& path, const OpenOptions& options) {
   return network;
 }
 
-Network open_pretrained(const OptionTable& table, TrainOptions& options) {
+Network open_pretrained(const OptionTable& table, const TrainOptions& options) {
   const std::string& path = options.pretrained;
   const bool ours = read_model_info(SafetensorsFile(path)).version > 0;
   Network network = open_network(path, {.arch = table.given("arch") || !ours ? options.arch : ""});
-  options.arch = network.info.architecture;
   DS_CHECK(network.info.classes == class_count(options.dataset),
            "[pretrained] {} has {} classes, expected {}, those of {}", path, network.info.classes,
            class_count(options.dataset), options.dataset);
-  if (const auto kind = shift_kind(*network.model)) adopt_shift_weights(*kind, table, options);
+  return network;
+}
+
+void adopt_pretrained(const Network& pretrained, const OptionTable& table, TrainOptions& options) {
+  options.arch = pretrained.info.architecture;
+  if (const auto kind = shift_kind(*pretrained.model)) adopt_shift_weights(*kind, table, options);
   if (!table.given("activation-bits")) {
-    options.activations = describe_activations(activation_quant_options(*network.model));
+    options.activations = describe_activations(activation_quant_options(*pretrained.model));
   }
-  if (!options.mean.empty() || !options.deviation.empty()) return network;
-  Normalization normalization = network.notes.normalization;
+  if (!options.mean.empty() || !options.deviation.empty()) return;
+  Normalization normalization = pretrained.notes.normalization;
   if (normalization.mean.empty()) {
     normalization = foreign_normalization(options.dataset);
-    fmt::print(stderr, "note: {}\n", normalization_note(path, normalization));
+    fmt::print(stderr, "note: {}\n", normalization_note(options.pretrained, normalization));
   }
   options.mean = as_printed(normalization.mean);
   options.deviation = as_printed(normalization.deviation);
-  return network;
 }
 
 Network make_network(const TrainOptions& options, std::optional<Network> pretrained) {

@@ -27,9 +27,11 @@ struct OpenOptions {
 /// The network in a file, with its weights. Throws Error naming file, tensor, found and expected.
 Network open_network(const std::string& path, const OpenOptions& options);
 
-/// Opens the --pretrained file and takes from it what the command line leaves open: method, bits, rounding,
+/// Opens the --pretrained file. Throws Error when it does not fit the data set's classes.
+Network open_pretrained(const OptionTable& table, const TrainOptions& options);
+/// Takes from the pretrained network what the command line leaves open: architecture, method, bits, rounding,
 /// normalisation. Throws Error when both say something and differ.
-Network open_pretrained(const OptionTable& table, TrainOptions& options);
+void adopt_pretrained(const Network& pretrained, const OptionTable& table, TrainOptions& options);
 
 /// The network that a run starts from: new, or the pretrained one; its weights and activations are made what
 /// the options, resolved, say. Restarts the default generator.

@@ -115,8 +115,10 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
                                                         : default_output(options));
     adopt_run(point, table);
     if (options.output.empty()) options.output = point.folder;
-  } else if (!options.pretrained.empty()) {
+  }
+  if (!options.pretrained.empty() && point.checkpoint.empty()) {
     pretrained = open_pretrained(table, options);
+    if (!resuming) adopt_pretrained(*pretrained, table, options);
   }
   resolve(options);
   if (options.output.empty()) options.output = default_output(options);

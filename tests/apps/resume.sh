@@ -11,9 +11,10 @@ trap 'rm -rf "$work"' EXIT
 export DEEPSHIFT_THREADS=1
 
 "$bin/deepshift" synthesize "$work/data" --train 500 --test 100 >/dev/null
+"$bin/train_cifar" --data "$work/data" --epochs 1 --output "$work/float" >/dev/null 2>&1
 # Everything that has a state: momentum, schedule, average of weights, stochastic rounding, running ranges of the
 # activations, held-out images, mixup and augmentation.
-options=(--data "$work/data" --arch resnet20 --method ps --weight-bits 4 --rounding stochastic --activation-bits 8
+options=(--data "$work/data" --pretrained "$work/float/best.safetensors" --method ps --weight-bits 4 --rounding stochastic --activation-bits 8
          --epochs 3 --batch-size 50 --holdout 100 --ema 0.9 --mixup 0.2 --cutout 8 --workers 1)
 
 fail() {
@@ -47,10 +48,13 @@ start() {
 }
 
 half_written=0
+early=0
 for ((i = 1; i <= kills; ++i)); do
   start "$work/killed" >"$work/log" 2>&1 &
   process=$!
-  if ((i % 2)); then
+  if ((i == 1)); then  # before there is a checkpoint
+    until [ -e "$work/killed/config.json" ]; do sleep 0.01; done
+  elif ((i % 2)); then
     delay=$((RANDOM % (milliseconds / 2)))
     sleep "$((delay / 1000)).$(printf '%03d' $((delay % 1000)))"
   else
@@ -61,6 +65,7 @@ for ((i = 1; i <= kills; ++i)); do
   kill -9 "$process" 2>/dev/null || true
   wait "$process" 2>/dev/null || true
   ! compgen -G "$work/killed/*.part" >/dev/null || half_written=$((half_written + 1))
+  [ -e "$work/killed/last.safetensors" ] || early=$((early + 1))
 done
 start "$work/killed" >"$work/log" 2>&1 & 
 wait $! || { cat "$work/log"; fail "the killed run could not be resumed"; }
@@ -72,6 +77,7 @@ process=$!
 until [ -e "$work/interrupted/config.json" ]; do sleep 0.05; done
 sleep "0.$(printf '%03d' $((milliseconds / 4 % 1000)))"
 kill -INT "$process"
+kill -INT "$process" 2>/dev/null || true  # as timeout(1) does, to the process and to its group
 code=0
 wait "$process" || code=$?
 [ "$code" -eq 130 ] || { cat "$work/log"; fail "exit code $code after SIGINT, expected 130"; }
@@ -82,4 +88,4 @@ same_bits "$work/interrupted"
 # A finished run can be resumed: nothing is left to do, and nothing changes.
 "$bin/train_cifar" --resume "$work/killed" >/dev/null
 same_bits "$work/killed"
-echo "$kills kills ($half_written with a half-written file) and an interruption: equal bits"
+echo "$kills kills ($early before the first checkpoint, $half_written with a half-written file) and an interruption: equal bits"
