@@ -64,5 +64,8 @@ Engine parse_engine(std::string_view text);
 /// The engine in use: DEEPSHIFT_ENGINE, or native.
 Engine engine();
 void set_engine(Engine engine);
+/// The instruction set that the native kernels use: DEEPSHIFT_ISA, or the best this processor has. Throws
+/// Error listing those it has when DEEPSHIFT_ISA names another.
+std::string_view instruction_set();
 
 }  // namespace ds

@@ -109,7 +109,6 @@ void correlate(const Correlation& correlation, const Images& images, int64_t bat
 
 void conv2d_native(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                    Tensor& y) {
-  if (y.numel() == 0) return;
   const DirectKernels& kernels = direct_kernels();
   const int64_t channels = w.size(3);
   const int64_t outputs = w.size(0) / options.groups;
@@ -142,7 +141,6 @@ void conv2d_native(const Tensor& x, const Tensor& w, const Tensor& bias, const C
 
 void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
                                  Tensor& dx) {
-  if (dx.numel() == 0) return;
   const DirectKernels& kernels = direct_kernels();
   const int64_t channels = w.size(3);
   const int64_t outputs = w.size(0) / options.groups;

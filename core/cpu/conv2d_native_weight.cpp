@@ -72,7 +72,6 @@ void conv2d_backward_weight_native(const Tensor& dy, const Tensor& x, const Conv
   const int64_t outputs = dw.size(0) / options.groups;
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
-  if (dy.numel() == 0) return dw.fill(0.0);
   WeightGradient gradient;
   gradient.correlation = forward_correlation(dw.shape(), dy.shape(), options);
   gradient.window = window_of(gradient.correlation, channels);

@@ -3,163 +3,37 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <limits>
 
-#include "core/backend.h"
 #include "core/cpu/kernels/select.h"
-#include "core/random.h"
+#include "tests/support/conv2d_cases.h"
 #include "tests/support/scoped.h"
 
 namespace ds {
 namespace {
 
+using test::Conv2dCase;
+using test::Conv2dOperands;
+using test::Conv2dResults;
+using test::expect_close;
+using test::f32_tolerance;
+using test::kDirectTolerance;
+using test::operands_of;
+using test::plan_of;
+using test::random_conv2d_case;
+using test::random_winograd_case;
+using test::run;
+using test::run_f32;
 using test::ScopedEngine;
 using test::ScopedThreads;
 using testing::ElementsAre;
 
-struct Case {
-  int64_t batch = 1;
-  Size2d input = 1;
-  Size2d kernel = 1;
-  int64_t channels = 1;
-  int64_t outputs = 1;
-  Conv2dOptions options;
-  bool bias = false;
-
-  Shape x() const { return {batch, input.height, input.width, channels}; }
-  Shape w() const { return {outputs, kernel.height, kernel.width, channels / options.groups}; }
-  Size2d output() const {
-    const Conv2dOptions& o = options;
-    return {window_count(input.height, kernel.height, o.stride.height, o.padding.height, o.dilation.height),
-            window_count(input.width, kernel.width, o.stride.width, o.padding.width, o.dilation.width)};
-  }
-  Shape y() const { return {batch, output().height, output().width, outputs}; }
-  std::string str() const {
-    const Conv2dOptions& o = options;
-    return fmt::format("x {}, w {}, stride {} {}, padding {} {}, dilation {} {}, groups {}, bias {}",
-                       x().str(), w().str(), o.stride.height, o.stride.width, o.padding.height,
-                       o.padding.width, o.dilation.height, o.dilation.width, o.groups, bias);
-  }
-};
-
-struct Operands {
-  Tensor x;
-  Tensor w;
-  Tensor bias;
-  Tensor dy;
-};
-
-struct Results {
-  Tensor y;
-  Tensor dx;
-  Tensor dw;
-};
-
-Operands operands_of(const Case& c, Generator& generator) {
-  const auto normal = [&](const Shape& shape) {
-    Tensor result = Tensor::empty(shape, DType::kF64);
-    fill_normal(result, 0.0, 1.0, generator);
-    return result;
-  };
-  return {.x = normal(c.x()),
-          .w = normal(c.w()),
-          .bias = c.bias ? normal({c.outputs}) : Tensor{},
-          .dy = normal(c.y())};
-}
-
-template <class To, class From>
-Tensor converted(const Tensor& x) {
-  if (!x.defined()) return {};
-  std::vector<To> values;
-  for (const From value : x.span<From>()) values.push_back(static_cast<To>(value));
-  return Tensor::from(values, x.shape());
-}
-
-/// Outputs start as NaN: what a kernel leaves out is seen.
-Results run(Engine engine, const Case& c, const Operands& o) {
-  const ScopedEngine scope(engine);
-  const auto unwritten = [&](const Shape& shape) {
-    return Tensor::full(shape, std::numeric_limits<double>::quiet_NaN(), o.x.dtype());
-  };
-  Results r{.y = unwritten(c.y()), .dx = unwritten(c.x()), .dw = unwritten(c.w())};
-  kernels(Device{}).conv2d(o.x, o.w, o.bias, c.options, r.y);
-  kernels(Device{}).conv2d_backward_data(o.dy, o.w, c.options, r.dx);
-  kernels(Device{}).conv2d_backward_weight(o.dy, o.x, c.options, r.dw);
-  return r;
-}
-
-Results run_f32(Engine engine, const Case& c, const Operands& o) {
-  const Results r = run(engine, c,
-                        {.x = converted<float, double>(o.x),
-                         .w = converted<float, double>(o.w),
-                         .bias = converted<float, double>(o.bias),
-                         .dy = converted<float, double>(o.dy)});
-  return {.y = converted<double, float>(r.y),
-          .dx = converted<double, float>(r.dx),
-          .dw = converted<double, float>(r.dw)};
-}
-
-/// Relative to sqrt(terms): elements are sums of that many products of standard normals.
-double worst_error(const Tensor& found, const Tensor& expected, int64_t terms) {
-  const auto a = found.to_vector<double>();
-  const auto b = expected.to_vector<double>();
-  double worst = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double error = std::abs(a[i] - b[i]) / std::sqrt(1.0 + static_cast<double>(terms));
-    if (!(error <= worst)) worst = error;
-  }
-  return worst;
-}
-
-void expect_close(const Case& c, const Results& found, const Results& expected, double tolerance) {
-  const int64_t positions = c.kernel.height * c.kernel.width;
-  EXPECT_LE(worst_error(found.y, expected.y, positions * c.channels / c.options.groups), tolerance)
-      << c.str();
-  EXPECT_LE(worst_error(found.dx, expected.dx, positions * c.outputs / c.options.groups), tolerance)
-      << c.str();
-  EXPECT_LE(worst_error(found.dw, expected.dw, c.y().rows()), tolerance) << c.str();
-}
-
-Case random_case(Generator& generator) {
-  const auto between = [&](int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(generator.below(static_cast<uint32_t>(high - low + 1)));
-  };
-  Case c;
-  do {
-    c.batch = between(1, 4);
-    c.input = {between(1, 14), between(1, 14)};
-    c.kernel = {between(1, 5), between(1, 5)};
-    c.options.stride = {between(1, 4), between(1, 4)};
-    c.options.padding = {between(0, 3), between(0, 3)};
-    c.options.dilation = {between(1, 3), between(1, 3)};
-    if (between(0, 3) == 0) c.kernel = {1, 1};
-    if (between(0, 1) == 0) c.options.stride = 1;
-    if (between(0, 1) == 0) c.options.dilation = 1;
-    if (between(0, 3) == 0) c.options.padding = 0;
-  } while (c.output().height == 0 || c.output().width == 0);
-  switch (between(0, 3)) {
-    case 0:  // depthwise, with up to two outputs a channel
-      c.options.groups = c.channels = between(1, 20);
-      c.outputs = c.channels * between(1, 2);
-      break;
-    case 1:
-      c.options.groups = between(1, 4);
-      c.channels = c.options.groups * between(1, 9);
-      c.outputs = c.options.groups * between(1, 9);
-      break;
-    default: c.channels = between(1, 35), c.outputs = between(1, 35); break;
-  }
-  c.bias = between(0, 1) == 1;
-  return c;
-}
-
 TEST(Conv2d, ReferenceConvolvesAsByHand) {
-  const Case c{.input = 3, .kernel = 2, .options = {}};
-  const Operands o{.x = Tensor::from(std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8, 9}, c.x()),
-                   .w = Tensor::from(std::vector<double>{1, 2, 3, 4}, c.w()),
-                   .bias = {},
-                   .dy = Tensor::full(c.y(), 1.0, DType::kF64)};
-  const Results r = run(Engine::kReference, c, o);
+  const Conv2dCase c{.input = 3, .kernel = 2, .options = {}};
+  const Conv2dOperands o{.x = Tensor::from(std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8, 9}, c.x()),
+                         .w = Tensor::from(std::vector<double>{1, 2, 3, 4}, c.w()),
+                         .bias = {},
+                         .dy = Tensor::full(c.y(), 1.0, DType::kF64)};
+  const Conv2dResults r = run(Engine::kReference, c, o);
   EXPECT_THAT(r.y.to_vector<double>(), ElementsAre(37, 47, 67, 77));
   EXPECT_THAT(r.dx.to_vector<double>(), ElementsAre(1, 3, 2, 4, 10, 6, 3, 7, 4));
   EXPECT_THAT(r.dw.to_vector<double>(), ElementsAre(12, 16, 24, 28));
@@ -168,17 +42,17 @@ TEST(Conv2d, ReferenceConvolvesAsByHand) {
 TEST(Conv2d, ReferenceTakesStridePaddingDilationAndGroupsAsByHand) {
   // Output column 0 reads the padding and input column 1, output column 1 reads input column 0 and the
   // padding.
-  const Case c{.input = 2,
-               .kernel = {1, 2},
-               .channels = 2,
-               .outputs = 2,
-               .options = {.stride = {2, 1}, .padding = {0, 1}, .dilation = {1, 2}, .groups = 2},
-               .bias = true};
-  const Operands o{.x = Tensor::from(std::vector<double>{1, 5, 2, 6, 3, 7, 4, 8}, c.x()),
-                   .w = Tensor::from(std::vector<double>{1, 10, 2, 20}, c.w()),
-                   .bias = Tensor::from(std::vector<double>{0.5, -1}, {2}),
-                   .dy = Tensor::from(std::vector<double>{1, 2, 3, 4}, c.y())};
-  const Results r = run(Engine::kReference, c, o);
+  const Conv2dCase c{.input = 2,
+                     .kernel = {1, 2},
+                     .channels = 2,
+                     .outputs = 2,
+                     .options = {.stride = {2, 1}, .padding = {0, 1}, .dilation = {1, 2}, .groups = 2},
+                     .bias = true};
+  const Conv2dOperands o{.x = Tensor::from(std::vector<double>{1, 5, 2, 6, 3, 7, 4, 8}, c.x()),
+                         .w = Tensor::from(std::vector<double>{1, 10, 2, 20}, c.w()),
+                         .bias = Tensor::from(std::vector<double>{0.5, -1}, {2}),
+                         .dy = Tensor::from(std::vector<double>{1, 2, 3, 4}, c.y())};
+  const Conv2dResults r = run(Engine::kReference, c, o);
   EXPECT_THAT(r.y.to_vector<double>(), ElementsAre(20.5, 119, 1.5, 9));
   EXPECT_THAT(r.dx.to_vector<double>(), ElementsAre(3, 8, 10, 40, 0, 0, 0, 0));
   EXPECT_THAT(r.dw.to_vector<double>(), ElementsAre(3, 2, 20, 12));
@@ -210,17 +84,31 @@ class Conv2dEngines : public testing::TestWithParam<Variant> {
 TEST_P(Conv2dEngines, AgreeWithTheReferenceOnRandomShapes) {
   Generator generator(1);
   for (int i = 0; i < 200 && !HasFailure(); ++i) {
-    const Case c = random_case(generator);
-    const Operands o = operands_of(c, generator);
-    const Results expected = run(Engine::kReference, c, o);
+    const Conv2dCase c = random_conv2d_case(generator);
+    const Conv2dOperands o = operands_of(c, generator);
+    const Conv2dResults expected = run(Engine::kReference, c, o);
     expect_close(c, run(tested(), c, o), expected, 1e-13);
-    expect_close(c, run_f32(tested(), c, o), expected, 1e-5);
+    expect_close(c, run_f32(tested(), c, o), expected, kDirectTolerance);
   }
 }
 
+TEST_P(Conv2dEngines, AgreeWithTheReferenceOnShapesOfWinograd) {
+  const ScopedEngine scope(tested());
+  Generator generator(3);
+  int by_winograd = 0;
+  for (int i = 0; i < 100 && !HasFailure(); ++i) {
+    const Conv2dCase c = random_winograd_case(generator);
+    const Conv2dOperands o = operands_of(c, generator);
+    by_winograd += plan_of(c, cpu::Conv2dPass::kForward).algorithm == cpu::Conv2dAlgorithm::kWinograd ? 1 : 0;
+    expect_close(c, run_f32(tested(), c, o), run(Engine::kReference, c, o), f32_tolerance(c));
+  }
+  EXPECT_EQ(by_winograd > 50, tested() == Engine::kNative) << by_winograd;
+}
+
 TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
+  const ScopedEngine scope(tested());
   Generator generator(2);
-  const std::vector<Case> cases = {
+  const std::vector<Conv2dCase> cases = {
       {.batch = 3,
        .input = 32,
        .kernel = 3,
@@ -233,6 +121,13 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .kernel = 3,
        .channels = 130,
        .outputs = 300,
+       .options = {.padding = 1},
+       .bias = true},
+      {.batch = 7,
+       .input = 33,
+       .kernel = 3,
+       .channels = 64,
+       .outputs = 48,
        .options = {.padding = 1},
        .bias = true},
       {.batch = 2, .input = {40, 41}, .kernel = 3, .channels = 33, .outputs = 7, .options = {.stride = 2}},
@@ -250,11 +145,11 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .outputs = 5,
        .options = {.stride = 2, .padding = 1}},
       {.batch = 2, .input = 9, .kernel = 3, .channels = 1, .outputs = 1, .options = {.padding = 4}}};
-  for (const Case& c : cases) {
-    const Operands o = operands_of(c, generator);
-    const Results expected = run(Engine::kReference, c, o);
+  for (const Conv2dCase& c : cases) {
+    const Conv2dOperands o = operands_of(c, generator);
+    const Conv2dResults expected = run(Engine::kReference, c, o);
     expect_close(c, run(tested(), c, o), expected, 1e-13);
-    expect_close(c, run_f32(tested(), c, o), expected, 1e-5);
+    expect_close(c, run_f32(tested(), c, o), expected, f32_tolerance(c));
   }
 }
 
@@ -266,10 +161,10 @@ TEST_P(Conv2dEngines, HaveBackwardPassesThatAreAdjoint) {
   };
   Generator generator(5);
   for (int i = 0; i < 50; ++i) {
-    Case c = random_case(generator);
+    Conv2dCase c = random_conv2d_case(generator);
     c.bias = false;
-    const Operands o = operands_of(c, generator);
-    const Results r = run(tested(), c, o);
+    const Conv2dOperands o = operands_of(c, generator);
+    const Conv2dResults r = run(tested(), c, o);
     const double forward = dot(r.y, o.dy);
     const double tolerance = 1e-12 * std::sqrt(dot(r.y, r.y) * dot(o.dy, o.dy)) + 1e-12;
     EXPECT_NEAR(forward, dot(o.x, r.dx), tolerance) << c.str();
@@ -277,9 +172,28 @@ TEST_P(Conv2dEngines, HaveBackwardPassesThatAreAdjoint) {
   }
 }
 
+TEST_P(Conv2dEngines, HaveBackwardPassesThatAreAdjointInF32) {
+  const auto dot = [](const Tensor& a, const Tensor& b) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < a.numel(); ++i) sum += a.data<double>()[i] * b.data<double>()[i];
+    return sum;
+  };
+  Generator generator(8);
+  for (int i = 0; i < 40; ++i) {
+    Conv2dCase c = i % 2 == 0 ? random_conv2d_case(generator) : random_winograd_case(generator);
+    c.bias = false;
+    const Conv2dOperands o = operands_of(c, generator);
+    const Conv2dResults r = run_f32(tested(), c, o);
+    const double forward = dot(r.y, o.dy);
+    const double tolerance = 1e-5 * std::sqrt(dot(r.y, r.y) * dot(o.dy, o.dy)) + 1e-6;
+    EXPECT_NEAR(forward, dot(o.x, r.dx), tolerance) << c.str();
+    EXPECT_NEAR(forward, dot(o.w, r.dw), tolerance) << c.str();
+  }
+}
+
 TEST_P(Conv2dEngines, GiveEqualBitsForAnyNumberOfThreads) {
   Generator generator(6);
-  const std::vector<Case> cases = {
+  const std::vector<Conv2dCase> cases = {
       {.batch = 9, .input = 16, .kernel = 3, .channels = 8, .outputs = 24, .options = {.padding = 1}},
       {.batch = 5,
        .input = 17,
@@ -293,10 +207,11 @@ TEST_P(Conv2dEngines, GiveEqualBitsForAnyNumberOfThreads) {
        .channels = 24,
        .outputs = 24,
        .options = {.padding = 1, .groups = 24}},
-      {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}}};
-  for (const Case& c : cases) {
-    const Operands o = operands_of(c, generator);
-    std::vector<Results> results;
+      {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}},
+      {.batch = 40, .input = 18, .kernel = 3, .channels = 32, .outputs = 40, .options = {.padding = 1}}};
+  for (const Conv2dCase& c : cases) {
+    const Conv2dOperands o = operands_of(c, generator);
+    std::vector<Conv2dResults> results;
     for (const int threads : {1, 2, 3}) {
       const ScopedThreads scope(threads);
       results.push_back(run_f32(tested(), c, o));
@@ -311,13 +226,40 @@ TEST_P(Conv2dEngines, GiveEqualBitsForAnyNumberOfThreads) {
 
 TEST_P(Conv2dEngines, TakeAnEmptyBatch) {
   for (const int64_t groups : {1, 4}) {
-    const Case c{
+    const Conv2dCase c{
         .batch = 0, .input = 5, .kernel = 3, .channels = 4, .outputs = 4, .options = {.groups = groups}};
     Generator generator(7);
-    const Results r = run_f32(tested(), c, operands_of(c, generator));
+    const Conv2dResults r = run_f32(tested(), c, operands_of(c, generator));
     EXPECT_EQ(r.y.numel(), 0);
     EXPECT_THAT(r.dw.to_vector<double>(), testing::Each(0.0));
   }
+}
+
+TEST_P(Conv2dEngines, TakeNoInputChannels) {
+  const Conv2dCase c{.input = 4, .kernel = 3, .channels = 0, .outputs = 2, .options = {}};
+  Generator generator(9);
+  const Conv2dResults r = run_f32(tested(), c, operands_of(c, generator));
+  EXPECT_THAT(r.y.to_vector<double>(), testing::Each(0.0));
+  EXPECT_EQ(r.dw.numel(), 0);
+}
+
+TEST(Conv2dPlan, SaysInWordsWhyItChose) {
+  const ScopedEngine scope(Engine::kNative);
+  using cpu::Conv2dAlgorithm;
+  using cpu::Conv2dPass;
+  const Conv2dCase wide{
+      .batch = 128, .input = 16, .kernel = 3, .channels = 32, .outputs = 32, .options = {.padding = 1}};
+  EXPECT_EQ(plan_of(wide, Conv2dPass::kForward).algorithm, Conv2dAlgorithm::kWinograd);
+  EXPECT_EQ(plan_of(wide, Conv2dPass::kForward, DType::kF64).algorithm, Conv2dAlgorithm::kOpenBlas);
+  Conv2dCase narrow = wide;
+  narrow.channels = 16;
+  EXPECT_EQ(plan_of(narrow, Conv2dPass::kBackwardWeight).algorithm, Conv2dAlgorithm::kDirect);
+  EXPECT_THAT(plan_of(narrow, Conv2dPass::kBackwardWeight).reason, testing::HasSubstr("16 and 32 channels"));
+  Conv2dCase tiny = wide;
+  tiny.input = 2;
+  EXPECT_THAT(plan_of(tiny, Conv2dPass::kForward).reason, testing::HasSubstr("25 % of the pixels"));
+  EXPECT_THAT(cpu::conv2d_plans(),
+              testing::Contains(testing::HasSubstr("forward x [128, 16, 16, 32], w [32, 3, 3, 32]")));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Conv2dEngines, testing::ValuesIn(variants()), [](const auto& info) {

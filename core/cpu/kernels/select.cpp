@@ -6,24 +6,37 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "core/backend.h"
 #include "core/error.h"
 
 namespace ds::cpu {
 namespace {
 
-/// The kernels of an instruction set; null when this build or this processor does not have it.
-const DirectKernels* find_direct_kernels(Isa isa) {
+struct Kernels {
+  const DirectKernels* direct;
+  const WinogradKernels* winograd;
+};
+
+bool processor_has(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512) {
-    const bool found = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-    return found ? &kDirect__avx512 : nullptr;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   }
-  if (isa == Isa::kAvx2) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kDirect__avx2 : nullptr;
-  }
+  if (isa == Isa::kAvx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-  return isa == Isa::kGeneric ? &kDirect__generic : nullptr;
+  return isa == Isa::kGeneric;
+}
+
+const Kernels& kernels_of(Isa isa) {
+#if defined(__x86_64__)
+  static constexpr Kernels kAvx512{&kDirect__avx512, &kWinograd__avx512};
+  static constexpr Kernels kAvx2{&kDirect__avx2, &kWinograd__avx2};
+  if (isa == Isa::kAvx512) return kAvx512;
+  if (isa == Isa::kAvx2) return kAvx2;
+#endif
+  static constexpr Kernels kGeneric{&kDirect__generic, &kWinograd__generic};
+  return kGeneric;
 }
 
 Isa checked(std::string_view text) {
@@ -58,7 +71,7 @@ std::string_view name_of(Isa isa) {
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
   for (const Isa candidate : {Isa::kAvx512, Isa::kAvx2, Isa::kGeneric}) {
-    if (find_direct_kernels(candidate) != nullptr) isas.push_back(candidate);
+    if (processor_has(candidate)) isas.push_back(candidate);
   }
   return isas;
 }
@@ -66,6 +79,9 @@ std::vector<Isa> available_isas() {
 Isa isa() { return current().load(std::memory_order_relaxed); }
 void set_isa(Isa isa) { current() = checked(name_of(isa)); }
 
-const DirectKernels& direct_kernels() { return *find_direct_kernels(isa()); }
+const DirectKernels& direct_kernels() { return *kernels_of(isa()).direct; }
+const WinogradKernels& winograd_kernels() { return *kernels_of(isa()).winograd; }
 
 }  // namespace ds::cpu
+
+std::string_view ds::instruction_set() { return cpu::name_of(cpu::isa()); }

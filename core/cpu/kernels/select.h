@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/cpu/kernels/direct.h"
+#include "core/cpu/kernels/winograd.h"
 
 namespace ds::cpu {
 
@@ -19,5 +20,6 @@ Isa isa();
 void set_isa(Isa isa);
 
 const DirectKernels& direct_kernels();
+const WinogradKernels& winograd_kernels();
 
 }  // namespace ds::cpu

@@ -1,0 +1,147 @@
+#include "core/cpu/conv2d_plan.h"
+
+#include <array>
+#include <map>
+#include <mutex>
+
+#include "core/cpu/kernels/select.h"
+#include "core/error.h"
+
+namespace ds::cpu {
+namespace {
+
+/// Winograd needs this many channels on both sides: below, its transforms cost what its products save.
+constexpr int64_t kWinogradChannels = 32;
+/// And this share of its tiles' pixels inside the image: of 16 products a pixel 4 are left, of which an edge
+/// tile wastes some.
+constexpr double kWinogradCovered = 0.5;
+
+// Everything that a plan depends on, as numbers.
+using Key = std::array<int64_t, 23>;
+
+Key key_of(const Conv2dProblem& p) {
+  Key key{};
+  size_t at = 0;
+  for (const Shape* shape : {&p.x, &p.w, &p.y}) {
+    for (const int64_t size : shape->sizes()) key[at++] = size;
+  }
+  for (const Size2d& pair : {p.options.stride, p.options.padding, p.options.dilation}) {
+    key[at++] = pair.height;
+    key[at++] = pair.width;
+  }
+  key[at++] = p.options.groups;
+  key[at++] = static_cast<int64_t>(p.pass);
+  key[at++] = static_cast<int64_t>(p.dtype);
+  key[at++] = static_cast<int64_t>(engine()) * 16 + static_cast<int64_t>(isa());
+  return key;
+}
+
+/// Why Winograd cannot or should not compute it, or nothing.
+std::string winograd_objection(const Conv2dProblem& p) {
+  const Conv2dOptions& o = p.options;
+  if (p.w[1] != 3 || p.w[2] != 3) return fmt::format("the filter is {}x{}, not 3x3", p.w[1], p.w[2]);
+  if (!(o.stride == Size2d(1)) || !(o.dilation == Size2d(1))) return "stride or dilation is not 1";
+  if (o.groups != 1) return fmt::format("{} groups", o.groups);
+  if (o.padding.height > 2 || o.padding.width > 2) return "padding is above 2";
+  if (p.x[3] < kWinogradChannels || p.y[3] < kWinogradChannels) {
+    return fmt::format("{} and {} channels, Winograd pays from {}", p.x[3], p.y[3], kWinogradChannels);
+  }
+  const Shape& written = p.pass == Conv2dPass::kBackwardData ? p.x : p.y;
+  const auto covered = [](int64_t size) {
+    return static_cast<double>(size) /
+           static_cast<double>((size + kWinogradOutput - 1) / kWinogradOutput * kWinogradOutput);
+  };
+  const double share = covered(written[1]) * covered(written[2]);
+  if (!(share >= kWinogradCovered)) {
+    return fmt::format("{:.0f} % of the pixels of its 4x4 tiles lie in the image", 100.0 * share);
+  }
+  return {};
+}
+
+Conv2dPlan native_plan(const Conv2dProblem& p) {
+  const std::string objection = winograd_objection(p);
+  if (!objection.empty()) return {.algorithm = Conv2dAlgorithm::kDirect, .reason = objection};
+  return {.algorithm = Conv2dAlgorithm::kWinograd,
+          .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
+}
+
+Conv2dPlan make_plan(const Conv2dProblem& p) {
+  const int64_t channels = p.x[3];
+  if (engine() == Engine::kReference) {
+    return {.algorithm = Conv2dAlgorithm::kReference, .reason = "the engine is reference"};
+  }
+  if (p.options.groups > 1 && p.options.groups == channels && channels == p.y[3]) {
+    return {.algorithm = Conv2dAlgorithm::kDepthwise, .reason = "one filter a channel"};
+  }
+  if (engine() == Engine::kOpenBlas) {
+    return {.algorithm = Conv2dAlgorithm::kOpenBlas, .reason = "the engine is openblas"};
+  }
+  if (p.dtype != DType::kF32) {
+    return {.algorithm = Conv2dAlgorithm::kOpenBlas,
+            .reason = fmt::format("native kernels are f32, not {}", name_of(p.dtype))};
+  }
+  return native_plan(p);
+}
+
+struct Plans {
+  struct Entry {
+    Conv2dProblem problem;
+    Conv2dPlan plan;
+  };
+  std::mutex mutex;
+  std::map<Key, Entry> entries;
+};
+
+Plans& plans() {
+  static Plans all;
+  return all;
+}
+
+}  // namespace
+
+std::string_view name_of(Conv2dPass pass) {
+  switch (pass) {
+    case Conv2dPass::kForward: return "forward";
+    case Conv2dPass::kBackwardData: return "backward-data";
+    case Conv2dPass::kBackwardWeight: return "backward-weight";
+  }
+  return "?";
+}
+
+std::string_view name_of(Conv2dAlgorithm algorithm) {
+  switch (algorithm) {
+    case Conv2dAlgorithm::kReference: return "reference";
+    case Conv2dAlgorithm::kDepthwise: return "depthwise";
+    case Conv2dAlgorithm::kOpenBlas: return "im2col + gemm";
+    case Conv2dAlgorithm::kDirect: return "direct";
+    case Conv2dAlgorithm::kWinograd: return "Winograd";
+  }
+  return "?";
+}
+
+std::string Conv2dProblem::str() const {
+  return fmt::format("{} x {}, w {}, stride {} {}, groups {}", name_of(pass), x.str(), w.str(),
+                     options.stride.height, options.stride.width, options.groups);
+}
+
+const Conv2dPlan& plan_conv2d(const Conv2dProblem& problem) {
+  Plans& all = plans();
+  const Key key = key_of(problem);
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.entries.find(key);
+  if (found != all.entries.end()) return found->second.plan;
+  return all.entries.emplace(key, Plans::Entry{problem, make_plan(problem)}).first->second.plan;
+}
+
+std::vector<std::string> conv2d_plans() {
+  Plans& all = plans();
+  const std::lock_guard lock(all.mutex);
+  std::vector<std::string> lines;
+  for (const auto& [key, entry] : all.entries) {
+    lines.push_back(
+        fmt::format("{}: {}, {}", entry.problem.str(), name_of(entry.plan.algorithm), entry.plan.reason));
+  }
+  return lines;
+}
+
+}  // namespace ds::cpu

@@ -1,0 +1,4 @@
+// Winograd transforms for generic.
+#define DS_ISA generic
+#define DS_LANES 4
+#include "core/cpu/kernels/winograd.inc"
