@@ -15,6 +15,16 @@
 namespace ds {
 namespace {
 
+/// A device or a folder must not be replaced by a file.
+const std::string& checked_target(const std::string& path) {
+  DS_CHECK(!path.empty(), "[write] the file has no name");
+  std::error_code unknown;
+  const std::filesystem::file_status status = std::filesystem::status(path, unknown);
+  DS_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
+           "[write] {}: is there already and is no regular file", path);
+  return path;
+}
+
 /// Creates a file that was not there and stores its name; -1, with errno set, when that fails.
 int create_beside(const std::string& path, std::string& name) {
   static std::atomic<int> counter = 0;
@@ -32,7 +42,8 @@ FileDescriptor::~FileDescriptor() { close(); }
 
 bool FileDescriptor::close() { return !valid() || ::close(std::exchange(number_, -1)) == 0; }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), file_(create_beside(path, part_)) {
+AtomicFile::AtomicFile(const std::string& path)
+    : path_(checked_target(path)), file_(create_beside(path, part_)) {
   check(file_.valid(), "cannot be created");
 }
 

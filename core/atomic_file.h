@@ -2,7 +2,8 @@
 // the folder.
 //
 // Whoever opens the path sees the old content or the new one, also after a crash; nothing is left behind but,
-// by a crash, a file "<path>.<process>.<number>.part". Throws Error naming the file and the system's reason.
+// by a crash, a file "<path>.<process>.<number>.part". What is there and is no regular file stays. Throws
+// Error naming the file and the system's reason.
 #pragma once
 
 #include <cstddef>

@@ -77,7 +77,10 @@ struct ShiftRoundingOptions {
   RandomSource random = {};
 };
 
-/// q = clamp(round(x * 2^fraction_bits), low, high) * 2^-fraction_bits.
+/// So that 2^F and 2^-F are floats.
+inline constexpr int kMaxFractionBits = 100;
+
+/// q = clamp(round(x * 2^fraction_bits), low, high) * 2^-fraction_bits, |fraction_bits| <= kMaxFractionBits.
 struct FixedPointOptions {
   int fraction_bits = 0;
   double low = 0.0;  // the smallest and largest integer of the format

@@ -198,12 +198,11 @@ Tensor shift_ps_backward(const Tensor& dy, const Tensor& y) {
 }
 
 Tensor fixed_point(const Tensor& x, const FixedPointOptions& options) {
-  constexpr int kMostFractionBits = 64;
   check_operands("fixed_point", {{"input", x}});
   check_bounds("fixed_point", options.low, options.high);
-  DS_CHECK(options.fraction_bits >= -kMostFractionBits && options.fraction_bits <= kMostFractionBits,
-           "[fixed_point] {} fraction bits, expected {} to {}", options.fraction_bits, -kMostFractionBits,
-           kMostFractionBits);
+  DS_CHECK(options.fraction_bits >= -kMaxFractionBits && options.fraction_bits <= kMaxFractionBits,
+           "[fixed_point] {} fraction bits, expected {} to {}", options.fraction_bits, -kMaxFractionBits,
+           kMaxFractionBits);
   DS_CHECK(options.rounding == Rounding::kNearest || options.rounding == Rounding::kFloor,
            "[fixed_point] fixed point is rounded to the nearest or down, not stochastically");
   Tensor y = Tensor::like(x);

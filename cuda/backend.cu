@@ -1,7 +1,8 @@
 // The CUDA device: discovery, memory, copies, and the table of kernels made from core/ops.def.
 //
-// A row of kind kCudaKernel stands for a function `ds::cuda::<name>` in a .cu file of this folder: forgetting it
-// is a link error that names it. A row of kind kCpuOnly gets a function that throws Error naming the operation.
+// A row of kind kCudaKernel stands for a function `ds::cuda::<name>` in a .cu file of this folder: forgetting
+// it is a link error that names it. A row of kind kCpuOnly gets a function that throws Error naming the
+// operation.
 #include <string>
 
 #include "core/backend.h"
@@ -59,8 +60,8 @@ void* allocate(size_t bytes, int index) {
   return data;
 }
 
-// Releasing happens in destructors, which must not throw; what could fail here is only a runtime that is shutting
-// down, and then the memory is gone anyway.
+// Releasing happens in destructors, which must not throw; what could fail here is only a runtime that is
+// shutting down, and then the memory is gone anyway.
 void release(void* data, int index) {
   if (cudaSetDevice(index) == cudaSuccess) cudaFree(data);
 }

@@ -1,5 +1,6 @@
 #include "layers/activation_quant.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -13,7 +14,6 @@ namespace {
 
 constexpr int kMinBits = 2;
 constexpr int kMaxBits = 32;
-constexpr int kMaxFractionBits = 100;  // so that 2^F and 2^-F are floats
 
 /// A plain decimal number and nothing else; -1 otherwise.
 int parse_number(std::string_view text) {
@@ -24,12 +24,14 @@ int parse_number(std::string_view text) {
 
 ValueRange range_of(const Tensor& x) {
   const ops::Extremes extremes = ops::extremes(x);
-  return {.low = std::fmin(extremes.minimum, 0.0), .high = std::fmax(extremes.maximum, 0.0)};
+  // A NaN stays, which fmin and fmax would drop.
+  return {.low = extremes.minimum > 0.0 ? 0.0 : extremes.minimum,
+          .high = extremes.maximum < 0.0 ? 0.0 : extremes.maximum};
 }
 
 /// The most fraction bits with which both ends of the range are representable.
 int fraction_bits_for(const FixedPointOptions& format, const ValueRange& range) {
-  const double scale = std::fmax(range.high / format.high, format.low < 0.0 ? range.low / format.low : 0.0);
+  const double scale = std::max(range.high / format.high, format.low < 0.0 ? range.low / format.low : 0.0);
   if (!(scale > 0.0) || !std::isfinite(scale)) return 0;
   return std::clamp(std::ilogb(1.0 / scale), -kMaxFractionBits, kMaxFractionBits);
 }
@@ -53,8 +55,9 @@ ActivationFormat parse_activation_format(std::string_view text) {
   const int fraction = parse_number(text.substr(dot + 1));
   DS_CHECK(
       first >= 1 && first <= kMaxBits && fraction >= 0 && fraction <= kMaxBits,
-      "[activation_format] found '{}', expected I.F with at least 1 integer bit (the sign), such as 16.16",
-      text);
+      "[activation_format] found '{}', expected I.F with at least 1 integer bit (the sign) and at most {} "
+      "bits in all, such as 16.16",
+      text, kMaxBits);
   DS_CHECK(first + fraction >= kMinBits && first + fraction <= kMaxBits,
            "[activation_format] found '{}', {} bits in all, expected {} to {}", text, first + fraction,
            kMinBits, kMaxBits);

@@ -1,9 +1,11 @@
 #include "layers/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/error.h"
+#include "core/ops.h"
 #include "layers/checkpoint_metadata.h"
 
 namespace ds {
@@ -176,6 +178,19 @@ Staged stage(const SafetensorsFile& file, const std::vector<Expected>& expected)
   return staged;
 }
 
+/// Rounding makes a power of two of anything: what is trained must be checked before it.
+void check_masters(const SafetensorsFile& file, const std::vector<LayerPlan>& plans, const Staged& staged) {
+  for (const LayerPlan& plan : plans) {
+    const Weight& weight = plan.weight != nullptr ? *plan.weight : plan.layer->weight();
+    if (!weight.format()) continue;
+    for (const NamedParameter& parameter : weight.parameters()) {
+      const std::string name = join(plan.path, parameter.name);
+      DS_CHECK(std::isfinite(ops::sum_squares(staged.at(name))),
+               "[load_model] {}: {} holds values that are not finite", file.path(), name);
+    }
+  }
+}
+
 /// Nothing here can fail for reasons that lie in the file.
 void carry_out(std::vector<LayerPlan>& plans, const Staged& staged, Module& model) {
   for (LayerPlan& plan : plans) {
@@ -202,6 +217,7 @@ void load_model(const SafetensorsFile& file, Module& model) {
   std::vector<LayerPlan> plans = plan_layers(file, model);
   const bool ours = read_model_info(file).version > 0;
   const Staged staged = stage(file, expected_tensors(model, plans, ours));
+  check_masters(file, plans, staged);
   carry_out(plans, staged, model);
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "autograd/functions.h"
@@ -59,6 +60,15 @@ TEST(ActivationQuant, TopOfThePaperIsAnInteger) {
   ActivationQuantOptions options = fixed(3, 2);
   options.paper_top = true;
   EXPECT_THAT(rounded(options, {2.75F, 3.5F, 100, -100}), ElementsAre(2.75F, 3, 3, -4));
+}
+
+TEST(ActivationQuant, TakesRangesOfAnySize) {
+  for (const float x : {1e-35F, 1e-20F, 1e-12F, 1e12F, 1e20F, 1e30F}) {
+    for (const int bits : {8, 16, 32}) {
+      const float y = rounded(chosen(bits), {x}).at(0);
+      EXPECT_TRUE(x < 1e-18F || std::abs(y - x) <= 0.02F * x) << bits << " bits, " << x << " became " << y;
+    }
+  }
 }
 
 TEST(ActivationQuant, ThirtyTwoBitsStayWithinFloat32) {

@@ -8,6 +8,7 @@
 #include "autograd/optim/sgd.h"
 #include "core/error.h"
 #include "models/registry.h"
+#include "tests/layers/support.h"
 #include "tests/layers/tiny_net.h"
 #include "tests/support/data.h"
 #include "tests/support/temporary_folder.h"
@@ -177,6 +178,22 @@ TEST_F(CheckpointTest, ClampsMasters) {
     if (parameter.name == "fc.weight") {
       EXPECT_EQ(parameter.value.value().to_vector<float>(), std::vector<float>(256, 1.0F));
     }
+  }
+}
+
+TEST_F(CheckpointTest, RefusesMastersThatAreNotFinite) {
+  for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+    const ModulePtr net = make_net(1);
+    convert_all(*net, {method, 4});
+    for (NamedParameter& parameter : net->named_parameters()) {
+      if (parameter.name == "conv.weight" || parameter.name == "conv.sign") {
+        parameter.value.mutable_value().data<float>()[1] = std::numeric_limits<float>::quiet_NaN();
+      }
+    }
+    save_model(path_, *net, kInfo);
+    const ModulePtr loaded = make_net(2);
+    EXPECT_THAT(test::error_of([&] { load_model(SafetensorsFile(path_), *loaded); }),
+                HasSubstr("not finite"));
   }
 }
 
