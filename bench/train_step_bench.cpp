@@ -1,11 +1,17 @@
-// A whole training step (forward, loss, backward, optimizer) of CIFAR networks, batch 128, by method.
+// A whole training step of CIFAR networks, batch 128, by method, as the trainers take it: forward, loss (with
+// the decay of P for ps), backward, norm of the gradient, optimizer (SGD; RAdam for ps).
 //
 //   bench_train_step --benchmark_filter=resnet20/q --benchmark_repetitions=5
 //
 // Threads are DEEPSHIFT_THREADS, pinned. tools/compare_training.py runs it against PyTorch.
 #include <benchmark/benchmark.h>
 
+#include <limits>
+#include <memory>
+
 #include "autograd/functions.h"
+#include "autograd/optim/grad_clip.h"
+#include "autograd/optim/radam.h"
 #include "autograd/optim/sgd.h"
 #include "core/parallel.h"
 #include "core/random.h"
@@ -18,6 +24,7 @@ using namespace ds;
 
 constexpr int64_t kBatch = 128;
 constexpr int64_t kClasses = 10;
+constexpr double kWeightDecay = 1e-4;
 
 enum class Method { kFloat, kQ, kPs };
 
@@ -30,6 +37,12 @@ ModulePtr make_network(const std::string& name, Method method) {
   return network;
 }
 
+std::unique_ptr<Optimizer> make_optimizer(const Module& network, Method method) {
+  if (method == Method::kPs) return std::make_unique<RAdam>(network.parameters(), RAdamOptions{.lr = 1e-3});
+  return std::make_unique<Sgd>(network.parameters(),
+                               SgdOptions{.lr = 1e-3, .momentum = 0.9, .weight_decay = kWeightDecay});
+}
+
 void train_step(benchmark::State& state, const std::string& name, Method method) {
   manual_seed(1);
   const ModulePtr network = make_network(name, method);
@@ -38,14 +51,15 @@ void train_step(benchmark::State& state, const std::string& name, Method method)
   std::vector<int64_t> labels(kBatch);
   for (int64_t& label : labels) label = default_generator().below(kClasses);
   const Tensor targets = Tensor::from(labels, Shape{kBatch});
-  // One optimizer for all methods: what is compared is the price of the weights.
-  Sgd optimizer(network->parameters(), {.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4});
+  const std::unique_ptr<Optimizer> optimizer = make_optimizer(*network, method);
 
   const auto step = [&] {
-    optimizer.zero_grad();
+    optimizer->zero_grad();
     const Variable loss = cross_entropy((*network)(images), targets);
-    loss.backward();
-    optimizer.step();
+    const Variable decay = decay_loss(*network, kWeightDecay);
+    (decay.defined() ? loss + decay : loss).backward();
+    benchmark::DoNotOptimize(clip_grad_norm(network->parameters(), std::numeric_limits<double>::max()));
+    optimizer->step();
     benchmark::DoNotOptimize(loss.item());
   };
   step();  // the first step fills the allocator's cache
