@@ -1,9 +1,12 @@
 // One tool for model files and runs.
+#include <fmt/ranges.h>
+
 #include <vector>
 
 #include "apps/common/app.h"
 #include "apps/common/system_info.h"
 #include "apps/deepshift/commands.h"
+#include "core/error.h"
 
 namespace ds::apps {
 namespace {
@@ -11,14 +14,15 @@ namespace {
 std::function<int()> set_up(CLI::App& app) {
   app.set_version_flag(
       "--version", [] { return describe(system_info()); }, "Says what is compiled in and in use");
-  app.require_subcommand(1);
   const std::vector<Command> commands = {convert_command(app),    eval_command(app),    inspect_command(app),
                                          synthesize_command(app), compare_command(app), devices_command(app)};
   return [commands] {
     for (const Command& command : commands) {
       if (command.app->parsed()) return command.run();
     }
-    return kExitError;
+    std::vector<std::string> names;
+    for (const Command& command : commands) names.push_back(command.app->get_name());
+    fail("expects a command: {} (see deepshift --help)", fmt::join(names, ", "));
   };
 }
 

@@ -27,15 +27,15 @@ class EvaluationScope {
   std::vector<std::pair<Module*, bool>> modes_;
 };
 
-int64_t count_correct(const Tensor& logits, const Tensor& labels) {
-  const std::vector<int64_t> found = ops::argmax(logits).to_vector<int64_t>();
-  const std::vector<int64_t> expected = labels.to_vector<int64_t>();
+}  // namespace
+
+int64_t count_correct(const Tensor& logits, const Tensor& targets) {
+  const auto found = ops::argmax(logits).to_vector<int64_t>();
+  const auto expected = (is_float(targets.dtype()) ? ops::argmax(targets) : targets).to_vector<int64_t>();
   int64_t correct = 0;
   for (size_t i = 0; i < found.size(); ++i) correct += found[i] == expected[i] ? 1 : 0;
   return correct;
 }
-
-}  // namespace
 
 Evaluation evaluate(Module& module, DataLoader& loader) {
   const EvaluationScope evaluation(module);

@@ -14,6 +14,8 @@ struct Evaluation {
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(total); }
 };
 
+/// How many rows of the logits have their maximum where the targets (labels, i64, or probabilities) have it.
+int64_t count_correct(const Tensor& logits, const Tensor& targets);
 /// One pass over the loader in evaluation mode and off the tape; every module's mode is restored. Throws
 /// Error for a loader with no images, or with mixup, whose targets are no labels.
 Evaluation evaluate(Module& module, DataLoader& loader);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <functional>
+#include <string>
 
 namespace ds::apps {
 
@@ -17,6 +19,12 @@ struct Program {
   /// Adds the options to the command line, and returns what to do once it is parsed.
   std::function<int()> (*set_up)(CLI::App& app);
 };
+
+/// Writes what a person may read: a stream that has gone away, as that of a closed terminal, is no reason to
+/// stop.
+void say(std::FILE* stream, const std::string& text);
+/// A path as a shell takes it.
+std::string quoted(const std::string& path);
 
 /// Parses the command line, runs the program and returns the exit code. Errors, of parsing too, become one
 /// message on stderr.

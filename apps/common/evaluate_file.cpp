@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "apps/common/network.h"
 #include "apps/common/task.h"
 #include "core/error.h"
@@ -19,6 +21,8 @@ Evaluation evaluate_file(const EvaluateOptions& options) {
   std::string dataset = options.dataset;
   if (dataset.empty())
     dataset = network.notes.dataset.empty() ? options.default_dataset : network.notes.dataset;
+  DS_CHECK(network.info.classes == class_count(dataset), "[eval] {} has {} classes, expected {}, those of {}",
+           options.file, network.info.classes, class_count(dataset), dataset);
   const Dataset test = load_dataset(dataset, options.data, Split::kTest);
   Normalization normalization = given_normalization(options.mean, options.deviation, test.channels());
   if (normalization.mean.empty()) normalization = network.notes.normalization;
@@ -32,7 +36,9 @@ Evaluation evaluate_file(const EvaluateOptions& options) {
                            .workers = options.workers,
                            .normalization = normalization,
                            .device = device});
-  return evaluate(*network.model, loader);
+  const Evaluation result = evaluate(*network.model, loader);
+  DS_CHECK(std::isfinite(result.loss), "[eval] {}: the outputs of the network are not finite", options.file);
+  return result;
 }
 
 }  // namespace ds::apps

@@ -11,6 +11,7 @@ void set_up_machine(MachineOptions& options) {
   const Device device = options.device == "auto" ? best_device() : parse_device(options.device);
   backend(device);  // throws when it is not there
   options.device = device.str();
+  instruction_set();  // throws when DEEPSHIFT_ISA names none
   if (options.threads > 0) set_num_threads(options.threads);
   pin_threads();
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
 
 #include "core/error.h"
 
@@ -29,19 +31,37 @@ nlohmann::ordered_json EpochRecord::to_json(bool timings) const {
   return json;
 }
 
+namespace {
+
+/// JSON has no number for a loss that is not finite: it is written as null.
+double loss_of(const nlohmann::json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+}  // namespace
+
 EpochRecord EpochRecord::from_json(const nlohmann::json& json) {
   EpochRecord record;
   json.at("epoch").get_to(record.epoch);
-  json.at("loss").get_to(record.loss);
+  record.loss = loss_of(json.at("loss"));
   json.at("train_accuracy").get_to(record.train_accuracy);
   json.at("correct").get_to(record.evaluated.correct);
   json.at("total").get_to(record.evaluated.total);
   json.at("lr").get_to(record.lr);
   record.held_out = json.contains("holdout_loss");
-  json.at(record.held_out ? "holdout_loss" : "test_loss").get_to(record.evaluated.loss);
+  record.evaluated.loss = loss_of(json.at(record.held_out ? "holdout_loss" : "test_loss"));
   record.seconds = json.value("seconds", 0.0);
   record.images_per_s = json.value("images_per_s", 0.0);
   return record;
+}
+
+int64_t best_epoch(const std::vector<EpochRecord>& records) {
+  if (records.empty()) return 0;
+  if (!records.back().held_out) return records.back().epoch;
+  const auto fewer = [](const EpochRecord& a, const EpochRecord& b) {
+    return a.evaluated.correct < b.evaluated.correct;
+  };
+  return std::max_element(records.begin(), records.end(), fewer)->epoch;
 }
 
 std::string to_jsonl(const std::vector<EpochRecord>& records) {

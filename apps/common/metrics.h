@@ -30,6 +30,9 @@ struct EpochRecord {
   static EpochRecord from_json(const nlohmann::json& json);
 };
 
+/// The epoch whose model is kept: the first with the most right answers on held-out images; without those the
+/// last.
+int64_t best_epoch(const std::vector<EpochRecord>& records);
 std::string to_jsonl(const std::vector<EpochRecord>& records);
 /// Throws Error naming the file and line.
 std::vector<EpochRecord> read_jsonl(const std::string& path);

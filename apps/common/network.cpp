@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "layers/convert.h"
+#include "layers/weighted_layer.h"
 #include "models/registry.h"
 
 namespace ds::apps {
@@ -32,8 +33,16 @@ void convert(Module& model, const TrainOptions& options) {
                    options.first_last == "float" ? all_but_first_and_last(model) : ConvertPredicate{});
 }
 
+/// The ends of a network whose first and last layer alone are float have the choice that made them so.
+std::string first_last_of(Module& model) {
+  const std::vector<NamedLayer> layers = weighted_layers(model);
+  const auto is_float = [](const NamedLayer& named) { return !named.layer->weight().format().has_value(); };
+  return is_float(layers.front()) && is_float(layers.back()) ? "float" : "shift";
+}
+
 /// The run's shift weights are the file's: what the command line says of them must agree.
-void adopt_shift_weights(const ShiftKind& kind, const OptionTable& table, TrainOptions& options) {
+void adopt_shift_weights(const Network& pretrained, const ShiftKind& kind, const OptionTable& table,
+                         TrainOptions& options) {
   const std::string method(name_of(kind.format.method));
   const std::string rounding = kind.rounding == Rounding::kStochastic ? "stochastic" : "nearest";
   if (!options.method) options.method = method;
@@ -46,6 +55,24 @@ void adopt_shift_weights(const ShiftKind& kind, const OptionTable& table, TrainO
       "--method {} --weight-bits {} --rounding {}",
       options.pretrained, method, kind.format.bits, rounding, *options.method, options.weight_bits,
       options.rounding);
+  const std::string ends = first_last_of(*pretrained.model);
+  DS_CHECK(!table.given("first-last") || options.first_last == ends,
+           "[pretrained] {} holds {} weights in its first and last layer, but --first-last {} was given",
+           options.pretrained, ends, options.first_last);
+  options.first_last = ends;
+}
+
+/// The activations of a file, but for what was asked for. Signs and tops belong to one kind of format each.
+ActivationChoice chosen_activations(Module& model, const OpenOptions& options) {
+  ActivationChoice choice = describe_activations(activation_quant_options(model));
+  if (options.activation_bits) {
+    const auto fixed = [](const std::string& bits) { return bits.find('.') != std::string::npos; };
+    if (fixed(*options.activation_bits)) choice.unsigned_inputs = false;
+    if (!fixed(*options.activation_bits)) choice.paper_top = false;
+    choice.bits = *options.activation_bits;
+  }
+  if (options.activation_rounding) choice.rounding = *options.activation_rounding;
+  return choice;
 }
 
 }  // namespace
@@ -57,10 +84,7 @@ Network open_network(const std::string& path, const OpenOptions& options) {
   network.notes = read_notes(info, path);
   network.info.options = info.options;
   load_model(file, *network.model);
-  ActivationChoice activations = describe_activations(activation_quant_options(*network.model));
-  activations.bits = options.activation_bits.value_or(activations.bits);
-  activations.rounding = options.activation_rounding.value_or(activations.rounding);
-  change_activations(*network.model, parse_activations(activations));
+  change_activations(*network.model, parse_activations(chosen_activations(*network.model, options)));
   return network;
 }
 
@@ -76,7 +100,7 @@ Network open_pretrained(const OptionTable& table, const TrainOptions& options) {
 
 void adopt_pretrained(const Network& pretrained, const OptionTable& table, TrainOptions& options) {
   options.arch = pretrained.info.architecture;
-  if (const auto kind = shift_kind(*pretrained.model)) adopt_shift_weights(*kind, table, options);
+  if (const auto kind = shift_kind(*pretrained.model)) adopt_shift_weights(pretrained, *kind, table, options);
   if (!table.given("activation-bits")) {
     options.activations = describe_activations(activation_quant_options(*pretrained.model));
   }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "core/error.h"
@@ -37,7 +38,7 @@ void OptionTable::merge(const nlohmann::json& stored, const std::string& source,
       } catch (const nlohmann::json::exception& error) {
         fail("[resume] {}: option '{}' holds {}: {}", source, row.name, before.dump(), error.what());
       }
-    } else if (row.effect == Effect::kResults && row.get() != before &&
+    } else if (row.effect == Effect::kResults && !row.same(before) &&
                std::find(may_differ.begin(), may_differ.end(), row.name) == may_differ.end()) {
       fail("[resume] --{} {} was given, but the run in {} was started with {}", row.name, row.get().dump(),
            source, before.dump());
@@ -50,14 +51,38 @@ bool OptionTable::given(const std::string& name) const {
                      [&](const Row& row) { return row.name == name && row.option->count() > 0; });
 }
 
+std::string OptionTable::first_given_beside(const std::vector<std::string>& names) const {
+  for (const Row& row : rows_) {
+    if (row.option->count() > 0 && std::find(names.begin(), names.end(), row.name) == names.end())
+      return row.name;
+  }
+  return {};
+}
+
+void OptionTable::compare_by(const std::string& name,
+                             std::function<nlohmann::json(const nlohmann::json&)> canonical) {
+  for (Row& row : rows_) {
+    if (row.name == name) row.canonical = std::move(canonical);
+  }
+}
+
 namespace {
+
+constexpr double kLargest = 9e18;  // what an int64 holds
+
+/// The parser of the command line would take these for octal and hexadecimal.
+bool is_decimal(const std::string& text) {
+  const std::string digits = text.substr(text.find_first_not_of("+-") == 1 ? 1 : 0);
+  const bool leading_zero = digits.size() > 1 && digits[0] == '0' && std::isdigit(digits[1]) != 0;
+  return !leading_zero && digits.find_first_of("xX") == std::string::npos;
+}
 
 /// A validator of a number by a condition that a NaN does not meet.
 template <class Condition>
 CLI::Validator number(const std::string& expected, Condition condition) {
   return {[=](std::string& text) {
             double value = NAN;
-            const bool parsed = CLI::detail::lexical_cast(text, value);
+            const bool parsed = is_decimal(text) && CLI::detail::lexical_cast(text, value);
             return parsed && condition(value) ? std::string()
                                               : fmt::format("found {}, expected {}", text, expected);
           },
@@ -73,11 +98,19 @@ CLI::Validator between(double low, double high) {
 
 CLI::Validator at_least(double low) {
   return number(fmt::format("{:g} or more", low),
-                [=](double value) { return value >= low && std::isfinite(value); });
+                [=](double value) { return value >= low && value <= kLargest; });
 }
 
 CLI::Validator above_zero() {
   return number("a number above 0", [](double value) { return value > 0.0 && std::isfinite(value); });
+}
+
+CLI::Validator finite() {
+  return number("a number", [](double value) { return std::isfinite(value); });
+}
+
+CLI::Validator not_empty() {
+  return {[](std::string& text) { return text.empty() ? std::string("is empty") : std::string(); }, ""};
 }
 
 CLI::Validator one_of(const std::vector<std::string>& names) {

@@ -37,10 +37,16 @@ class OptionTable {
       option = app_->add_option("--" + name, value, help);
       option->capture_default_str();
     }
-    rows_.push_back({name, option->group(group_), effect, [&value] { return to_json(value); },
-                     [&value](const nlohmann::json& json) { from_json(json, value); }});
+    rows_.push_back({.name = name,
+                     .option = option->group(group_),
+                     .effect = effect,
+                     .get = [&value] { return to_json(value); },
+                     .set = [&value](const nlohmann::json& json) { from_json(json, value); }});
     return option;
   }
+
+  /// Two stored values of the option are the same when these are: "auto" and what it stands for.
+  void compare_by(const std::string& name, std::function<nlohmann::json(const nlohmann::json&)> canonical);
 
   /// Every stored option, or only those that change results, by name.
   nlohmann::json all() const;
@@ -50,6 +56,8 @@ class OptionTable {
   void merge(const nlohmann::json& stored, const std::string& source,
              const std::vector<std::string>& may_differ = {});
   bool given(const std::string& name) const;
+  /// The first option on the command line that is not among these; empty when there is none.
+  std::string first_given_beside(const std::vector<std::string>& names) const;
 
  private:
   struct Row {
@@ -58,6 +66,11 @@ class OptionTable {
     Effect effect;
     std::function<nlohmann::json()> get;
     std::function<void(const nlohmann::json&)> set;
+    std::function<nlohmann::json(const nlohmann::json&)> canonical = {};  // nothing: the value itself
+
+    bool same(const nlohmann::json& other) const {
+      return canonical ? canonical(get()) == canonical(other) : get() == other;
+    }
   };
 
   template <class T>
@@ -82,10 +95,13 @@ class OptionTable {
   std::vector<Row> rows_;
 };
 
-/// Validators whose messages say what was found and expected, and which no NaN passes.
+/// Validators whose messages say what was found and expected, and which no NaN passes. Numbers are decimal:
+/// "010" and "0x10" are refused, and so is what does not fit into 64 bits.
 CLI::Validator between(double low, double high);
 CLI::Validator at_least(double low);
 CLI::Validator above_zero();
+CLI::Validator finite();
+CLI::Validator not_empty();
 CLI::Validator one_of(const std::vector<std::string>& names);
 
 }  // namespace ds::apps

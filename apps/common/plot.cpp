@@ -114,8 +114,16 @@ void draw_series(std::string& svg, const std::vector<double>& x, const Series& s
   if (x.size() <= 40) svg += markers;
 }
 
+/// In the corner at the right that the curves leave free: above where they fall, below where they rise.
 void draw_legend(std::string& svg, const Chart& chart) {
-  double y = kTop + 14;
+  if (chart.series.empty()) return;
+  const std::vector<double>& first = chart.series.front().values;
+  const bool rises = !first.empty() && first.back() > first.front();
+  const double height = 16.0 * static_cast<double>(chart.series.size()) + 6;
+  double y = (rises ? kHeight - kBottom - height - 8 : kTop) + 14;
+  svg += fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"134\" height=\"{:.1f}\" fill=\"white\" opacity=\"0.8\"/>\n",
+      kWidth - kRight - 140, y - 14, height);
   for (size_t i = 0; i < chart.series.size(); ++i, y += 16) {
     svg += fmt::format("<path d=\"M{:.1f} {:.1f}h18\" stroke=\"{}\" stroke-width=\"2.5\"/>\n",
                        kWidth - kRight - 132, y - 4, kColours[i % kColours.size()]);
@@ -133,7 +141,8 @@ void draw_chart(std::string& svg, const Chart& chart) {
   axes.y = axes.y.widened();
   const double margin = 0.04 * (axes.y.high - axes.y.low);  // keeps lines off the frame
   axes.y = {axes.y.low - margin, axes.y.high + margin};
-  const auto x_ticks = ticks(axes.x.low, axes.x.high, 6);
+  auto x_ticks = ticks(axes.x.low, axes.x.high, 6);
+  std::erase_if(x_ticks, [](double x) { return x != std::round(x); });  // epochs and steps are whole
   const auto y_ticks = ticks(axes.y.low, axes.y.high, 6);
   draw_axes(svg, chart, axes, x_ticks, y_ticks);
   for (size_t i = 0; i < chart.series.size(); ++i) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/common/app.h"
+
 namespace ds::apps {
 
 namespace {
@@ -51,14 +53,13 @@ void Progress::update(int64_t done, const Status& status) {
   shown_tenths_ = tenths;
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const std::string text = line(done, status, seconds);
-  fmt::print(stream_, "{}", on_terminal_ ? "\r" + text + "\x1b[K" : text + "\n");
-  std::fflush(stream_);
+  show(on_terminal_ ? "\r" + text + "\x1b[K" : text + "\n");
 }
 
 void Progress::finish() {
-  if (!on_terminal_) return;
-  fmt::print(stream_, "\r\x1b[K");
-  std::fflush(stream_);
+  if (on_terminal_) show("\r\x1b[K");
 }
+
+void Progress::show(const std::string& text) { say(stream_, text); }
 
 }  // namespace ds::apps

@@ -34,6 +34,8 @@ class Progress {
   std::string line(int64_t done, const Status& status, double seconds) const;
 
  private:
+  void show(const std::string& text);
+
   std::string label_;
   int64_t total_;
   int64_t first_;  // images done before this run of the program

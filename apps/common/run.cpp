@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 
@@ -29,29 +30,81 @@ namespace fs = std::filesystem;
 struct ResumePoint {
   std::string folder;
   std::string checkpoint;  // empty: the run was stopped before it wrote one, and starts anew
+  RunState state = {};     // the checkpoint's
 };
 
 ResumePoint find_resume_point(const std::string& where) {
   if (fs::is_regular_file(where)) {
     const fs::path parent = fs::path(where).parent_path();
-    return {.folder = parent.empty() ? "." : parent.string(), .checkpoint = where};
+    return {.folder = parent.empty() ? "." : parent.string(),
+            .checkpoint = where,
+            .state = read_run_state(where)};
   }
   DS_CHECK(fs::exists(where + "/config.json"), "[resume] no run in '{}': config.json not found", where);
   const std::string last = where + "/last.safetensors";
-  return {.folder = where, .checkpoint = fs::exists(last) ? last : ""};
+  if (fs::exists(last)) return {.folder = where, .checkpoint = last, .state = read_run_state(last)};
+  for (const char* later : {"metrics.jsonl", "best.safetensors", "summary.json"}) {
+    DS_CHECK(!fs::exists(fs::path(where) / later),
+             "[resume] {}: not found, but {} is there: the run was further than its beginning", last, later);
+  }
+  say(stderr, fmt::format("note: {} holds no checkpoint yet: the run starts anew\n", where));
+  return {.folder = where, .checkpoint = ""};
+}
+
+/// The options that config.json of a run holds. Throws Error naming the file when another program wrote it.
+nlohmann::json stored_options(const std::string& config, const std::string& program) {
+  const nlohmann::json json = read_json(config);
+  DS_CHECK(json.is_object() && json.value("program", nlohmann::json()).is_string() &&
+               json.value("options", nlohmann::json()).is_object(),
+           "[resume] {}: not the configuration of a run: expected \"program\" and \"options\"", config);
+  DS_CHECK(json.at("program") == program, "[resume] {}: the run was made by {}, this is {}", config,
+           json.at("program").get<std::string>(), program);
+  return json.at("options");
 }
 
 /// Takes over the options of the run: those in its folder and, above them, those in the checkpoint.
-void adopt_run(const ResumePoint& point, OptionTable& table) {
+void adopt_run(const ResumePoint& point, OptionTable& table, const std::string& program) {
   const std::string config = point.folder + "/config.json";
   nlohmann::json stored = nlohmann::json::object();
-  if (fs::exists(config)) stored = read_json(config).value("options", stored);
-  if (!point.checkpoint.empty()) stored.update(read_run_state(point.checkpoint).recipe);
+  if (fs::exists(config)) stored = stored_options(config, program);
+  if (!point.checkpoint.empty()) stored.update(point.state.recipe);
   // These schedules do not look ahead: more epochs leave what was done as it would have been.
   const std::string schedule = stored.value("schedule", "");
   const bool extensible = schedule == "constant" || schedule == "step" || schedule == "multistep";
   table.merge(stored, point.folder,
               extensible ? std::vector<std::string>{"epochs"} : std::vector<std::string>{});
+}
+
+/// Throws Error unless what the checkpoint counts as done is there and was not overtaken.
+void check_resumable(const ResumePoint& point, const TrainOptions& options, int64_t train_images) {
+  const RunState& state = point.state;
+  DS_CHECK(state.train_images == train_images,
+           "[resume] {}: the run has {} training images, but there are {} now", point.checkpoint,
+           state.train_images, train_images);
+  DS_CHECK(state.epoch <= options.epochs, "[resume] {}: {} epochs are done, but --epochs is {}",
+           point.checkpoint, state.epoch, options.epochs);
+  if (state.best_epoch == 0) return;
+  const std::string best = point.folder + "/best.safetensors";
+  DS_CHECK(fs::exists(best), "[resume] {}: not found; it holds the model of epoch {}, the best so far", best,
+           state.best_epoch);
+  const std::string metrics = point.folder + "/metrics.jsonl";
+  if (!fs::exists(metrics)) return;
+  const int64_t replaced_by = best_epoch(read_jsonl(metrics));
+  const bool replaced_soon =
+      options.holdout == 0 && state.epoch < options.epochs;  // then the next epoch is the best
+  DS_CHECK(
+      replaced_by == state.best_epoch || replaced_soon,
+      "[resume] {}: its best model is that of epoch {}, but {} holds that of epoch {}: the run went on after "
+      "this checkpoint",
+      point.checkpoint, state.best_epoch, best, replaced_by);
+}
+
+/// Another folder gets what the run has made so far.
+void bring_along(const ResumePoint& point, const RunFolder& folder) {
+  for (const std::string& file : {folder.best(), folder.metrics()}) {
+    const fs::path from = fs::path(point.folder) / fs::path(file).filename();
+    if (fs::exists(from)) fs::copy_file(from, file);
+  }
 }
 
 void write_config(const RunFolder& folder, const OptionTable& table, const std::string& program) {
@@ -75,6 +128,19 @@ void settle_normalization(TrainOptions& options, int64_t channels) {
   if (normalization.mean.empty()) normalization = default_normalization(options.dataset);
   options.mean = as_printed(normalization.mean);
   options.deviation = as_printed(normalization.deviation);
+  for (const double deviation : options.deviation) {
+    DS_CHECK(deviation > 0.0 && std::isfinite(deviation),
+             "[options] the images are divided by a standard deviation of {}, expected a number above 0",
+             deviation);
+  }
+}
+
+/// Where the run to resume is: --resume, --output or, with what --pretrained says, the default folder.
+std::string resumed_path(OptionTable& table, TrainOptions options) {
+  if (!options.resume.empty()) return options.resume;
+  if (!options.output.empty()) return options.output;
+  if (!options.pretrained.empty()) adopt_pretrained(open_pretrained(table, options), table, options);
+  return default_output(options);
 }
 
 /// Reloads the chosen model, scores it on the test images and writes summary.json.
@@ -105,15 +171,22 @@ void finish_run(const TrainOptions& options, const Trainer& trainer, const Datas
              summary.storage.bits_per_weight, summary.storage.bytes, format_duration(summary.seconds));
 }
 
+/// The network of a run: of its checkpoint, of --pretrained, or new.
+Network starting_network(const TrainOptions& options, std::optional<Network> pretrained,
+                         const ResumePoint& point) {
+  Network network = make_network(options, std::move(pretrained));
+  // Before an optimizer sees the parameters: a checkpoint may hold other kinds of weights, layer by layer.
+  if (!point.checkpoint.empty()) load_model(SafetensorsFile(point.checkpoint), *network.model);
+  return network;
+}
+
 int train(OptionTable& table, TrainOptions& options, const std::string& program) {
   ResumePoint point;
   std::optional<Network> pretrained;
   const bool resuming = table.given("resume");
   if (resuming) {
-    point = find_resume_point(!options.resume.empty()   ? options.resume
-                              : !options.output.empty() ? options.output
-                                                        : default_output(options));
-    adopt_run(point, table);
+    point = find_resume_point(resumed_path(table, options));
+    adopt_run(point, table, program);
     if (options.output.empty()) options.output = point.folder;
   }
   if (!options.pretrained.empty() && point.checkpoint.empty()) {
@@ -121,25 +194,29 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
     if (!resuming) adopt_pretrained(*pretrained, table, options);
   }
   resolve(options);
+  if (!resuming) check_effective(table, options);
   if (options.output.empty()) options.output = default_output(options);
   set_up_machine(options.machine);
   TaskData data = load_task(options);
   settle_normalization(options, data.train.channels());
-  Network network = make_network(options, std::move(pretrained));
+  if (!point.checkpoint.empty()) check_resumable(point, options, data.train.size());
+  Network network = starting_network(options, std::move(pretrained), point);
   const bool in_place =
       resuming && fs::exists(options.output) && fs::equivalent(options.output, point.folder);
   const RunFolder folder = in_place ? RunFolder::open(options.output) : RunFolder::create(options.output);
-  write_config(folder, table, program);
-  fmt::print("{} on {}: {} training images, {}, output in {}\n", network.model->describe(), options.dataset,
-             data.train.size(), options.machine.device, folder.path());
+  if (resuming && !in_place) bring_along(point, folder);
+  say(stdout, fmt::format("{} on {}: {} training images, {}, output in {}\n", network.model->describe(),
+                          options.dataset, data.train.size(), options.machine.device, folder.path()));
   const Dataset test = data.test;
-  std::fflush(stdout);
   Trainer trainer(options, table.recipe(), std::move(network), std::move(data), folder);
-  if (!point.checkpoint.empty()) trainer.resume(point.checkpoint);
+  if (!point.checkpoint.empty()) trainer.resume(point.checkpoint, point.state);
+  write_config(folder, table, program);
   catch_interrupts();
   if (!trainer.run()) {
-    fmt::print(stderr, "interrupted in epoch {} after {} batches; saved {}\ncontinue with: {} --resume {}\n",
-               trainer.state().epoch + 1, trainer.state().batch, folder.last(), program, folder.path());
+    say(stderr,
+        fmt::format("interrupted in epoch {} after {} batches; saved {}\ncontinue with: {} --resume {}\n",
+                    trainer.state().epoch + 1, trainer.state().batch, folder.last(), program,
+                    quoted(folder.path())));
     return kExitInterrupted;
   }
   finish_run(options, trainer, test, folder);
@@ -147,6 +224,10 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
 }
 
 int evaluate_only(const OptionTable& table, TrainOptions& options) {
+  const std::string idle =
+      table.first_given_beside({"evaluate", "data", "dataset", "arch", "mean", "std", "workers", "device",
+                                "threads", "engine", "precision", "activation-bits", "activation-rounding"});
+  DS_CHECK(idle.empty(), "[options] --{} has no effect with --evaluate", idle);
   set_up_machine(options.machine);
   EvaluateOptions evaluation{.file = options.evaluate,
                              .data = options.data,
@@ -169,7 +250,7 @@ struct TrainerProgram {
   OptionTable table;
   TrainOptions options;
 
-  int run() { return options.evaluate.empty() ? train(table, options, name) : evaluate_only(table, options); }
+  int run() { return table.given("evaluate") ? evaluate_only(table, options) : train(table, options, name); }
 };
 
 }  // namespace

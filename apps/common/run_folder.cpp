@@ -26,6 +26,15 @@ RunFolder::RunFolder(std::string path)
            std::strerror(errno));
 }
 
+bool RunFolder::is_half_written(const fs::path& file) const {
+  if (file.extension() != ".part") return false;
+  const std::string name = file.filename().string();
+  for (const std::string& ours : {config(), metrics(), last(), best(), summary(), curves()}) {
+    if (name.starts_with(fs::path(ours).filename().string() + ".")) return true;
+  }
+  return false;
+}
+
 RunFolder RunFolder::create(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
@@ -46,7 +55,7 @@ RunFolder RunFolder::open(const std::string& path) {
   RunFolder folder(path);
   std::vector<fs::path> leftovers;
   for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
-    if (entry.path().extension() == ".part") leftovers.push_back(entry.path());
+    if (entry.is_regular_file() && folder.is_half_written(entry.path())) leftovers.push_back(entry.path());
   }
   for (const fs::path& file : leftovers) fs::remove(file);
   return folder;
@@ -54,7 +63,7 @@ RunFolder RunFolder::open(const std::string& path) {
 
 nlohmann::json read_json(const std::string& path) {
   std::ifstream file(path);
-  DS_CHECK(file.good(), "[read] {}: cannot be opened", path);
+  DS_CHECK(file.good(), "[read] {}: cannot be opened: {}", path, std::strerror(errno));
   try {
     return nlohmann::json::parse(file);
   } catch (const nlohmann::json::exception& error) {
@@ -63,7 +72,13 @@ nlohmann::json read_json(const std::string& path) {
 }
 
 void write_json(const std::string& path, const nlohmann::ordered_json& json) {
-  write_file_atomically(path, json.dump(2) + "\n");
+  std::string text;
+  try {
+    text = json.dump(2);
+  } catch (const nlohmann::json::exception& error) {  // a path that is not UTF-8
+    fail("[write] {}: {}", path, error.what());
+  }
+  write_file_atomically(path, text + "\n");
 }
 
 }  // namespace ds::apps

@@ -1,15 +1,16 @@
 // The output folder of a run.
 //
-//   config.json        every option, versions, machine; written once, at the start
+//   config.json        every option, versions, machine; of the latest start
 //   metrics.jsonl      a line for every finished epoch
 //   last.safetensors   the training checkpoint to resume from
 //   best.safetensors   the model of the chosen epoch
 //   summary.json       the result, written at the end
-//   curves.svg         loss and accuracy over epochs, written at the end
+//   curves.svg         loss and accuracy over epochs, written after each
 //
 // Every file is replaced as a whole. While a RunFolder lives, no other process can hold the same folder.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,8 +23,8 @@ class RunFolder {
  public:
   /// Makes the folder. Throws Error when it cannot be written, or holds a run already.
   static RunFolder create(const std::string& path);
-  /// Opens the folder of a run that was started, and clears away what a killed process left half-written.
-  /// Throws Error when there is no run in it or another process is using it.
+  /// Opens the folder of a run that was started, and clears away what a killed process left half-written of
+  /// the files above. Throws Error when there is no run in it or another process is using it.
   static RunFolder open(const std::string& path);
 
   std::string config() const { return path_ + "/config.json"; }
@@ -36,6 +37,7 @@ class RunFolder {
 
  private:
   explicit RunFolder(std::string path);
+  bool is_half_written(const std::filesystem::path& file) const;
 
   std::string path_;
   std::unique_ptr<FileDescriptor> lock_;

@@ -94,13 +94,24 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows, bool
   return text;
 }
 
+namespace {
+
+/// A bar would end the cell.
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (const char c : text) result += c == '|' ? std::string("\\|") : std::string(1, c);
+  return result;
+}
+
+}  // namespace
+
 std::string compare(const std::vector<RunSummary>& runs, bool markdown) {
   std::vector<std::vector<std::string>> rows = {{"run", "network", "data", "weights", "activations", "epoch",
                                                  "top-1", "correct", "bits/weight", "weight bytes",
                                                  "seconds"}};
   for (const RunSummary& run : runs) {
     rows.push_back(
-        {run.run, run.arch, run.dataset, run.method,
+        {markdown ? escaped(run.run) : run.run, run.arch, run.dataset, run.method,
          run.activation_bits.empty() ? "float" : run.activation_bits,
          fmt::format("{} of {}, {}", run.best_epoch, run.epochs, run.held_out ? "held out" : "last"),
          fmt::format("{:.2f} %", 100.0 * run.test.accuracy()),

@@ -70,6 +70,7 @@ SystemInfo system_info() {
   info.compiler = compiler();
   for (const Engine known : kEngines) info.engines.emplace_back(name_of(known));
   info.engine = name_of(engine());
+  info.kernels = instruction_set();
   info.blas = blas_description();
   info.threads = num_threads();
   info.cpu = cpuinfo({"model name", "Model"});
@@ -84,14 +85,15 @@ std::string describe(const SystemInfo& info) {
       "DeepShift {}\n"
       "  compiler      {}\n"
       "  float engine  {} (compiled in: {})\n"
+      "  kernels       {}\n"
       "  BLAS          {}\n"
       "  threads       {}\n"
       "  processor     {}\n"
       "  instructions  {}\n"
       "  CUDA          {}\n"
       "  JPEG          {}\n",
-      info.version, info.compiler, info.engine, fmt::join(info.engines, ", "), info.blas, info.threads,
-      info.cpu, info.cpu_isa, info.cuda, info.jpeg);
+      info.version, info.compiler, info.engine, fmt::join(info.engines, ", "), info.kernels, info.blas,
+      info.threads, info.cpu, info.cpu_isa, info.cuda, info.jpeg);
 }
 
 }  // namespace ds::apps

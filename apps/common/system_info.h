@@ -11,6 +11,7 @@ struct SystemInfo {
   std::string compiler;  // "gcc 12.2.0"
   std::vector<std::string> engines;
   std::string engine;   // the one in use
+  std::string kernels;  // the instruction set of the native kernels in use
   std::string blas;     // what the BLAS library says of itself; "unknown" where it does not
   int threads = 0;      // compute threads
   std::string cpu;      // the processor's name

@@ -65,6 +65,9 @@ TaskData load_task(const TrainOptions& options) {
   TaskData task;
   task.train = load_dataset(options.dataset, options.data, Split::kTrain);
   task.test = load_dataset(options.dataset, options.data, Split::kTest);
+  DS_CHECK(task.train.size() > 0 && task.test.size() > 0,
+           "[data] {}: {} training and {} test images, expected some of both", options.data,
+           task.train.size(), task.test.size());
   if (options.holdout > 0) {
     hold_out(task, options.holdout, options.seed);
   } else {

@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
 #include <limits>
 
+#include "core/backend.h"
 #include "core/error.h"
 #include "models/registry.h"
 
@@ -12,9 +16,14 @@ namespace ds::apps {
 
 namespace {
 
+/// So that a run can be continued from any folder; an empty path stays empty.
+std::string absolute_path(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
 void add_data_options(OptionTable& table, TrainOptions& o, const std::vector<std::string>& datasets) {
   table.group("Data");
-  table.add("data", o.data, "folder of the data set", Effect::kResources);
+  table.add("data", o.data, "folder of the data set", Effect::kResources)->check(not_empty());
   table.add("dataset", o.dataset, "data set", Effect::kResults)->transform(one_of(datasets));
   table
       .add("augment", o.augment, "standard: random crop with 4 pixels of padding and flip (CIFAR)",
@@ -25,7 +34,7 @@ void add_data_options(OptionTable& table, TrainOptions& o, const std::vector<std
       ->expected(1, 3)
       ->delimiter(',')
       ->default_str("")
-      ->check(CLI::Number);
+      ->check(finite());
   table.add("std", o.deviation, fmt::format("standard deviation {}", normalisation), Effect::kResults)
       ->expected(1, 3)
       ->delimiter(',')
@@ -61,10 +70,12 @@ void add_model_options(OptionTable& table, TrainOptions& o) {
       .add("ps-init", o.ps_init, "ps from scratch: converted from Kaiming floats, or random P and S",
            Effect::kResults)
       ->transform(one_of({"converted", "random"}));
-  table.add("activation-bits", o.activations.bits,
-            "round activations to fixed point: I.F, integer (with sign) and fraction bits, or B bits in all "
-            "(default: float)",
-            Effect::kResults);
+  table
+      .add("activation-bits", o.activations.bits,
+           "round activations to fixed point: I.F, integer (with sign) and fraction bits, or B bits in all "
+           "(default: float)",
+           Effect::kResults)
+      ->check(not_empty());
   table.add("activation-rounding", o.activations.rounding, "rounding of activations", Effect::kResults)
       ->transform(one_of({"nearest", "floor"}));
   table.add("activation-unsigned", o.activations.unsigned_inputs,
@@ -74,10 +85,12 @@ void add_model_options(OptionTable& table, TrainOptions& o) {
             "I.F: saturate at the integer below the top, as the original program does", Effect::kResults);
   table.add("first-last", o.first_last, "weights of the first and the last layer", Effect::kResults)
       ->transform(one_of({"shift", "float"}));
-  table.add("pretrained", o.pretrained,
-            "safetensors file to start from: float weights are converted, shift "
-            "weights of the method are kept",
-            Effect::kResults);
+  table
+      .add("pretrained", o.pretrained,
+           "safetensors file to start from: float weights are converted, shift "
+           "weights of the method are kept",
+           Effect::kResults)
+      ->check(not_empty());
 }
 
 void add_training_options(OptionTable& table, TrainOptions& o) {
@@ -111,7 +124,8 @@ void add_training_options(OptionTable& table, TrainOptions& o) {
            Effect::kResults)
       ->check(at_least(1));
   table.add("gamma", o.gamma, "factor of step and multistep", Effect::kResults)->check(between(0, 1));
-  table.add("seed", o.seed, "of initialisation, order and augmentation", Effect::kResults);
+  table.add("seed", o.seed, "of initialisation, order and augmentation", Effect::kResults)
+      ->check(at_least(0));
 }
 
 void add_regularisation_options(OptionTable& table, TrainOptions& o) {
@@ -135,8 +149,8 @@ void add_regularisation_options(OptionTable& table, TrainOptions& o) {
 void add_machine_options(OptionTable& table, TrainOptions& o) {
   table.group("Machine");
   table
-      .add("threads", o.machine.threads, "compute threads; 0: as many as processors are allowed",
-           Effect::kResources)
+      .add("threads", o.machine.threads,
+           "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed", Effect::kResources)
       ->check(between(0, 4096));
   table.add("device", o.machine.device, "auto, cpu, cuda or cuda:N", Effect::kResults);
   table.add("precision", o.precision, "of float arithmetic", Effect::kResults)->transform(one_of({"f32"}));
@@ -148,7 +162,8 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
 
 void add_run_options(OptionTable& table, TrainOptions& o) {
   table.group("Run");
-  table.add("output", o.output, "folder of the run (default: runs/DATASET_ARCH_METHOD_seedN)", Effect::kCall);
+  table.add("output", o.output, "folder of the run (default: runs/DATASET_ARCH_METHOD_seedN)", Effect::kCall)
+      ->check(not_empty());
   table
       .add("resume", o.resume, "continue the run in --output, in this folder, or of this checkpoint",
            Effect::kCall)
@@ -157,7 +172,27 @@ void add_run_options(OptionTable& table, TrainOptions& o) {
       .add("save-every", o.save_every, "steps between checkpoints within an epoch; 0: at its end only",
            Effect::kResources)
       ->check(at_least(0));
-  table.add("evaluate", o.evaluate, "only evaluate this model file on the test images", Effect::kCall);
+  table.add("evaluate", o.evaluate, "only evaluate this model file on the test images", Effect::kCall)
+      ->check(not_empty());
+}
+
+/// What a run was started with and what repeats it need not be the same words.
+void compare_values(OptionTable& table) {
+  table.compare_by("device", [](const nlohmann::json& name) {
+    return name == "auto" ? nlohmann::json(best_device().str()) : name;
+  });
+  table.compare_by("pretrained",
+                   [](const nlohmann::json& path) { return absolute_path(path.get<std::string>()); });
+  for (const char* name : {"mean", "std"}) {
+    table.compare_by(name, [](const nlohmann::json& values) {  // as floats; one value stands for all channels
+      auto floats = values.get<std::vector<float>>();
+      if (std::adjacent_find(floats.begin(), floats.end(), std::not_equal_to<>()) == floats.end() &&
+          !floats.empty()) {
+        floats.erase(floats.begin() + 1, floats.end());
+      }
+      return nlohmann::json(floats);
+    });
+  }
 }
 
 double default_lr(const TrainOptions& options) {
@@ -175,10 +210,13 @@ void add_train_options(OptionTable& table, TrainOptions& options, const std::vec
   add_regularisation_options(table, options);
   add_machine_options(table, options);
   add_run_options(table, options);
+  compare_values(table);
 }
 
 void resolve(TrainOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the {} files", options.dataset);
+  options.data = absolute_path(options.data);
+  options.pretrained = absolute_path(options.pretrained);
   if (!options.method) options.method = "float";
   if (!options.optimizer) options.optimizer = *options.method == "ps" ? "radam" : "sgd";
   if (!options.lr) options.lr = default_lr(options);
@@ -201,6 +239,32 @@ void resolve(TrainOptions& options) {
   DS_CHECK(options.pretrained.empty() || options.ps_init == "converted",
            "[options] --ps-init random draws new weights, but --pretrained {} gives some",
            options.pretrained);
+}
+
+void check_effective(const OptionTable& table, const TrainOptions& options) {
+  const bool shift = *options.method != "float";
+  const bool rounds = !options.activations.bits.empty();
+  const std::string& schedule = options.schedule;
+  struct Need {
+    const char* option;
+    bool met;
+    const char* needed;
+  };
+  for (const Need& need : std::initializer_list<Need>{
+           {"weight-bits", shift, "--method q or ps"},
+           {"rounding", shift, "--method q or ps"},
+           {"first-last", shift, "--method q or ps"},
+           {"ps-init", *options.method == "ps", "--method ps"},
+           {"activation-rounding", rounds, "--activation-bits"},
+           {"activation-unsigned", rounds, "--activation-bits"},
+           {"activation-paper-top", rounds, "--activation-bits"},
+           {"momentum", *options.optimizer == "sgd", "--optimizer sgd"},
+           {"milestones", schedule == "multistep", "--schedule multistep"},
+           {"step-epochs", schedule == "step", "--schedule step"},
+           {"gamma", schedule == "step" || schedule == "multistep", "--schedule step or multistep"}}) {
+    DS_CHECK(need.met || !table.given(need.option), "[options] --{} has an effect with {} only", need.option,
+             need.needed);
+  }
 }
 
 std::string default_output(const TrainOptions& options) {

@@ -76,6 +76,9 @@ void add_train_options(OptionTable& table, TrainOptions& options, const std::vec
 /// Fills in what depends on the method, and checks what concerns more than one option. Throws Error.
 void resolve(TrainOptions& options);
 
+/// Throws Error naming an option of the command line that would change nothing.
+void check_effective(const OptionTable& table, const TrainOptions& options);
+
 /// "runs/cifar10_resnet20_q5_seed1".
 std::string default_output(const TrainOptions& options);
 

@@ -8,6 +8,7 @@
 #include <limits>
 #include <sstream>
 
+#include "apps/common/app.h"
 #include "apps/common/diagnose.h"
 #include "apps/common/interrupt.h"
 #include "apps/common/optimization.h"
@@ -28,15 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// How many rows of the scores have their maximum where the targets (labels, or probabilities) have it.
-int64_t count_correct(const Tensor& scores, const Tensor& targets) {
-  const auto guessed = ops::argmax(scores).to_vector<int64_t>();
-  const auto right = (is_float(targets.dtype()) ? ops::argmax(targets) : targets).to_vector<int64_t>();
-  int64_t correct = 0;
-  for (size_t i = 0; i < guessed.size(); ++i) correct += guessed[i] == right[i] ? 1 : 0;
-  return correct;
 }
 
 /// Where the default generator stands, and back.
@@ -86,15 +78,11 @@ Trainer::Trainer(const TrainOptions& options, nlohmann::json recipe, Network net
   state_.train_images = data_.train.size();
 }
 
-void Trainer::resume(const std::string& checkpoint) {
+void Trainer::resume(const std::string& checkpoint, const RunState& state) {
   const nlohmann::json recipe = state_.recipe;
-  state_ = read_run_state(checkpoint);
+  state_ = state;
   state_.recipe = recipe;
-  DS_CHECK(state_.train_images == data_.train.size(),
-           "[resume] {}: the run has {} training images, but there are {} now", checkpoint,
-           state_.train_images, data_.train.size());
   const SafetensorsFile file(checkpoint);
-  load_model(file, *network_.model);
   restore_generator(load_training(file, *optimizer_).generator, checkpoint);
   if (ema_ != nullptr) {
     EmaState averages = ema_->state();
@@ -190,12 +178,6 @@ Evaluation Trainer::evaluate_now() {
   return evaluate(*network_.model, loader);
 }
 
-bool Trainer::choose(const EpochRecord& record) {
-  if (!record.held_out || state_.best_epoch == 0) return true;  // without held-out images: always the last
-  return record.evaluated.correct >
-         state_.records[static_cast<size_t>(state_.best_epoch - 1)].evaluated.correct;
-}
-
 void Trainer::finish_epoch(int64_t images_before, double seconds_before) {
   const PartialEpoch& partial = state_.partial;
   const auto images = static_cast<double>(partial.images);
@@ -208,21 +190,21 @@ void Trainer::finish_epoch(int64_t images_before, double seconds_before) {
                      .seconds = partial.seconds};
   record.images_per_s =
       static_cast<double>(partial.images - images_before) / (partial.seconds - seconds_before);
-  const bool chosen = choose(record);
   state_.records.push_back(record);
   state_.partial = {};
   state_.batch = 0;
   ++state_.epoch;
-  if (chosen) {
-    state_.best_epoch = state_.epoch;
+  state_.best_epoch = best_epoch(state_.records);
+  if (state_.best_epoch == state_.epoch) {
     const EmaScope averages(ema_.get());
     save_model(folder_.best(), *network_.model, network_.info);
   }
-  fmt::print("epoch {:{}}/{}  loss {:.4f}  train {:5.2f} %  {} {}  lr {:.3g}  {}  {:.1f} images/s\n",
-             state_.epoch, std::to_string(options_.epochs).size(), options_.epochs, record.loss,
-             100.0 * record.train_accuracy, record.held_out ? "held out" : "test", score(record.evaluated),
-             record.lr, format_duration(record.seconds), record.images_per_s);
-  std::fflush(stdout);
+  say(stdout,
+      fmt::format("epoch {:{}}/{}  loss {:.4f}  train {:5.2f} %  {} {}{}  lr {:.3g}  {}  {:.1f} images/s\n",
+                  state_.epoch, std::to_string(options_.epochs).size(), options_.epochs, record.loss,
+                  100.0 * record.train_accuracy, record.held_out ? "held out" : "test",
+                  score(record.evaluated), std::isfinite(record.evaluated.loss) ? "" : ", loss not finite",
+                  record.lr, format_duration(record.seconds), record.images_per_s));
   // The checkpoint comes last: what it counts as finished is then on disk.
   write_file_atomically(folder_.metrics(), to_jsonl(state_.records));
   write_file_atomically(folder_.curves(), render_svg(training_curves(state_.records)));

@@ -27,8 +27,9 @@ class Trainer {
   Trainer(const TrainOptions& options, nlohmann::json recipe, Network network, TaskData data,
           const RunFolder& folder);
 
-  /// Continues from a checkpoint. Throws Error when it does not fit the network or the data.
-  void resume(const std::string& checkpoint);
+  /// Continues from a checkpoint, whose weights the network has and whose state is given. Throws Error when
+  /// it does not fit the optimizer.
+  void resume(const std::string& checkpoint, const RunState& state);
   /// Trains to the last epoch; false when a signal ended it early, with everything saved. Throws Error, with
   /// the last checkpoint untouched, when the loss or a gradient is not finite.
   bool run();
@@ -42,7 +43,6 @@ class Trainer {
   double train_batch(const Batch& batch);
   double check_finite(const Batch& batch, double loss, const char* what) const;
   void finish_epoch(int64_t images_before, double seconds_before);
-  bool choose(const EpochRecord& record);
   void save() const;
   Evaluation evaluate_now();
 

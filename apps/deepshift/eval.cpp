@@ -35,16 +35,21 @@ Command eval_command(CLI::App& parent) {
   app->add_option("--arch", o.arch, "network (default: what the file says)");
   app->add_option("--dataset", o.dataset, "data set (default: what the file says, or cifar10)")
       ->transform(one_of({"cifar10", "cifar100", "mnist"}));
-  app->add_option("--mean", o.mean,
-                  "of pixels in [0, 1] (default: what the file says, or ImageNet's 0.485,0.456,0.406)")
+  app->add_option(
+         "--mean", o.mean,
+         "of pixels in [0, 1] (default: what the file says, or ImageNet's 0.485,0.456,0.406; MNIST: its own)")
       ->expected(1, 3)
-      ->delimiter(',');
-  app->add_option("--std", o.deviation, "likewise (default: what the file says, or 0.229,0.224,0.225)")
+      ->delimiter(',')
+      ->check(finite());
+  app->add_option("--std", o.deviation,
+                  "likewise (default: what the file says, or 0.229,0.224,0.225; MNIST: its own)")
       ->expected(1, 3)
       ->delimiter(',')
       ->check(above_zero());
-  app->add_option("--activation-bits", o.activation_bits,
-                  "round activations to fixed point: I.F or B bits (default: what the file says, or float)");
+  app->add_option(
+      "--activation-bits", o.activation_bits,
+      "round activations to fixed point: I.F or B bits (default: what the file says, or float); B bits of a "
+      "model trained without: ranges are those of each batch");
   app->add_option("--activation-rounding", o.activation_rounding,
                   "rounding of activations (default: what the file says)")
       ->transform(one_of({"nearest", "floor"}));
@@ -55,7 +60,7 @@ Command eval_command(CLI::App& parent) {
       ->capture_default_str()
       ->check(between(0, 256));
   app->add_option("--threads", options->machine.threads,
-                  "compute threads; 0: as many as processors are allowed")
+                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
       ->capture_default_str()
       ->check(between(0, 4096));
   app->add_option("--engine", options->machine.engine,

@@ -45,6 +45,15 @@ expect 'engine.*fast' train --data "$data" --engine fast
 expect 'cuda:77|not compiled in|CUDA' train --data "$data" --device cuda:77
 expect 'no-such-option' train --data "$data" --no-such-option
 expect 'holdout is 100' train --data "$data" --holdout 100
+expect '--epochs.*found 010' train --data "$data" --epochs 010
+expect '--seed.*found -1' train --data "$data" --seed -1
+expect '--data.*empty' train --data ""
+expect '--evaluate.*empty' train --data "$data" --evaluate ""
+expect '--mean.*found nan' train --data "$data" --mean nan --std 1
+expect '--weight-bits has an effect with --method' train --data "$data" --weight-bits 4
+expect '--activation-unsigned has an effect with --activation-bits' train --data "$data" --activation-unsigned
+expect '--gamma has an effect with --schedule' train --data "$data" --gamma 0.5
+expect 'DEEPSHIFT_ISA is "fast"' env DEEPSHIFT_ISA=fast "$bin/train_cifar" --data "$data" --output "$work/out"
 expect "mean.*2" train --data "$data" --mean 0.5,0.5 --std 0.2,0.2
 
 # Data
@@ -66,6 +75,9 @@ expect 'best.safetensors.*resnet20.*resnet32' train --data "$data" --arch resnet
 expect '--ps-init' train --data "$data" --method ps --ps-init random --pretrained "$model"
 "$bin/deepshift" convert "$model" "$work/q4.safetensors" --method q --weight-bits 4 >/dev/null
 expect 'q4' train --data "$data" --method ps --pretrained "$work/q4.safetensors"
+"$bin/deepshift" convert "$model" "$work/ends.safetensors" --method q --first-last float >/dev/null
+expect 'float weights in its first and last layer' train --data "$data" --method q --first-last shift \
+  --pretrained "$work/ends.safetensors"
 expect 'float' "$bin/deepshift" convert "$work/q4.safetensors" "$work/out" --method q
 expect 'same file' "$bin/deepshift" convert "$model" "$model"
 expect 'absent' "$bin/deepshift" eval "$work/absent" --data "$data"
@@ -73,7 +85,15 @@ expect 'absent' "$bin/deepshift" inspect "$work/absent"
 expect '--data' "$bin/deepshift" eval "$model"
 expect 'resnet20.*resnet56' "$bin/deepshift" eval "$model" --arch resnet56 --data "$data"
 expect 'summary.json' "$bin/deepshift" compare "$data"
-expect 'deepshift' "$bin/deepshift" no-such-command
+expect 'no-such-command' "$bin/deepshift" no-such-command
+expect 'expects a command: convert, eval' "$bin/deepshift"
+expect 'see deepshift eval --help' "$bin/deepshift" eval "$model" --no-such-option
+expect '10 classes, expected 100' "$bin/deepshift" eval "$model" --data "$data" --dataset cifar100
+expect 'has no effect with --evaluate' "$bin/train_cifar" --data "$data" --evaluate "$model" --method q
+expect 'is there already' "$bin/deepshift" synthesize "$data"
+mkfifo "$work/pipe"
+expect 'pipe: is there already' "$bin/deepshift" convert "$model" "$work/pipe"
+expect 'could not be written' bash -c "'$bin/deepshift' devices >/dev/full"
 expect 'nowhere' "$bin/train_cifar" --data "$work/nowhere" --evaluate "$model"
 
 # The output folder
@@ -92,6 +112,18 @@ expect 'no run in' "$bin/train_cifar" --resume "$data"
 expect '--lr 0.3.*0.1' "$bin/train_cifar" --resume "$work/run" --lr 0.3
 expect '--epochs 2.*1' "$bin/train_cifar" --resume "$work/run" --epochs 2
 expect 'best.safetensors' "$bin/train_cifar" --resume "$model" --output "$work/out"
+"$bin/deepshift" synthesize "$work/more" --train 150 --test 40 >/dev/null
+cp "$work/run/config.json" "$work/config.json"
+expect '100 training images, but there are 150 now' "$bin/train_cifar" --resume "$work/run" --data "$work/more"
+expect '100 training images, but there are 150 now' "$bin/train_cifar" --resume "$work/run" --data "$work/more" --output "$work/out"
+cmp "$work/config.json" "$work/run/config.json" || failures=$((failures + 1))
+expect 'made by train_cifar, this is train_mnist' "$bin/train_mnist" --resume "$work/run"
+cp -r "$work/run" "$work/lost"
+rm "$work/lost/last.safetensors"
+expect 'last.safetensors: not found, but metrics.jsonl is there' "$bin/train_cifar" --resume "$work/lost"
+cp "$work/run/last.safetensors" "$work/lost/"
+rm "$work/lost/best.safetensors"
+expect 'best.safetensors: not found' "$bin/train_cifar" --resume "$work/lost"
 cp -r "$work/run" "$work/broken"
 truncate -s 100000 "$work/broken/last.safetensors"
 expect 'last.safetensors' "$bin/train_cifar" --resume "$work/broken"

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 
 #include "apps/common/run_state.h"
 #include "core/error.h"
@@ -38,6 +40,27 @@ TEST(Metrics, LinesSurviveBeingWrittenAndRead) {
   EXPECT_EQ(to_jsonl(read_jsonl(temporary / "metrics.jsonl")), text);
   EXPECT_THAT(text, HasSubstr("\"test_accuracy\":0.9173"));
   EXPECT_THAT(text, HasSubstr("\"holdout_accuracy\":0.9173"));
+}
+
+TEST(Metrics, ALossThatIsNotFiniteComesBackAsOne) {
+  EpochRecord written = record(1);
+  written.evaluated.loss = std::numeric_limits<double>::infinity();
+  const EpochRecord read = EpochRecord::from_json(nlohmann::json::parse(written.to_json(true).dump()));
+  EXPECT_TRUE(std::isnan(read.evaluated.loss));
+  EXPECT_EQ(read.evaluated.correct, written.evaluated.correct);
+}
+
+TEST(Metrics, TheBestEpochIsTheFirstWithTheMostRightHeldOutImages) {
+  std::vector<EpochRecord> records;
+  EXPECT_EQ(best_epoch(records), 0);
+  for (const int64_t correct : {3, 7, 7, 5}) {
+    records.push_back(record(static_cast<int64_t>(records.size()) + 1));
+    records.back().held_out = true;
+    records.back().evaluated.correct = correct;
+  }
+  EXPECT_EQ(best_epoch(records), 2);
+  for (EpochRecord& one : records) one.held_out = false;
+  EXPECT_EQ(best_epoch(records), 4);
 }
 
 TEST(Metrics, AHalfLineNamesFileAndLine) {

@@ -47,6 +47,28 @@ TEST(OptionTable, ParsesEveryKindOfOption) {
   EXPECT_FALSE(f.table.given("threads"));
 }
 
+TEST(OptionTable, NumbersAreDecimalAndFit) {
+  for (const char* line :
+       {"--threads 010", "--threads 0x2", "--lr 0x1p1", "--threads 99999999999999999999", "--lr nan"}) {
+    EXPECT_THROW(Fixture{line}, CLI::ValidationError) << line;
+  }
+  EXPECT_EQ(Fixture("--lr 0.5").options.lr, 0.5);
+  EXPECT_EQ(Fixture("--lr 5e-3").options.lr, 5e-3);
+}
+
+TEST(OptionTable, ValuesCanBeTheSameInOtherWords) {
+  Fixture given("--lr 2");
+  given.table.compare_by("lr", [](const nlohmann::json& lr) { return nlohmann::json(lr.get<int>()); });
+  EXPECT_NO_THROW(given.table.merge({{"lr", 2.5}}, "run"));
+  EXPECT_THROW(given.table.merge({{"lr", 3.0}}, "run"), Error);
+}
+
+TEST(OptionTable, FindsOptionsThatDoNotBelong) {
+  const Fixture f("--lr 0.5 --nesterov");
+  EXPECT_EQ(f.table.first_given_beside({"nesterov"}), "lr");
+  EXPECT_EQ(f.table.first_given_beside({"nesterov", "lr", "output"}), "");
+}
+
 TEST(OptionTable, RecipeHoldsOnlyWhatChangesResults) {
   const Fixture f("--decay 0.5");
   EXPECT_EQ(f.table.all().dump(), R"({"decay":0.5,"lr":0.1,"mean":[],"nesterov":false,"threads":2})");

@@ -67,7 +67,8 @@ for ((i = 1; i <= kills; ++i)); do
   ! compgen -G "$work/killed/*.part" >/dev/null || half_written=$((half_written + 1))
   [ -e "$work/killed/last.safetensors" ] || early=$((early + 1))
 done
-start "$work/killed" >"$work/log" 2>&1 & 
+((kills < 2 || half_written > 0)) || fail "no kill hit a checkpoint that was being written"
+start "$work/killed" >"$work/log" 2>&1 &
 wait $! || { cat "$work/log"; fail "the killed run could not be resumed"; }
 same_bits "$work/killed"
 
@@ -84,6 +85,21 @@ wait "$process" || code=$?
 grep -q -- "--resume $work/interrupted" "$work/log" || fail "no word on how to resume"
 "$bin/train_cifar" --resume "$work/interrupted" --save-every 1 >"$work/log" 2>&1 || { cat "$work/log"; fail "resume"; }
 same_bits "$work/interrupted"
+
+# So does one that starts from a file whose first and last layer are float, in another folder and in other words.
+"$bin/deepshift" convert "$work/float/best.safetensors" "$work/ends.safetensors" --method q --first-last float >/dev/null
+ends=(--data "$work/data" --pretrained "$work/ends.safetensors" --epochs 2 --batch-size 50 --holdout 100 --mean 0.5 --std 0.25)
+"$bin/train_cifar" "${ends[@]}" --output "$work/ends" >/dev/null 2>&1
+"$bin/train_cifar" "${ends[@]}" --save-every 3 --output "$work/stopped" >"$work/log" 2>&1 &
+process=$!
+until [ -e "$work/stopped/last.safetensors" ]; do sleep 0.01; done
+kill -9 "$process" 2>/dev/null || true
+wait "$process" 2>/dev/null || true
+(cd "$work" && "$bin/train_cifar" "${ends[@]}" --device auto --pretrained ends.safetensors --data data --resume stopped \
+  --output moved >"$work/log" 2>&1) || { cat "$work/log"; fail "a run with float ends could not be resumed"; }
+for file in last.safetensors best.safetensors; do
+  cmp "$work/ends/$file" "$work/moved/$file" || fail "moved: $file differs"
+done
 
 # A finished run can be resumed: nothing is left to do, and nothing changes.
 "$bin/train_cifar" --resume "$work/killed" >/dev/null

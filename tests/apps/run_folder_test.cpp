@@ -59,8 +59,12 @@ TEST(RunFolder, ClearsAwayAfterTheOtherProcessHasGone) {
     leftover = created.last() + ".1234.0.part";
     std::ofstream(leftover) << "half";
   }
+  const std::string foreign = temporary / "run/movie.part";
+  std::ofstream(foreign) << "a download";
+  std::filesystem::create_directory(temporary / "run/last.safetensors.1.0.part");
   const RunFolder opened = RunFolder::open(temporary / "run");
   EXPECT_FALSE(std::filesystem::exists(leftover));
+  EXPECT_TRUE(std::filesystem::exists(foreign));
   EXPECT_TRUE(std::filesystem::exists(opened.config()));
 }
 
