@@ -3,8 +3,10 @@
 
     tools/report_results.py runs        --title TEXT --output FILE.md RUN_FOLDER...
     tools/report_results.py evaluations --title TEXT --output FILE.md LOG...
+    tools/report_results.py overview    --output README.md RUN_FOLDER...
 
-`runs` reads config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
+`overview` writes one short table of runs between the lines <!-- results --> and <!-- /results --> of a file. `runs` reads
+config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
 reads logs of tools/evaluate_pretrained.sh: a line "$ command", then what the command printed.
 """
 import argparse
@@ -78,6 +80,31 @@ def report_runs(folders):
     return lines
 
 
+def report_overview(folders):
+    """A row for each network and way of training it, a column for each kind of weights."""
+    rows, methods = {}, []
+    for folder in folders:
+        config, summary = read_json(folder / "config.json"), read_json(folder / "summary.json")
+        start = "fine-tuned from float" if config["options"].get("pretrained") else "from scratch"
+        activations = summary["activation_bits"] or "float"
+        cells = rows.setdefault((summary["arch"], summary["dataset"], start, activations), {})
+        cells[summary["method"]] = f"{percent(summary['correct'], summary['total'])} ({summary['epochs']})"
+        if summary["method"] not in methods:
+            methods.append(summary["method"])
+    lines = table(["network", "data", "training", "activations", *methods],
+                  [[*key, *(cells.get(method, "") for method in methods)] for key, cells in rows.items()])
+    return lines + ["", "Top-1 on the test images (epochs of training); every layer has such weights, the first and the last too."]
+
+
+def replace_block(path, lines):
+    begin, end = "<!-- results -->", "<!-- /results -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        sys.exit(f"report_results: {path} has no lines {begin} and {end}")
+    path.write_text(before + "\n".join([begin, *lines, end]) + after)
+
+
 def report_evaluations(logs):
     rows = []
     for log in logs:
@@ -95,12 +122,16 @@ def report_evaluations(logs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["runs", "evaluations"])
+    parser.add_argument("kind", choices=["runs", "evaluations", "overview"])
     parser.add_argument("inputs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--title", required=True)
+    parser.add_argument("--title", help="of the file; not for overview")
     parser.add_argument("--note", default="", help="a paragraph below the title")
     parser.add_argument("--output", required=True, type=pathlib.Path)
     arguments = parser.parse_args()
+    if arguments.kind == "overview":
+        return replace_block(arguments.output, report_overview(arguments.inputs))
+    if not arguments.title:
+        parser.error("--title is missing")
     report = report_runs if arguments.kind == "runs" else report_evaluations
     lines = [f"# {arguments.title}", ""] + ([arguments.note, ""] if arguments.note else []) + report(arguments.inputs)
     lines += ["", "Made by `tools/report_results.py` from logs.", ""]

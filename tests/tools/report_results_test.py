@@ -43,6 +43,25 @@ class ReportResultsTest(unittest.TestCase):
         self.assertIn("train_cifar --arch resnet20 --data DIR --lr 0.1 --mean 0.5,0.25 --pretrained float.safetensors "
                       "--seed 3\n", text)
 
+    def test_overview(self):
+        readme = self.folder / "README.md"
+        readme.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+        runs = []
+        for name, method, correct in (("a", "q5", 9173), ("b", "float", 9200)):
+            runs.append(self.folder / name)
+            runs[-1].mkdir()
+            (runs[-1] / "config.json").write_text(json.dumps(CONFIG))
+            (runs[-1] / "summary.json").write_text(json.dumps({**SUMMARY, "method": method, "correct": correct}))
+        command = [sys.executable, SCRIPT, "overview", "--output", readme, *runs]
+        self.assertEqual(subprocess.run(command, check=False).returncode, 0)
+        text = readme.read_text()
+        self.assertIn("| resnet20 | cifar10 | fine-tuned from float | float | 91.73 % (2) | 92.00 % (2) |", text)
+        self.assertTrue(text.startswith("before\n<!-- results -->\n| network") and text.endswith("<!-- /results -->\nafter\n"))
+        self.assertNotIn("old", text)
+        readme.write_text("no such place")
+        self.assertNotEqual(subprocess.run(command, check=False, capture_output=True).returncode, 0)
+        self.assertEqual(readme.read_text(), "no such place")
+
     def test_run_without_summary(self):
         run = self.folder / "unfinished"
         run.mkdir()
