@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compares the speed of a training step with PyTorch's, and that of shift weights with that of float weights.
 
-    tools/compare_training.py --bench build/dev/bin/bench_train_step --peer torch_train.py [--output FILE.md]
+    tools/compare_training.py --bench build/dev/bin/bench_train_step --peer torch_train.py [--python PYTHON...]
+                              [--output FILE.md]
 
-The peer is a program that prints one line of JSON with "ms_per_step"; it is called with --arch, --batch, --threads and
---steps. All programs run in turn, several rounds, on the same pinned processors, so that a machine that slows down slows
+The peer is a program that prints one line of JSON with "peer" and "ms_per_step"; it is called with --arch, --batch,
+--threads and --steps, without and with --channels-last, by every given Python. All programs run in turn, several rounds, on the same pinned processors, so that a machine that slows down slows
 all of them down. Figures are medians over rounds, with the range beside them.
 """
 import argparse
@@ -35,12 +36,14 @@ def own_step(arguments, processors, arch, method):
     return json.loads(output)["benchmarks"][0]["real_time"]
 
 
-def peer_step(arguments, processors, arch):
-    output = pinned(processors, [sys.executable, arguments.peer, "--arch", arch, "--batch", str(BATCH), "--threads",
-                                 str(len(processors)), "--steps", str(arguments.steps)],
-                    OMP_NUM_THREADS=str(len(processors)))
+def peer_step(arguments, processors, arch, python, layout):
+    """The name of a peer, and its milliseconds. Each of its threads has a processor of its own, as ours have."""
+    command = [python, arguments.peer, "--arch", arch, "--batch", str(BATCH), "--threads", str(len(processors)), "--steps",
+               str(arguments.steps)] + (["--channels-last"] if layout == "channels-last" else [])
+    output = pinned(processors, command, OMP_NUM_THREADS=str(len(processors)), OMP_PROC_BIND="close",
+                    OMP_PLACES=",".join(f"{{{processor}}}" for processor in processors))
     result = json.loads(output.strip().splitlines()[-1])
-    return result["ms_per_step"], result.get("peer", "peer")
+    return f"{result['peer']}, {layout}", result["ms_per_step"]
 
 
 def measure(arguments, processors, arch):
@@ -49,24 +52,25 @@ def measure(arguments, processors, arch):
     for _ in range(arguments.rounds):
         for method in METHODS:
             times.setdefault(method, []).append(own_step(arguments, processors, arch, method))
-        if arguments.peer:
-            milliseconds, name = peer_step(arguments, processors, arch)
-            times.setdefault(name, []).append(milliseconds)
+        for python in arguments.python if arguments.peer else []:
+            for layout in ("nchw", "channels-last"):
+                name, milliseconds = peer_step(arguments, processors, arch, python, layout)
+                times.setdefault(name, []).append(milliseconds)
     return times
 
 
 def table(arch, times):
     medians = {name: statistics.median(values) for name, values in times.items()}
     peers = [name for name in times if name not in METHODS]
+    best = min((medians[peer] for peer in peers), default=None)
     lines = [f"## {arch}", "",
-             "| | ms a step, median (range) | images/s | step / float step |"
-             + "".join(f" images/s / {peer} |" for peer in peers),
-             "|---|---|---|---|" + "---|" * len(peers)]
+             "| | ms a step, median (range) | images/s | step / float step |" + (" images/s / best peer's |" if best else ""),
+             "|---|---|---|---|" + ("---|" if best else "")]
     for name, values in times.items():
         cells = [name if name in peers else f"DeepShift, {name} weights",
                  f"{medians[name]:.1f} ({min(values):.1f} to {max(values):.1f})", f"{1000 * BATCH / medians[name]:.0f}",
                  f"{medians[name] / medians['float']:.3f}"]
-        cells += [f"{medians[peer] / medians[name]:.2f}" for peer in peers]
+        cells += [f"{best / medians[name]:.2f}"] if best else []
         lines.append("| " + " | ".join(cells) + " |")
     return lines + [""]
 
@@ -82,6 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", required=True, help="the program bench_train_step")
     parser.add_argument("--peer", help="the PyTorch program; without it only float and shift weights are compared")
+    parser.add_argument("--python", nargs="+", default=[sys.executable], help="Pythons to run it with (default: this one)")
     parser.add_argument("--archs", nargs="+", default=["resnet20"], help="networks (default: resnet20)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
