@@ -57,6 +57,11 @@ struct BatchNormOptions {
 Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
                     Tensor& running_variance, const BatchNormOptions& options);
 
+/// max(batch_norm(x) + shortcut, 0) in one pass over memory; the shortcut, of x's shape, may be undefined.
+/// One node on the tape; a trace lists what it is made of: batch_norm, add, relu.
+Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
+                         Tensor& running_variance, const Variable& shortcut, const BatchNormOptions& options);
+
 /// Maximum of each window, [N,H,W,C] to [N,H',W',C]; padding never wins. The gradient goes to the first
 /// maximum.
 Variable max_pool2d(const Variable& x, const Pool2dOptions& options);

@@ -84,6 +84,17 @@ struct BatchNormGradients {
 /// batch_statistics: the statistics depend on x (training) or are constants (evaluation).
 BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const BatchStatistics& statistics,
                                        const Tensor& gamma, double eps, bool batch_statistics);
+/// max(batch norm + shortcut, 0); the shortcut may be undefined.
+Tensor batch_norm_relu(const Tensor& x, const BatchStatistics& statistics, const Tensor& gamma,
+                       const Tensor& beta, const Tensor& shortcut, double eps);
+struct BatchNormReluGradients {
+  BatchNormGradients norm;
+  Tensor dshortcut;  // undefined where it was not asked for
+};
+/// y is the output of batch_norm_relu.
+BatchNormReluGradients batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
+                                                const BatchStatistics& statistics, const Tensor& gamma,
+                                                double eps, bool batch_statistics, bool shortcut);
 
 Tensor softmax(const Tensor& x);
 /// Rows (1 - smoothing) [c = label] + smoothing / classes. Throws Error naming the row of a label out of

@@ -159,37 +159,74 @@ BatchStatistics batch_norm_statistics(const Tensor& x) {
   return statistics;
 }
 
+namespace {
+
+void check_normalised(const char* op, const Tensor& x, const BatchStatistics& statistics,
+                      const Tensor& gamma) {
+  const auto& [mean, variance] = statistics;
+  check_operands(op, {{"input", x}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}});
+  const Shape channels{check_channels_last(op, x)};
+  check_shape(op, {"mean", mean}, channels);
+  check_shape(op, {"variance", variance}, channels);
+  check_shape(op, {"gamma", gamma}, channels);
+}
+
+/// One of those that belong to the input, channel by channel or element by element.
+void check_beside(const char* op, const Operand& operand, const Tensor& x, const Shape& shape) {
+  check_operands(op, {{"input", x}, operand});
+  check_shape(op, operand, shape);
+}
+
+BatchNormGradients empty_gradients(const Tensor& x, const Tensor& gamma) {
+  return {.dx = Tensor::like(x), .dgamma = Tensor::like(gamma), .dbeta = Tensor::like(gamma)};
+}
+
+}  // namespace
+
 Tensor batch_norm(const Tensor& x, const BatchStatistics& statistics, const Tensor& gamma, const Tensor& beta,
                   double eps) {
-  const auto& [mean, variance] = statistics;
-  check_operands("batch_norm",
-                 {{"input", x}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}, {"beta", beta}});
-  const Shape channels{check_channels_last("batch_norm", x)};
-  check_shape("batch_norm", {"mean", mean}, channels);
-  check_shape("batch_norm", {"variance", variance}, channels);
-  check_shape("batch_norm", {"gamma", gamma}, channels);
-  check_shape("batch_norm", {"beta", beta}, channels);
+  check_normalised("batch_norm", x, statistics, gamma);
+  check_beside("batch_norm", {"beta", beta}, x, gamma.shape());
   Tensor y = Tensor::like(x);
-  kernels(x.device()).batch_norm(x, mean, variance, gamma, beta, eps, y);
+  kernels(x.device()).batch_norm(x, statistics.mean, statistics.variance, gamma, beta, eps, y);
   return y;
 }
 
 BatchNormGradients batch_norm_backward(const Tensor& dy, const Tensor& x, const BatchStatistics& statistics,
                                        const Tensor& gamma, double eps, bool batch_statistics) {
-  constexpr const char* kOp = "batch_norm_backward";
-  const auto& [mean, variance] = statistics;
-  check_operands(kOp,
-                 {{"input", x}, {"gradient", dy}, {"mean", mean}, {"variance", variance}, {"gamma", gamma}});
-  const Shape channels{check_channels_last(kOp, x)};
-  check_shape(kOp, {"gradient", dy}, x.shape());
-  check_shape(kOp, {"mean", mean}, channels);
-  check_shape(kOp, {"variance", variance}, channels);
-  check_shape(kOp, {"gamma", gamma}, channels);
-  BatchNormGradients gradients{
-      .dx = Tensor::like(x), .dgamma = Tensor::like(gamma), .dbeta = Tensor::like(gamma)};
+  check_normalised("batch_norm_backward", x, statistics, gamma);
+  check_beside("batch_norm_backward", {"gradient", dy}, x, x.shape());
+  BatchNormGradients gradients = empty_gradients(x, gamma);
   kernels(x.device())
-      .batch_norm_backward(dy, x, mean, variance, gamma, eps, batch_statistics, gradients.dx,
-                           gradients.dgamma, gradients.dbeta);
+      .batch_norm_backward(dy, x, statistics.mean, statistics.variance, gamma, eps, batch_statistics,
+                           gradients.dx, gradients.dgamma, gradients.dbeta);
+  return gradients;
+}
+
+Tensor batch_norm_relu(const Tensor& x, const BatchStatistics& statistics, const Tensor& gamma,
+                       const Tensor& beta, const Tensor& shortcut, double eps) {
+  constexpr const char* kOp = "batch_norm_relu";
+  check_normalised(kOp, x, statistics, gamma);
+  check_beside(kOp, {"beta", beta}, x, gamma.shape());
+  if (shortcut.defined()) check_beside(kOp, {"shortcut", shortcut}, x, x.shape());
+  Tensor y = Tensor::like(x);
+  kernels(x.device()).batch_norm_relu(x, statistics.mean, statistics.variance, gamma, beta, shortcut, eps, y);
+  return y;
+}
+
+BatchNormReluGradients batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
+                                                const BatchStatistics& statistics, const Tensor& gamma,
+                                                double eps, bool batch_statistics, bool shortcut) {
+  constexpr const char* kOp = "batch_norm_relu_backward";
+  check_normalised(kOp, x, statistics, gamma);
+  check_beside(kOp, {"gradient", dy}, x, x.shape());
+  check_beside(kOp, {"output", y}, x, x.shape());
+  BatchNormReluGradients gradients{.norm = empty_gradients(x, gamma),
+                                   .dshortcut = shortcut ? Tensor::like(x) : Tensor()};
+  kernels(x.device())
+      .batch_norm_relu_backward(dy, x, y, statistics.mean, statistics.variance, gamma, eps, batch_statistics,
+                                gradients.norm.dx, gradients.dshortcut, gradients.norm.dgamma,
+                                gradients.norm.dbeta);
   return gradients;
 }
 

@@ -1,6 +1,6 @@
 #include "layers/batchnorm2d.h"
 
-#include "autograd/functions.h"
+#include "autograd/tape.h"
 #include "core/error.h"
 
 namespace ds {
@@ -24,9 +24,17 @@ BatchNorm2d::BatchNorm2d(int64_t channels, const BatchNorm2dOptions& options)
            "[batchnorm2d] momentum is {}, expected 0 <= momentum <= 1", options.momentum);
 }
 
+BatchNormOptions BatchNorm2d::function_options() const {
+  return {.training = training(), .momentum = options_.momentum, .eps = options_.eps};
+}
+
 Variable BatchNorm2d::forward(const Variable& x) {
-  return batch_norm(x, weight_, bias_, running_mean_, running_var_,
-                    {.training = training(), .momentum = options_.momentum, .eps = options_.eps});
+  return batch_norm(x, weight_, bias_, running_mean_, running_var_, function_options());
+}
+
+Variable BatchNorm2d::with_relu(const Variable& x, const Variable& shortcut) {
+  const TraceScope scope = trace_scope();
+  return batch_norm_relu(x, weight_, bias_, running_mean_, running_var_, shortcut, function_options());
 }
 
 std::string BatchNorm2d::describe() const {

@@ -5,6 +5,7 @@
 // takes the running ones.
 #pragma once
 
+#include "autograd/functions.h"
 #include "layers/module.h"
 
 namespace ds {
@@ -20,6 +21,8 @@ class BatchNorm2d : public Module {
   explicit BatchNorm2d(int64_t channels, const BatchNorm2dOptions& options = {});
 
   Variable forward(const Variable& x) override;
+  /// max(forward(x) + shortcut, 0) in one pass; the shortcut may be undefined.
+  Variable with_relu(const Variable& x, const Variable& shortcut = {});
   std::string describe() const override;
 
  protected:
@@ -27,6 +30,8 @@ class BatchNorm2d : public Module {
   std::vector<NamedBuffer> own_buffers() override;
 
  private:
+  BatchNormOptions function_options() const;
+
   BatchNorm2dOptions options_;
   Variable weight_;
   Variable bias_;

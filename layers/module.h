@@ -77,6 +77,8 @@ class Module {
   void zero_grad();
 
  protected:
+  /// The scope that operator() adds, for other functions of a layer.
+  TraceScope trace_scope() const { return TraceScope(name_); }
   /// This module's own parameters, without those of children.
   virtual std::vector<NamedParameter> own_parameters() const { return {}; }
   virtual std::vector<NamedBuffer> own_buffers() { return {}; }

@@ -37,8 +37,8 @@ class InvertedResidual : public Module {
   }
 
   Variable forward(const Variable& x) override {
-    Variable y = relu((*bn1_)((*conv1_)(x)));
-    y = relu((*bn2_)((*conv2_)(y)));
+    Variable y = bn1_->with_relu((*conv1_)(x));
+    y = bn2_->with_relu((*conv2_)(y));
     y = (*bn3_)((*conv3_)(y));
     return stride_ == 1 ? y + (*shortcut_)(x) : y;
   }
@@ -87,9 +87,9 @@ class MobileNetV2Cifar : public Module {
   }
 
   Variable forward(const Variable& x) override {
-    Variable y = relu((*bn1_)((*conv1_)(x)));
+    Variable y = bn1_->with_relu((*conv1_)(x));
     y = (*layers_)(y);
-    y = relu((*bn2_)((*conv2_)(y)));
+    y = bn2_->with_relu((*conv2_)(y));
     return (*linear_)(global_avg_pool2d(y));
   }
   std::string describe() const override { return "MobileNetV2 for CIFAR"; }

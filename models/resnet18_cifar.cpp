@@ -29,9 +29,8 @@ class BasicBlock : public Module {
   }
 
   Variable forward(const Variable& x) override {
-    Variable y = relu((*bn1_)((*conv1_)(x)));
-    y = (*bn2_)((*conv2_)(y));
-    return relu(y + (*shortcut_)(x));
+    const Variable y = bn1_->with_relu((*conv1_)(x));
+    return bn2_->with_relu((*conv2_)(y), (*shortcut_)(x));
   }
   std::string describe() const override { return "BasicBlock"; }
 
@@ -55,7 +54,7 @@ class ResNet18Cifar : public Module {
         linear_(add("linear", std::make_shared<Linear>(512, options.classes))) {}
 
   Variable forward(const Variable& x) override {
-    Variable y = relu((*bn1_)((*conv1_)(x)));
+    Variable y = bn1_->with_relu((*conv1_)(x));
     y = (*layer4_)((*layer3_)((*layer2_)((*layer1_)(y))));
     return (*linear_)(global_avg_pool2d(y));
   }

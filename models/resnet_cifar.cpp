@@ -24,9 +24,8 @@ class BasicBlock : public Module {
         bn2_(add("bn2", std::make_shared<BatchNorm2d>(out))) {}
 
   Variable forward(const Variable& x) override {
-    Variable y = relu((*bn1_)((*conv1_)(x)));
-    y = (*bn2_)((*conv2_)(y));
-    return relu(y + shortcut(x));
+    const Variable y = bn1_->with_relu((*conv1_)(x));
+    return bn2_->with_relu((*conv2_)(y), shortcut(x));
   }
   std::string describe() const override { return "BasicBlock(option A)"; }
 
@@ -58,7 +57,7 @@ class ResNetCifar : public Module {
         linear_(add("linear", std::make_shared<Linear>(64, options.classes))) {}
 
   Variable forward(const Variable& x) override {
-    Variable y = relu((*bn1_)((*conv1_)(x)));
+    Variable y = bn1_->with_relu((*conv1_)(x));
     y = (*layer3_)((*layer2_)((*layer1_)(y)));
     return (*linear_)(global_avg_pool2d(y));
   }

@@ -31,6 +31,13 @@ ops::BatchStatistics batch_statistics(const Tensor& x, Tensor& running_mean, Ten
   return statistics;
 }
 
+/// What x is normalised with: the batch's statistics, or copies of the running ones.
+ops::BatchStatistics statistics_of(const Tensor& x, Tensor& running_mean, Tensor& running_variance,
+                                   const BatchNormOptions& options) {
+  if (options.training) return batch_statistics(x, running_mean, running_variance, options.momentum);
+  return {.mean = running_mean.clone(), .variance = running_variance.clone()};
+}
+
 }  // namespace
 
 Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
@@ -38,10 +45,7 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
   check_shapes(x, gamma, beta, running_mean, running_variance);
   BatchNormOptions options = given;
   options.training = given.training && !tracing();
-  const ops::BatchStatistics statistics =
-      options.training
-          ? batch_statistics(x.value(), running_mean, running_variance, options.momentum)
-          : ops::BatchStatistics{.mean = running_mean.clone(), .variance = running_variance.clone()};
+  const ops::BatchStatistics statistics = statistics_of(x.value(), running_mean, running_variance, options);
   Tensor y = ops::batch_norm(x.value(), statistics, gamma.value(), beta.value(), options.eps);
   return record({.kind = "batch_norm",
                  .inputs = {x, gamma, beta, statistics.mean, statistics.variance},
@@ -50,6 +54,26 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
                   ops::BatchNormGradients all =
                       ops::batch_norm_backward(dy, x, statistics, gamma, options.eps, options.training);
                   return Gradients{all.dx, all.dgamma, all.dbeta, {}, {}};
+                });
+}
+
+Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
+                         Tensor& running_variance, const Variable& shortcut,
+                         const BatchNormOptions& options) {
+  if (tracing()) {
+    const Variable normalised = batch_norm(x, gamma, beta, running_mean, running_variance, options);
+    return relu(shortcut.defined() ? normalised + shortcut : normalised);
+  }
+  check_shapes(x, gamma, beta, running_mean, running_variance);
+  const ops::BatchStatistics statistics = statistics_of(x.value(), running_mean, running_variance, options);
+  Tensor y = ops::batch_norm_relu(x.value(), statistics, gamma.value(), beta.value(),
+                                  shortcut.defined() ? shortcut.value() : Tensor(), options.eps);
+  return record({.kind = "batch_norm_relu", .inputs = {x, gamma, beta, shortcut}, .options = options}, y,
+                [x = x.value(), y, gamma = gamma.value(), statistics, options,
+                 residual = shortcut.requires_grad()](const Tensor& dy) {
+                  auto [norm, dshortcut] = ops::batch_norm_relu_backward(
+                      dy, x, y, statistics, gamma, options.eps, options.training, residual);
+                  return Gradients{norm.dx, norm.dgamma, norm.dbeta, dshortcut};
                 });
 }
 

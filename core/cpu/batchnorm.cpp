@@ -83,48 +83,175 @@ void chunk_moments(int64_t rows, int64_t channels, const T* x, Moments* moments)
   }
 }
 
-/// Sums of dy and of dy (x - mean).
+/// The gradient that reaches the normalisation: dy, or with a ReLU dy where y is above 0.
+template <bool kRelu, class T>
+T passed(T dy, T y) {
+  return !kRelu || y > T{0} ? dy : T{0};
+}
+
+/// What the sums of a gradient are made from.
 template <class T>
+struct GradientRows {
+  int64_t channels;
+  const T* dy;
+  const T* x;
+  const T* y;  // null without a ReLU
+  const T* mean;
+  T* kept;  // where g goes, or null
+};
+
+/// Adds the sums of g and of g (x - mean) over some rows, where g = passed(dy, y); with kKeep it is written
+/// down too.
+template <bool kRelu, bool kKeep, class T>
 void add_gradients(int64_t rows, int64_t channels, const T* __restrict dy, const T* __restrict x,
-                   const T* __restrict mean, double* __restrict sum, double* __restrict products) {
+                   const T* __restrict y, const T* __restrict mean, T* __restrict kept,
+                   double* __restrict sum, double* __restrict products) {
+  const auto take = [=](int64_t i) {
+    const T g = passed<kRelu>(dy[i], kRelu ? y[i] : T{});
+    if constexpr (kKeep) kept[i] = g;
+    return g;
+  };
   int64_t row = 0;
   for (; row + 4 <= rows; row += 4) {
-    const T* __restrict g = dy + row * channels;
-    const T* __restrict r = x + row * channels;
+    const int64_t r0 = row * channels;
+    const int64_t r1 = r0 + channels;
+    const int64_t r2 = r1 + channels;
+    const int64_t r3 = r2 + channels;
     for (int64_t c = 0; c < channels; ++c) {
-      const T g0 = g[c];
-      const T g1 = g[channels + c];
-      const T g2 = g[2 * channels + c];
-      const T g3 = g[3 * channels + c];
+      const T g0 = take(r0 + c);
+      const T g1 = take(r1 + c);
+      const T g2 = take(r2 + c);
+      const T g3 = take(r3 + c);
       sum[c] += static_cast<double>((g0 + g1) + (g2 + g3));
-      products[c] +=
-          static_cast<double>((g0 * (r[c] - mean[c]) + g1 * (r[channels + c] - mean[c])) +
-                              (g2 * (r[2 * channels + c] - mean[c]) + g3 * (r[3 * channels + c] - mean[c])));
+      products[c] += static_cast<double>((g0 * (x[r0 + c] - mean[c]) + g1 * (x[r1 + c] - mean[c])) +
+                                         (g2 * (x[r2 + c] - mean[c]) + g3 * (x[r3 + c] - mean[c])));
     }
   }
   for (; row < rows; ++row) {
     for (int64_t c = 0; c < channels; ++c) {
-      const T g = dy[row * channels + c];
+      const T g = take(row * channels + c);
       sum[c] += static_cast<double>(g);
       products[c] += static_cast<double>(g * (x[row * channels + c] - mean[c]));
     }
   }
 }
 
-/// Sums over all rows of dy, then of dy (x - mean): 2 C numbers.
-template <class T>
-std::vector<double> gradient_sums(int64_t rows, int64_t channels, const T* dy, const T* x, const T* mean) {
-  const int64_t grain = rows_per_chunk(channels);
-  std::vector<double> partial(static_cast<size_t>(chunk_count(rows, grain) * 2 * channels));
+/// Those sums over all rows: C, and C products.
+template <bool kRelu, class T>
+std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
+  const int64_t grain = rows_per_chunk(of.channels);
+  std::vector<double> partial(static_cast<size_t>(chunk_count(rows, grain) * 2 * of.channels));
   parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
-    double* sums = partial.data() + begin / grain * 2 * channels;
-    add_gradients(end - begin, channels, dy + begin * channels, x + begin * channels, mean, sums,
-                  sums + channels);
+    double* sums = partial.data() + begin / grain * 2 * of.channels;
+    const int64_t first = begin * of.channels;
+    const T* y = kRelu ? of.y + first : nullptr;
+    const auto add = of.kept != nullptr ? &add_gradients<kRelu, true, T> : &add_gradients<kRelu, false, T>;
+    add(end - begin, of.channels, of.dy + first, of.x + first, y, of.mean,
+        of.kept != nullptr ? of.kept + first : nullptr, sums, sums + of.channels);
   });
-  const auto size = static_cast<size_t>(2 * channels);
+  const auto size = static_cast<size_t>(2 * of.channels);
   std::vector<double> total(size);
   for (size_t i = 0; i < partial.size(); ++i) total[i % size] += partial[i];
   return total;
+}
+
+/// y = (x - center) scale + shift, with the shortcut added and what is below 0 cut off where there is a ReLU.
+template <bool kRelu, class T>
+void normalise(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
+               const Tensor& beta, const Tensor& shortcut, double eps, Tensor& y) {
+  const int64_t channels = x.size(-1);
+  std::vector<T> scales(static_cast<size_t>(channels));
+  for (size_t c = 0; c < scales.size(); ++c) {
+    const auto deviation = std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
+    scales[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
+  }
+  const T* in = x.data<T>();
+  const T* added = shortcut.defined() ? shortcut.data<T>() : nullptr;
+  T* out = y.data<T>();
+  const T* means = mean.data<T>();
+  const T* shifts = beta.data<T>();
+  parallel_for(x.shape().rows(), rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
+    const T* __restrict center = means;
+    const T* __restrict scale = scales.data();
+    const T* __restrict shift = shifts;
+    const auto rows = [&](auto finish) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* __restrict from = in + row * channels;
+        T* __restrict to = out + row * channels;
+        for (int64_t c = 0; c < channels; ++c)
+          to[c] = finish((from[c] - center[c]) * scale[c] + shift[c], row * channels + c);
+      }
+    };
+    const auto cut = [](T value) { return kRelu && value < T{0} ? T{0} : value; };  // a NaN stays
+    if (added != nullptr) {
+      rows([&](T value, int64_t i) { return cut(value + added[i]); });
+    } else {
+      rows([&](T value, int64_t) { return cut(value); });
+    }
+  });
+}
+
+/// Everything that gradients are computed from; y is undefined without a ReLU.
+struct BackwardInputs {
+  const Tensor& dy;
+  const Tensor& x;
+  const Tensor& y;
+  const Tensor& mean;
+  const Tensor& variance;
+  const Tensor& gamma;
+  double eps;
+  bool batch_statistics;
+};
+
+// With s = 1 / sqrt(variance + eps) and the sums over the M rows D = sum g, P = sum g (x - mean):
+//   dbeta = D, dgamma = s P, dx = gamma s g for constant statistics, and for those of the batch
+//   dx = gamma s (g - D / M - (x - mean) s^2 P / M).
+template <bool kRelu, class T>
+void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
+  const int64_t channels = in.x.size(-1);
+  const int64_t rows = in.x.shape().rows();
+  const T* x = in.x.data<T>();
+  const T* y = kRelu ? in.y.data<T>() : nullptr;
+  const T* means = in.mean.data<T>();
+  T* kept = dshortcut.defined() ? dshortcut.data<T>() : nullptr;
+  T* out = dx.data<T>();
+  const auto size = static_cast<size_t>(channels);
+  const std::vector<double> sums = gradient_sums<kRelu, T>(
+      rows, {.channels = channels, .dy = in.dy.data<T>(), .x = x, .y = y, .mean = means, .kept = kept});
+  std::vector<T> of_g(size);  // dx = of_g g + of_x (x - mean) + constant
+  std::vector<T> of_x(size);
+  std::vector<T> constant(size);
+  for (size_t c = 0; c < size; ++c) {
+    const double s = 1.0 / std::sqrt(static_cast<double>(in.variance.data<T>()[c]) + in.eps);
+    const double scale = static_cast<double>(in.gamma.data<T>()[c]) * s;
+    dbeta.data<T>()[c] = static_cast<T>(sums[c]);
+    dgamma.data<T>()[c] = static_cast<T>(s * sums[size + c]);
+    of_g[c] = static_cast<T>(scale);
+    if (!in.batch_statistics || rows == 0) continue;
+    of_x[c] = static_cast<T>(-scale * s * s * sums[size + c] / static_cast<double>(rows));
+    constant[c] = static_cast<T>(-scale * sums[c] / static_cast<double>(rows));
+  }
+  const auto write_rows = [&](const T* g, auto gradient_at) {
+    parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
+      const T* __restrict a = of_g.data();
+      const T* __restrict b = of_x.data();
+      const T* __restrict k = constant.data();
+      const T* __restrict center = means;
+      for (int64_t row = begin; row < end; ++row) {
+        const T* __restrict gradient = g + row * channels;
+        const T* __restrict r = x + row * channels;
+        T* __restrict to = out + row * channels;
+        for (int64_t c = 0; c < channels; ++c) {
+          to[c] = a[c] * gradient_at(gradient[c], row * channels + c) + (b[c] * (r[c] - center[c]) + k[c]);
+        }
+      }
+    });
+  };
+  if (kRelu && kept == nullptr) {
+    write_rows(in.dy.data<T>(), [y](T dy, int64_t i) { return passed<true>(dy, y[i]); });
+  } else {
+    write_rows(kept != nullptr ? kept : in.dy.data<T>(), [](T g, int64_t) { return g; });
+  }
 }
 
 }  // namespace
@@ -153,72 +280,34 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
 
 void batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
                 const Tensor& beta, double eps, Tensor& y) {
-  const int64_t channels = x.size(-1);
   dispatch_float(x.dtype(), "batch_norm", [&](auto zero) {
-    using T = decltype(zero);
-    std::vector<T> scales(static_cast<size_t>(channels));
-    for (size_t c = 0; c < scales.size(); ++c) {
-      const auto deviation = std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
-      scales[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
-    }
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    const T* means = mean.data<T>();
-    const T* shifts = beta.data<T>();
-    parallel_for(x.shape().rows(), rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
-      const T* __restrict center = means;
-      const T* __restrict scale = scales.data();
-      const T* __restrict shift = shifts;
-      for (int64_t row = begin; row < end; ++row) {
-        const T* __restrict from = in + row * channels;
-        T* __restrict to = out + row * channels;
-        for (int64_t c = 0; c < channels; ++c) to[c] = (from[c] - center[c]) * scale[c] + shift[c];
-      }
-    });
+    normalise<false, decltype(zero)>(x, mean, variance, gamma, beta, {}, eps, y);
   });
 }
 
-// With s = 1 / sqrt(variance + eps) and the sums over the M rows D = sum dy, P = sum dy (x - mean):
-//   dbeta = D, dgamma = s P, dx = gamma s dy for constant statistics, and for those of the batch
-//   dx = gamma s (dy - D / M - (x - mean) s^2 P / M).
+void batch_norm_relu(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
+                     const Tensor& beta, const Tensor& shortcut, double eps, Tensor& y) {
+  dispatch_float(x.dtype(), "batch_norm_relu", [&](auto zero) {
+    normalise<true, decltype(zero)>(x, mean, variance, gamma, beta, shortcut, eps, y);
+  });
+}
+
 void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& variance,
                          const Tensor& gamma, double eps, bool batch_statistics, Tensor& dx, Tensor& dgamma,
                          Tensor& dbeta) {
-  const int64_t channels = x.size(-1);
-  const int64_t rows = x.shape().rows();
   dispatch_float(x.dtype(), "batch_norm_backward", [&](auto zero) {
-    using T = decltype(zero);
-    const T* gradient = dy.data<T>();
-    const T* in = x.data<T>();
-    const T* means = mean.data<T>();
-    T* out = dx.data<T>();
-    const auto size = static_cast<size_t>(channels);
-    const std::vector<double> sums = gradient_sums(rows, channels, gradient, in, means);
-    std::vector<T> of_dy(size);  // dx = of_dy dy + of_x (x - mean) + constant
-    std::vector<T> of_x(size);
-    std::vector<T> constant(size);
-    for (size_t c = 0; c < size; ++c) {
-      const double s = 1.0 / std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
-      const double scale = static_cast<double>(gamma.data<T>()[c]) * s;
-      dbeta.data<T>()[c] = static_cast<T>(sums[c]);
-      dgamma.data<T>()[c] = static_cast<T>(s * sums[size + c]);
-      of_dy[c] = static_cast<T>(scale);
-      if (!batch_statistics || rows == 0) continue;
-      of_x[c] = static_cast<T>(-scale * s * s * sums[size + c] / static_cast<double>(rows));
-      constant[c] = static_cast<T>(-scale * sums[c] / static_cast<double>(rows));
-    }
-    parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
-      const T* __restrict a = of_dy.data();
-      const T* __restrict b = of_x.data();
-      const T* __restrict k = constant.data();
-      const T* __restrict center = means;
-      for (int64_t row = begin; row < end; ++row) {
-        const T* __restrict g = gradient + row * channels;
-        const T* __restrict r = in + row * channels;
-        T* __restrict to = out + row * channels;
-        for (int64_t c = 0; c < channels; ++c) to[c] = a[c] * g[c] + (b[c] * (r[c] - center[c]) + k[c]);
-      }
-    });
+    Tensor no_shortcut;
+    backward<false, decltype(zero)>({dy, x, {}, mean, variance, gamma, eps, batch_statistics}, dx,
+                                    no_shortcut, dgamma, dbeta);
+  });
+}
+
+void batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const Tensor& mean,
+                              const Tensor& variance, const Tensor& gamma, double eps, bool batch_statistics,
+                              Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
+  dispatch_float(x.dtype(), "batch_norm_relu_backward", [&](auto zero) {
+    backward<true, decltype(zero)>({dy, x, y, mean, variance, gamma, eps, batch_statistics}, dx, dshortcut,
+                                   dgamma, dbeta);
   });
 }
 

@@ -63,6 +63,14 @@ Variable batch_norm_case(const Inputs& in, const Golden& golden, bool training) 
   return batch_norm(in[0], in[1], in[2], mean, variance, {.training = training});
 }
 
+/// With a fourth input, that is the shortcut.
+Variable batch_norm_relu_case(const Inputs& in, const Golden& golden, bool training) {
+  Tensor mean = training ? Tensor::zeros(in[1].shape(), in[1].dtype()) : golden.get("mean");
+  Tensor variance = training ? Tensor::full(in[1].shape(), 1.0, in[1].dtype()) : golden.get("variance");
+  return batch_norm_relu(in[0], in[1], in[2], mean, variance, in.size() > 3 ? in[3] : Variable(),
+                         {.training = training});
+}
+
 ShiftRoundingOptions to_range(ShiftRange range) { return {.range = range}; }
 
 std::vector<Case> make_cases() {
@@ -128,6 +136,12 @@ std::vector<Case> make_cases() {
        [](const Inputs& in, const Golden& golden) { return batch_norm_case(in, golden, true); }},
       {"batch_norm_evaluation",
        [](const Inputs& in, const Golden& golden) { return batch_norm_case(in, golden, false); }},
+      {"batch_norm_relu_training",
+       [](const Inputs& in, const Golden& golden) { return batch_norm_relu_case(in, golden, true); }},
+      {"batch_norm_relu_shortcut",
+       [](const Inputs& in, const Golden& golden) { return batch_norm_relu_case(in, golden, true); }},
+      {"batch_norm_relu_evaluation",
+       [](const Inputs& in, const Golden& golden) { return batch_norm_relu_case(in, golden, false); }},
       {"cross_entropy",
        [](const Inputs& in, const Golden& golden) { return cross_entropy(in[0], golden.get("targets")); }},
       {"cross_entropy_smoothing",

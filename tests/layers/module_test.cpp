@@ -141,5 +141,17 @@ TEST(FileLayout, LinearBehindAnImageReadsChannelsFirst) {
               HasSubstr("[24, 2], expected [2, 24]"));
 }
 
+TEST(Module, FusedFunctionsAreTracedAsWhatTheyAreMadeOf) {
+  struct Residual : Module {
+    std::shared_ptr<BatchNorm2d> norm = add("norm", std::make_shared<BatchNorm2d>(4));
+    Variable forward(const Variable& x) override { return norm->with_relu(x, norm->with_relu(x)); }
+    std::string describe() const override { return "Residual"; }
+  } net;
+  const Tensor sample = Tensor::full({1, 2, 2, 4}, 0.5);
+  std::vector<std::string> calls;
+  for (const TracedNode& node : trace(net, sample).nodes) calls.push_back(node.kind);
+  EXPECT_THAT(calls, ElementsAre("batch_norm", "relu", "batch_norm", "add", "relu"));
+}
+
 }  // namespace
 }  // namespace ds

@@ -122,6 +122,53 @@ OpCase batch_norm_backward_case(const Shape& x, bool batch_statistics) {
           }};
 }
 
+/// max(batch norm + shortcut, 0); inputs x, mean, variance, gamma, beta and perhaps a shortcut.
+OpCase batch_norm_relu_case(const Shape& x, bool shortcut) {
+  OpCase plain = batch_norm_case(x);
+  if (shortcut) plain.inputs.push_back({x, normal(0.5)});
+  return {.op = "batch_norm_relu",
+          .variant = x.str() + (shortcut ? ", shortcut" : ""),
+          .inputs = plain.inputs,
+          .run =
+              [=](std::vector<Tensor>& in) {
+                return std::vector{ops::batch_norm_relu(in[0], {.mean = in[1], .variance = in[2]}, in[3],
+                                                        in[4], shortcut ? in[5] : Tensor(), kEps)};
+              },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                Values y = plain.expected(in)[0];
+                for (size_t i = 0; i < y.size(); ++i)
+                  y[i] = std::max(y[i] + (shortcut ? in[5][i] : 0.0), 0.0);
+                return std::vector<Values>{y};
+              }};
+}
+
+/// Inputs dy, x, mean, variance, gamma, y.
+OpCase batch_norm_relu_backward_case(const Shape& x, bool batch_statistics, bool shortcut) {
+  OpCase plain = batch_norm_backward_case(x, batch_statistics);
+  plain.inputs.push_back({x, listed({0.0, 0.5, 0.0, 2.0, 1.0})});
+  return {.op = "batch_norm_relu_backward",
+          .variant = plain.variant + (shortcut ? ", shortcut" : ""),
+          .inputs = plain.inputs,
+          .run =
+              [=](std::vector<Tensor>& in) {
+                const auto [norm, dshortcut] =
+                    ops::batch_norm_relu_backward(in[0], in[1], in[5], {.mean = in[2], .variance = in[3]},
+                                                  in[4], kEps, batch_statistics, shortcut);
+                std::vector<Tensor> results{norm.dx, norm.dgamma, norm.dbeta};
+                if (shortcut) results.push_back(dshortcut);
+                return results;
+              },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                std::vector<Values> passed = in;
+                for (size_t i = 0; i < passed[0].size(); ++i) passed[0][i] *= in[5][i] > 0.0 ? 1.0 : 0.0;
+                std::vector<Values> results = plain.expected(passed);
+                if (shortcut) results.push_back(passed[0]);
+                return results;
+              }};
+}
+
 Values softmax_of(const Values& x, size_t columns) {
   Values p = x;
   for (auto row = p.begin(); row != p.end(); row += static_cast<int64_t>(columns)) {
@@ -236,6 +283,11 @@ std::vector<OpCase> normalisation_cases() {
     cases.push_back(batch_norm_case(shape));
     cases.push_back(batch_norm_backward_case(shape, true));
     cases.push_back(batch_norm_backward_case(shape, false));
+    for (const bool shortcut : {false, true}) {
+      cases.push_back(batch_norm_relu_case(shape, shortcut));
+      cases.push_back(batch_norm_relu_backward_case(shape, true, shortcut));
+      cases.push_back(batch_norm_relu_backward_case(shape, false, shortcut));
+    }
   }
   cases.push_back(softmax_case("rows", {{2000, 10}, normal(0.0, 3.0)}));
   cases.push_back(softmax_case("large logits", {{9, 5}, normal(0.0, 1e4)}));
