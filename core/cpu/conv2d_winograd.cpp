@@ -25,6 +25,10 @@ constexpr int64_t kGradientBytes = 128 << 10;
 constexpr int64_t kGradientTiles = 64;
 constexpr int64_t kTransformGrain = 8;
 
+/// Floats from one of the 36 positions to the next. A transform touches all 36 at once: a cache line more
+/// than a power of two keeps them out of each other's sets.
+constexpr int64_t padded_pitch(int64_t rows, int64_t width) { return rows * width + 16; }
+
 /// Images cut into tiles of 4x4 outputs; tile (0, 0) of an image reads its inputs from (-padding, -padding).
 struct Tiling {
   Size2d input;
@@ -117,14 +121,17 @@ struct Products {
   const float* v;
   const float* u;  // as transform_filters() packs it
   float* m;
+
+  int64_t v_pitch() const { return padded_pitch(tiles, channels); }
+  int64_t m_pitch() const { return padded_pitch(tiles, outputs); }
 };
 
 void multiply(const Products& p, const std::vector<Panel>& panels) {
   const DirectKernels& kernels = direct_kernels();
   constexpr int64_t kNoOffset = 0;
   for (int64_t s = 0; s < kWinogradPositions; ++s) {
-    const float* v = p.v + s * p.tiles * p.channels;
-    float* m = p.m + s * p.tiles * p.outputs;
+    const float* v = p.v + s * p.v_pitch();
+    float* m = p.m + s * p.m_pitch();
     for (const Panel& panel : panels) {
       const int64_t width = int64_t{panel.vectors} * kernels.lanes;
       DirectTile tile{.x = nullptr,
@@ -166,25 +173,27 @@ void correlate(const Tiling& tiling, const Tensor& source, const Tensor& filters
   const Tensor zeros = Tensor::zeros({channels});
   const int64_t grain = tiles_per_chunk(tiling.count(), channels, outputs);
   parallel_for(tiling.count(), grain, [&](int64_t begin, int64_t end) {
-    const int64_t tiles = end - begin;
-    Tensor memory = Tensor::empty({kWinogradPositions * tiles * (channels + outputs) + outputs});
+    Products products{.tiles = end - begin,
+                      .channels = channels,
+                      .outputs = outputs,
+                      .v = nullptr,
+                      .u = filters.data<float>(),
+                      .m = nullptr};
+    const int64_t v_size = kWinogradPositions * products.v_pitch();
+    const int64_t m_size = kWinogradPositions * products.m_pitch();
+    Tensor memory = Tensor::empty({v_size + m_size + outputs});
     float* v = memory.data<float>();
-    float* m = v + kWinogradPositions * tiles * channels;
-    float* unread = m + kWinogradPositions * tiles * outputs;
-    for (int64_t t = 0; t < tiles; ++t) {
+    products.v = v;
+    products.m = v + v_size;
+    float* unread = products.m + m_size;
+    for (int64_t t = 0; t < products.tiles; ++t) {
       const auto pixels = input_pixels(tiling, x, channels, begin + t, zeros.data<float>());
-      kernels.input(pixels.data(), channels, v + t * channels, tiles * channels);
+      kernels.input(pixels.data(), channels, v + t * channels, products.v_pitch());
     }
-    multiply({.tiles = tiles,
-              .channels = channels,
-              .outputs = outputs,
-              .v = v,
-              .u = filters.data<float>(),
-              .m = m},
-             panels);
-    for (int64_t t = 0; t < tiles; ++t) {
+    multiply(products, panels);
+    for (int64_t t = 0; t < products.tiles; ++t) {
       const auto pixels = output_pixels(tiling, y, outputs, begin + t, unread);
-      kernels.output(m + t * outputs, tiles * outputs, bias, outputs, pixels.data());
+      kernels.output(products.m + t * outputs, products.m_pitch(), bias, outputs, pixels.data());
     }
   });
 }
@@ -195,6 +204,8 @@ struct GradientSums {
   int64_t width;  // padded outputs
   std::vector<Panel> panels;
   float* du;
+
+  int64_t pitch() const { return padded_pitch(channels, width); }
 };
 
 /// Adds a block of tiles to one position.
@@ -211,7 +222,7 @@ void add_products(const GradientSums& sums, int64_t position, int64_t tiles, con
                         .pixels = 0,
                         .dw = nullptr,
                         .dw_pitch = sums.width};
-  float* du = sums.du + position * channels * sums.width;
+  float* du = sums.du + position * sums.pitch();
   for (int64_t first = 0; first < tiles; first += kGradientTiles) {
     tile.pixels = std::min(kGradientTiles, tiles - first);
     int64_t offset = 0;
@@ -238,8 +249,7 @@ void write_gradient(const GradientSums& sums, Tensor& dw) {
   parallel_for(sums.channels, kTransformGrain, [&](int64_t begin, int64_t end) {
     std::vector<float> filters(static_cast<size_t>(kTaps * sums.width));
     for (int64_t c = begin; c < end; ++c) {
-      kernels.filter_gradient(sums.du + c * sums.width, sums.channels * sums.width, sums.width,
-                              filters.data());
+      kernels.filter_gradient(sums.du + c * sums.width, sums.pitch(), sums.width, filters.data());
       for (int64_t o = 0; o < outputs; ++o) {
         for (int64_t tap = 0; tap < kTaps; ++tap) {
           target[(o * kTaps + tap) * sums.channels + c] = filters[static_cast<size_t>(tap * sums.width + o)];
@@ -288,28 +298,29 @@ void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Co
       .input = image_size(x), .output = image_size(dy), .padding = options.padding, .batch = x.size(0)};
   GradientSums sums{.channels = channels, .width = 0, .panels = panels_of(outputs, lanes), .du = nullptr};
   sums.width = packed_width(sums.panels, lanes);
-  Tensor du = Tensor::zeros({kWinogradPositions * channels * sums.width});
+  Tensor du = Tensor::zeros({kWinogradPositions * sums.pitch()});
   sums.du = du.data<float>();
   const int64_t block =
       std::clamp(kGradientBytes / (channels * int64_t{sizeof(float)}), int64_t{128}, int64_t{512});
   const int64_t most = std::min(block, tiling.count());
-  Tensor v = Tensor::empty({kWinogradPositions * most * channels});
-  Tensor z = Tensor::zeros({kWinogradPositions * most * sums.width});  // the padded outputs stay zero
+  const int64_t v_pitch = padded_pitch(most, channels);
+  const int64_t z_pitch = padded_pitch(most, sums.width);
+  Tensor v = Tensor::empty({kWinogradPositions * v_pitch});
+  Tensor z = Tensor::zeros({kWinogradPositions * z_pitch});  // the padded outputs stay zero
   const Tensor zeros = Tensor::zeros({std::max(channels, outputs)});
   for (int64_t first = 0; first < tiling.count(); first += block) {
     const int64_t tiles = std::min(block, tiling.count() - first);
     parallel_for(tiles, kTransformGrain, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const auto inputs = input_pixels(tiling, x.data<float>(), channels, first + t, zeros.data<float>());
-        kernels.input(inputs.data(), channels, v.data<float>() + t * channels, most * channels);
+        kernels.input(inputs.data(), channels, v.data<float>() + t * channels, v_pitch);
         const auto gradients =
             output_pixels<const float>(tiling, dy.data<float>(), outputs, first + t, zeros.data<float>());
-        kernels.gradient(gradients.data(), outputs, z.data<float>() + t * sums.width, most * sums.width);
+        kernels.gradient(gradients.data(), outputs, z.data<float>() + t * sums.width, z_pitch);
       }
     });
     parallel_chunks(kWinogradPositions, [&](int64_t s) {
-      add_products(sums, s, tiles, v.data<float>() + s * most * channels,
-                   z.data<float>() + s * most * sums.width);
+      add_products(sums, s, tiles, v.data<float>() + s * v_pitch, z.data<float>() + s * z_pitch);
     });
   }
   write_gradient(sums, dw);
