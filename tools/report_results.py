@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Writes tables of docs/results/ from the logs of runs.
 
-    tools/report_results.py runs        --title TEXT --output FILE.md RUN_FOLDER...
+    tools/report_results.py collect     --output FOLDER RUN_FOLDER...
+    tools/report_results.py runs        --title TEXT --output FILE.md RUN...
+    tools/report_results.py overview    --output README.md RUN...
     tools/report_results.py evaluations --title TEXT --output FILE.md LOG...
-    tools/report_results.py overview    --output README.md RUN_FOLDER...
 
-`overview` writes one short table of runs between the lines <!-- results --> and <!-- /results --> of a file. `runs` reads
-config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
+A RUN is the folder of a run, or a file that `collect` made of one: its logs without the folders of the machine, to be
+kept. `overview` writes one short table of runs between the lines <!-- results --> and <!-- /results --> of a file. `runs`
+reads config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
 reads logs of tools/evaluate_pretrained.sh: a line "$ command", then what the command printed.
 """
 import argparse
@@ -35,6 +37,25 @@ def read_json(path):
         sys.exit(f"report_results: {path} not found; a run writes it when it ends")
 
 
+def read_run(path):
+    """Configuration, result and epochs of a run: of its folder, or of a collected file."""
+    if path.is_file():
+        return read_json(path)
+    config, summary = read_json(path / "config.json"), read_json(path / "summary.json")
+    metrics = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return {"config": config, "summary": summary, "metrics": metrics}
+
+
+def collect(folder, output):
+    run = read_run(folder)
+    options = run["config"]["options"]
+    options["data"] = "DIR"
+    if options.get("pretrained"):
+        options["pretrained"] = pathlib.Path(options["pretrained"]).name
+    output.mkdir(parents=True, exist_ok=True)
+    (output / f"{folder.name}.json").write_text(json.dumps(run, indent=1) + "\n")
+
+
 def command(config):
     """The command line that repeats a run; folders of the machine are left out."""
     words = [config["program"]]
@@ -54,22 +75,23 @@ def command(config):
     return " ".join(words)
 
 
-def run_row(folder, config, summary):
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    rate = statistics.median(record["images_per_s"] for record in records)
+def run_row(name, run):
+    config, summary = run["config"], run["summary"]
+    rate = statistics.median(record["images_per_s"] for record in run["metrics"])
     chosen = "best on held-out images" if summary["chosen_on_held_out_images"] else "last"
-    return [folder.name, summary["arch"], summary["dataset"], summary["method"], summary["activation_bits"] or "float",
+    return [name, summary["arch"], summary["dataset"], summary["method"], summary["activation_bits"] or "float",
             config["options"]["seed"], f"{summary['best_epoch']} of {summary['epochs']}, {chosen}",
             percent(summary["correct"], summary["total"]), f"{summary['correct']}/{summary['total']}",
             f"{summary['bits_per_weight']:.2f}", summary["weight_bytes"], f"{summary['seconds']:.0f}", f"{rate:.0f}"]
 
 
-def report_runs(folders):
+def report_runs(paths):
     rows, commands, machines = [], [], []
-    for folder in folders:
-        config = read_json(folder / "config.json")
-        rows.append(run_row(folder, config, read_json(folder / "summary.json")))
-        commands += [f"# {folder.name}", command(config)]
+    for path in paths:
+        run = read_run(path)
+        config = run["config"]
+        rows.append(run_row(path.stem, run))
+        commands += [f"# {path.stem}", command(config)]
         machine = config["machine"]
         machines.append(f"{machine['cpu']}, {machine['threads']} threads, engine {machine['engine']}, {machine['compiler']}, "
                         f"DeepShift {config['version']}")
@@ -80,11 +102,12 @@ def report_runs(folders):
     return lines
 
 
-def report_overview(folders):
+def report_overview(paths):
     """A row for each network and way of training it, a column for each kind of weights."""
     rows, methods = {}, []
-    for folder in folders:
-        config, summary = read_json(folder / "config.json"), read_json(folder / "summary.json")
+    for path in paths:
+        run = read_run(path)
+        config, summary = run["config"], run["summary"]
         start = "fine-tuned from float" if config["options"].get("pretrained") else "from scratch"
         activations = summary["activation_bits"] or "float"
         cells = rows.setdefault((summary["arch"], summary["dataset"], start, activations), {})
@@ -122,12 +145,14 @@ def report_evaluations(logs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["runs", "evaluations", "overview"])
+    parser.add_argument("kind", choices=["collect", "runs", "overview", "evaluations"])
     parser.add_argument("inputs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--title", help="of the file; not for overview")
+    parser.add_argument("--title", help="of the file; for runs and evaluations")
     parser.add_argument("--note", default="", help="a paragraph below the title")
     parser.add_argument("--output", required=True, type=pathlib.Path)
     arguments = parser.parse_args()
+    if arguments.kind == "collect":
+        return [collect(folder, arguments.output) for folder in arguments.inputs]
     if arguments.kind == "overview":
         return replace_block(arguments.output, report_overview(arguments.inputs))
     if not arguments.title:

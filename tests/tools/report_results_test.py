@@ -52,6 +52,7 @@ class ReportResultsTest(unittest.TestCase):
             runs[-1].mkdir()
             (runs[-1] / "config.json").write_text(json.dumps(CONFIG))
             (runs[-1] / "summary.json").write_text(json.dumps({**SUMMARY, "method": method, "correct": correct}))
+            (runs[-1] / "metrics.jsonl").write_text("")
         command = [sys.executable, SCRIPT, "overview", "--output", readme, *runs]
         self.assertEqual(subprocess.run(command, check=False).returncode, 0)
         text = readme.read_text()
@@ -61,6 +62,17 @@ class ReportResultsTest(unittest.TestCase):
         readme.write_text("no such place")
         self.assertNotEqual(subprocess.run(command, check=False, capture_output=True).returncode, 0)
         self.assertEqual(readme.read_text(), "no such place")
+
+    def test_collected_runs_give_the_same_table_and_name_no_folder(self):
+        run = self.folder / "q"
+        run.mkdir()
+        (run / "config.json").write_text(json.dumps(CONFIG))
+        (run / "summary.json").write_text(json.dumps(SUMMARY))
+        (run / "metrics.jsonl").write_text('{"images_per_s": 100}\n')
+        subprocess.run([sys.executable, SCRIPT, "collect", "--output", self.folder / "kept", run], check=True)
+        kept = self.folder / "kept" / "q.json"
+        self.assertNotIn("where", kept.read_text())
+        self.assertEqual(self.report("runs", kept)[1], self.report("runs", run)[1])
 
     def test_run_without_summary(self):
         run = self.folder / "unfinished"
