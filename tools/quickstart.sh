@@ -6,7 +6,7 @@
 #   --data DIR             CIFAR-10, binary version (tools/get_cifar10.sh fetches it); without it, a data set of the same
 #                          format is drawn: ten classes of shapes and textures
 #   --output DIR           where runs and model files go (default: runs/quickstart)
-#   --epochs N             of the float network (default: 3)
+#   --epochs N             of the float network (default: 4)
 #   --fine-tune-epochs N   of each shift network (default: 2)
 #   --threads N            compute threads (default: all processors)
 #
@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 
 data=
 output=$PWD/runs/quickstart
-epochs=3
+epochs=4
 fine_tune_epochs=2
 threads=0
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$start_folder/$1" ;; esac; }
@@ -43,8 +43,10 @@ bin=$PWD/build/release/bin
 
 mkdir -p "$output"
 batch=128
+recipe=()
 if [ -z "$data" ]; then
   batch=32  # 10,000 images are few: many small steps learn more of them than few large ones
+  recipe=(--lr 0.03)
   data=$output/data
   [ -d "$data" ] || { "$bin/deepshift" synthesize "$data.part" && mv "$data.part" "$data"; }
 fi
@@ -62,7 +64,7 @@ run() {
   fi
 }
 
-run float --epochs "$epochs"
+run float --epochs "$epochs" "${recipe[@]}"
 for method in q ps; do
   rounded=$output/rounded_$method.safetensors
   if [ ! -f "$rounded" ]; then
