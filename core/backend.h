@@ -31,7 +31,8 @@ struct Backend {
 
 /// Throws Error when the device is not there or not compiled in, saying which.
 const Backend& backend(Device device);
-inline const KernelTable& kernels(Device device) { return backend(device).kernels; }
+/// The table of the device, or while a profile is taken (core/profile.h) one that measures.
+const KernelTable& kernels(Device device);
 
 /// Copies between any two devices.
 void copy_bytes(void* target, Device target_device, const void* source, Device source_device, size_t bytes);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "apps/common/app.h"
@@ -19,6 +20,7 @@
 #include "apps/common/task.h"
 #include "apps/common/trainer.h"
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace ds::apps {
 
@@ -180,6 +182,18 @@ Network starting_network(const TrainOptions& options, std::optional<Network> pre
   return network;
 }
 
+/// The training, with a profile where one is asked for.
+bool profiled(const TrainOptions& options, const std::function<bool()>& run) {
+  constexpr int64_t kTracedCalls = 200000;
+  if (!options.profile && options.profile_trace.empty()) return run();
+  start_profile(options.profile_trace.empty() ? 0 : kTracedCalls);
+  const bool finished = run();
+  stop_profile();
+  if (options.profile) say(stdout, profile_report());
+  if (!options.profile_trace.empty()) write_profile_trace(options.profile_trace);
+  return finished;
+}
+
 int train(OptionTable& table, TrainOptions& options, const std::string& program) {
   ResumePoint point;
   std::optional<Network> pretrained;
@@ -212,7 +226,8 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   if (!point.checkpoint.empty()) trainer.resume(point.checkpoint, point.state);
   write_config(folder, table, program);
   catch_interrupts();
-  if (!trainer.run()) {
+  const bool finished = profiled(options, [&] { return trainer.run(); });
+  if (!finished) {
     say(stderr,
         fmt::format("interrupted in epoch {} after {} batches; saved {}\ncontinue with: {} --resume {}\n",
                     trainer.state().epoch + 1, trainer.state().batch, folder.last(), program,

@@ -172,6 +172,12 @@ void add_run_options(OptionTable& table, TrainOptions& o) {
       .add("save-every", o.save_every, "steps between checkpoints within an epoch; 0: at its end only",
            Effect::kResources)
       ->check(at_least(0));
+  table.add("profile", o.profile, "print at the end where the time went, operation by operation",
+            Effect::kCall);
+  table
+      .add("profile-trace", o.profile_trace, "write the first calls as a trace that chrome://tracing shows",
+           Effect::kCall)
+      ->check(not_empty());
   table.add("evaluate", o.evaluate, "only evaluate this model file on the test images", Effect::kCall)
       ->check(not_empty());
 }

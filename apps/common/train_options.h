@@ -68,6 +68,8 @@ struct TrainOptions {
   std::string resume = {};
   std::string evaluate = {};
   int64_t save_every = 0;
+  bool profile = false;
+  std::string profile_trace = {};
 };
 
 /// Adds all options to the command line. `options` already holds the app's own defaults.

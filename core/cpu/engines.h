@@ -1,8 +1,8 @@
 // The implementations that the kernels gemm and conv2d* of core/ops.def choose between (core/cpu/gemm.cpp,
-// conv2d.cpp).
+// core/cpu/conv2d/conv2d.cpp).
 //
 // reference: plain loops that add in double. openblas: im2col + gemm, one thread a chunk. native:
-// core/cpu/conv2d_native.h. Shapes and layouts are those of core/ops.h; f32 and f64.
+// core/cpu/conv2d/conv2d_native.h. Shapes and layouts are those of core/ops.h; f32 and f64.
 #pragma once
 
 #include "core/op_options.h"

@@ -26,9 +26,11 @@ ALLOWED = {
 }
 
 LONGEST_FILE = 400
+LONGEST_FUNCTION = 60
+LARGEST_FOLDER = 25  # x.h and x.cpp count as one
 
 # Files that are about one device or instruction set, and the selectors that choose between them.
-DEVICE_FILES = re.compile(r"^(cuda/|core/cpu/kernels/|core/cpu/select|infer/cpu/|bench/|apps/common/version)")
+DEVICE_FILES = re.compile(r"^(cuda/|core/cpu/kernels/|infer/cpu/|bench/)")
 DEVICE_SWITCH = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b.*(CUDA|AVX|SSE|NEON|AMX|__x86_64__|__aarch64__|__ARM)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
@@ -60,12 +62,35 @@ def check_file(root, folder, path):
         yield f"{path}: {len(lines) - 1} lines, expected at most {LONGEST_FILE}"
     if path.suffix in (".h", ".cuh") and "#pragma once" not in lines:
         yield f"{path}: has no #pragma once"
+    if folder != "tests":  # there a function may be a list of cases
+        yield from check_functions(path, lines)
     for number, line in enumerate(lines, 1):
         include = INCLUDE.match(line)
         if include:
             yield from check_include(root, folder, path, number, include.group(1))
         if folder != "tests" and DEVICE_SWITCH.match(line) and not DEVICE_FILES.match(str(path)):
             yield f"{path}:{number}: switches on a device or instruction set: {line.strip()}"
+
+
+def check_functions(path, lines):
+    """As the formatter leaves them: a function begins at the margin and ends with a brace there."""
+    begin = None
+    for number, line in enumerate(lines, 1):
+        if re.match(r"[A-Za-z_].*[(]", line) and not re.match(r"(namespace|struct|class|enum|extern|typedef|#)\b", line):
+            begin = number
+        elif line in ("}", "};") and begin is not None:
+            if line == "}" and number - begin + 1 > LONGEST_FUNCTION:
+                yield f"{path}:{begin}: a function of {number - begin + 1} lines, expected at most {LONGEST_FUNCTION}"
+            begin = None
+
+
+def check_folders(files):
+    names = {}
+    for _, path in files:
+        names.setdefault(path.parent, set()).add(path.stem)
+    for folder, inside in sorted(names.items()):
+        if len(inside) > LARGEST_FOLDER:
+            yield f"{folder}: {len(inside)} sources, expected at most {LARGEST_FOLDER}"
 
 
 def check_operations(root):
@@ -88,8 +113,8 @@ def check_operations(root):
 
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
-    violations = list(check_operations(root))
     files = list(sources(root))
+    violations = [*check_operations(root), *check_folders(files)]
     for folder, path in files:
         violations += check_file(root, folder, path)
     for violation in violations:

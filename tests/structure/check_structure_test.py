@@ -50,6 +50,16 @@ class CheckStructureTest(unittest.TestCase):
     def test_long_file(self):
         self.assert_found({"core/shape.cpp": "\n" * 401}, "core/shape.cpp: 401 lines")
 
+    def test_long_function(self):
+        body = "void f(int x) {\n" + "  ++x;\n" * 59 + "}\n"
+        self.assert_found({"core/shape.cpp": body}, "core/shape.cpp:1: a function of 61 lines")
+        self.assertEqual(self.check({"core/shape.cpp": body.replace("  ++x;\n", "", 1), "tests/a.cpp": body})[0], 0)
+
+    def test_large_folder(self):
+        pair = {f"core/{name}.{suffix}": "#pragma once\n" for name in "abcdefghijklmnopqrstuvwx" for suffix in ("h", "cpp")}
+        self.assertEqual(self.check(pair)[0], 0)
+        self.assert_found({**pair, "core/y.h": "#pragma once\n"}, "core: 26 sources")
+
     def test_device_switch(self):
         self.assert_found({"core/shape.cpp": "#ifdef __AVX2__\n#endif\n"}, "core/shape.cpp:1: switches on a device")
         self.assertEqual(self.check({"core/cpu/kernels/select.cpp": "#ifdef __AVX2__\n#endif\n"})[0], 0)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/backend.h"
-#include "core/cpu/conv2d_plan.h"
+#include "core/cpu/conv2d/conv2d_plan.h"
 #include "core/random.h"
 
 namespace ds::test {

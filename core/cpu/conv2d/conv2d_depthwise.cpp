@@ -1,7 +1,7 @@
 // Depthwise convolutions: every pixel is a sum over kernel positions of whole rows of channels.
 #include <algorithm>
 
-#include "core/cpu/conv2d_geometry.h"
+#include "core/cpu/conv2d/conv2d_geometry.h"
 #include "core/cpu/engines.h"
 #include "core/parallel.h"
 

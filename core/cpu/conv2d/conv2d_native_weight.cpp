@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/cpu/conv2d_native.h"
-#include "core/cpu/correlation.h"
+#include "core/cpu/conv2d/conv2d_native.h"
+#include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"

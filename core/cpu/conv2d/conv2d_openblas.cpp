@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "core/cpu/blas.h"
-#include "core/cpu/conv2d_geometry.h"
+#include "core/cpu/conv2d/conv2d_geometry.h"
 #include "core/cpu/engines.h"
 #include "core/parallel.h"
 

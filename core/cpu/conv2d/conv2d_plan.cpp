@@ -1,4 +1,4 @@
-#include "core/cpu/conv2d_plan.h"
+#include "core/cpu/conv2d/conv2d_plan.h"
 
 #include <array>
 #include <map>

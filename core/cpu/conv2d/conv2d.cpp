@@ -1,7 +1,7 @@
 // The convolution kernels: the plan of the shape decides who computes.
-#include "core/cpu/conv2d_native.h"
-#include "core/cpu/conv2d_plan.h"
-#include "core/cpu/conv2d_winograd.h"
+#include "core/cpu/conv2d/conv2d_native.h"
+#include "core/cpu/conv2d/conv2d_plan.h"
+#include "core/cpu/conv2d/conv2d_winograd.h"
 #include "core/cpu/engines.h"
 #include "core/cpu/kernels.h"
 

@@ -1,9 +1,9 @@
-#include "core/cpu/conv2d_native.h"
+#include "core/cpu/conv2d/conv2d_native.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "core/cpu/correlation.h"
+#include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"

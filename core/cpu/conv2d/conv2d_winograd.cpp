@@ -1,10 +1,10 @@
-#include "core/cpu/conv2d_winograd.h"
+#include "core/cpu/conv2d/conv2d_winograd.h"
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
-#include "core/cpu/correlation.h"
+#include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
 

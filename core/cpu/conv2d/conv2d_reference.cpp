@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/cpu/conv2d_geometry.h"
+#include "core/cpu/conv2d/conv2d_geometry.h"
 #include "core/cpu/engines.h"
 #include "core/parallel.h"
 

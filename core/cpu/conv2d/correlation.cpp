@@ -1,4 +1,4 @@
-#include "core/cpu/correlation.h"
+#include "core/cpu/conv2d/correlation.h"
 
 #include <algorithm>
 #include <cstring>

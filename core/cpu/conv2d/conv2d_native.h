@@ -1,5 +1,5 @@
 // The native float convolution: direct, NHWC, micro-kernels of core/cpu/kernels/direct.h.
-// It is made of correlations (core/cpu/correlation.h).
+// It is made of correlations (core/cpu/conv2d/correlation.h).
 #pragma once
 
 #include "core/op_options.h"
