@@ -15,6 +15,7 @@
 #include "core/backend.h"
 #include "core/ops.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "core/random.h"
 #include "core/safetensors.h"
 #include "core/shift/codes.h"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ds.h"
+#include "tests/support/scoped.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ds {
@@ -55,6 +56,28 @@ TEST(PublicInterface, TrainsAShiftNetworkAndKeepsIt) {
     ASSERT_EQ(weight.describe(), "shift-q 5 bits") << named.path;
     EXPECT_NO_THROW(pack(weight.rounded().to_vector<float>(), *weight.format())) << named.path;
   }
+}
+
+// Of one thread: how many scratch buffers several threads hold at a time is a matter of chance.
+TEST(PublicInterface, ASteadyStepAsksTheSystemForNoMemory) {
+  const test::ScopedThreads one(1);
+  manual_seed(1);
+  auto net = models::resnet20({.classes = 10});
+  convert_to_shift(*net, {.method = ShiftMethod::kPs, .weight_bits = 4});
+  Sgd optimizer(net->parameters(), {.lr = 0.005, .momentum = 0.9});
+  const Tensor images = Tensor::full({8, 32, 32, 3}, 0.5);
+  const Tensor labels = Tensor::zeros({8}, DType::kI64);
+  const auto step = [&] {
+    optimizer.zero_grad();
+    cross_entropy((*net)(images), labels).backward();
+    optimizer.step();
+  };
+  for (int i = 0; i < 2; ++i) step();
+  const MemoryStats before = memory_stats();
+  for (int i = 0; i < 3; ++i) step();
+  const MemoryStats after = memory_stats();
+  EXPECT_EQ(after.system_allocations, before.system_allocations);
+  EXPECT_EQ(after.in_use, before.in_use);
 }
 
 }  // namespace
