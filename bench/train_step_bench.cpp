@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
   ds::pin_threads();
   register_network("resnet20");
   register_network("resnet18");
+  register_network("mobilenet_v2");
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

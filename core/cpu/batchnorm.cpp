@@ -25,6 +25,24 @@ struct Moments {
   }
 };
 
+/// Rows that are worked on side by side, as one row of more channels: with few channels a loop over them is
+/// all beginning and end.
+int64_t side_by_side(int64_t rows, int64_t channels) {
+  constexpr int64_t kWide = 64;
+  int64_t repeat = 1;
+  while (2 * repeat * channels <= kWide && rows % (2 * repeat) == 0) repeat *= 2;
+  return repeat;
+}
+
+/// The values of the channels, `repeat` times.
+template <class T>
+std::vector<T> tiled(const T* values, int64_t channels, int64_t repeat) {
+  std::vector<T> result;
+  result.reserve(static_cast<size_t>(channels * repeat));
+  for (int64_t i = 0; i < repeat; ++i) result.insert(result.end(), values, values + channels);
+  return result;
+}
+
 template <class T>
 void add_rows(int64_t rows, int64_t channels, const T* __restrict x, double* __restrict sum) {
   int64_t row = 0;
@@ -136,7 +154,7 @@ void add_gradients(int64_t rows, int64_t channels, const T* __restrict dy, const
   }
 }
 
-/// Those sums over all rows: C, and C products.
+/// Those sums over all rows: of each channel, and then their products.
 template <bool kRelu, class T>
 std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
   const int64_t grain = rows_per_chunk(of.channels);
@@ -159,21 +177,23 @@ std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
 template <bool kRelu, class T>
 void normalise(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
                const Tensor& beta, const Tensor& shortcut, double eps, Tensor& y) {
-  const int64_t channels = x.size(-1);
-  std::vector<T> scales(static_cast<size_t>(channels));
-  for (size_t c = 0; c < scales.size(); ++c) {
+  std::vector<T> of_channel(static_cast<size_t>(x.size(-1)));
+  for (size_t c = 0; c < of_channel.size(); ++c) {
     const auto deviation = std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
-    scales[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
+    of_channel[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
   }
+  const int64_t repeat = side_by_side(x.shape().rows(), x.size(-1));
+  const int64_t channels = x.size(-1) * repeat;
+  const std::vector<T> means = tiled(mean.data<T>(), x.size(-1), repeat);
+  const std::vector<T> scales = tiled(of_channel.data(), x.size(-1), repeat);
+  const std::vector<T> shifts = tiled(beta.data<T>(), x.size(-1), repeat);
   const T* in = x.data<T>();
   const T* added = shortcut.defined() ? shortcut.data<T>() : nullptr;
   T* out = y.data<T>();
-  const T* means = mean.data<T>();
-  const T* shifts = beta.data<T>();
-  parallel_for(x.shape().rows(), rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
-    const T* __restrict center = means;
+  parallel_for(x.shape().rows() / repeat, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
+    const T* __restrict center = means.data();
     const T* __restrict scale = scales.data();
-    const T* __restrict shift = shifts;
+    const T* __restrict shift = shifts.data();
     const auto rows = [&](auto finish) {
       for (int64_t row = begin; row < end; ++row) {
         const T* __restrict from = in + row * channels;
@@ -208,35 +228,46 @@ struct BackwardInputs {
 //   dx = gamma s (g - D / M - (x - mean) s^2 P / M).
 template <bool kRelu, class T>
 void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
-  const int64_t channels = in.x.size(-1);
-  const int64_t rows = in.x.shape().rows();
+  const auto size = static_cast<size_t>(in.x.size(-1));
+  const int64_t count = in.x.shape().rows();
+  const int64_t repeat = side_by_side(count, in.x.size(-1));
+  const int64_t rows = count / repeat;
+  const int64_t channels = in.x.size(-1) * repeat;
   const T* x = in.x.data<T>();
   const T* y = kRelu ? in.y.data<T>() : nullptr;
-  const T* means = in.mean.data<T>();
+  const std::vector<T> means = tiled(in.mean.data<T>(), in.x.size(-1), repeat);
   T* kept = dshortcut.defined() ? dshortcut.data<T>() : nullptr;
   T* out = dx.data<T>();
-  const auto size = static_cast<size_t>(channels);
   const std::vector<double> sums = gradient_sums<kRelu, T>(
-      rows, {.channels = channels, .dy = in.dy.data<T>(), .x = x, .y = y, .mean = means, .kept = kept});
-  std::vector<T> of_g(size);  // dx = of_g g + of_x (x - mean) + constant
-  std::vector<T> of_x(size);
-  std::vector<T> constant(size);
+      rows,
+      {.channels = channels, .dy = in.dy.data<T>(), .x = x, .y = y, .mean = means.data(), .kept = kept});
+  std::vector<T> of_g(static_cast<size_t>(channels));  // dx = of_g g + of_x (x - mean) + constant
+  std::vector<T> of_x(of_g.size());
+  std::vector<T> constant(of_g.size());
   for (size_t c = 0; c < size; ++c) {
+    double sum = 0.0;
+    double product = 0.0;
+    for (size_t i = c; i < of_g.size(); i += size) {
+      sum += sums[i];
+      product += sums[of_g.size() + i];
+    }
     const double s = 1.0 / std::sqrt(static_cast<double>(in.variance.data<T>()[c]) + in.eps);
     const double scale = static_cast<double>(in.gamma.data<T>()[c]) * s;
-    dbeta.data<T>()[c] = static_cast<T>(sums[c]);
-    dgamma.data<T>()[c] = static_cast<T>(s * sums[size + c]);
-    of_g[c] = static_cast<T>(scale);
-    if (!in.batch_statistics || rows == 0) continue;
-    of_x[c] = static_cast<T>(-scale * s * s * sums[size + c] / static_cast<double>(rows));
-    constant[c] = static_cast<T>(-scale * sums[c] / static_cast<double>(rows));
+    dbeta.data<T>()[c] = static_cast<T>(sum);
+    dgamma.data<T>()[c] = static_cast<T>(s * product);
+    const bool moving = in.batch_statistics && count > 0;
+    for (size_t i = c; i < of_g.size(); i += size) {
+      of_g[i] = static_cast<T>(scale);
+      of_x[i] = moving ? static_cast<T>(-scale * s * s * product / static_cast<double>(count)) : T{0};
+      constant[i] = moving ? static_cast<T>(-scale * sum / static_cast<double>(count)) : T{0};
+    }
   }
   const auto write_rows = [&](const T* g, auto gradient_at) {
     parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
       const T* __restrict a = of_g.data();
       const T* __restrict b = of_x.data();
       const T* __restrict k = constant.data();
-      const T* __restrict center = means;
+      const T* __restrict center = means.data();
       for (int64_t row = begin; row < end; ++row) {
         const T* __restrict gradient = g + row * channels;
         const T* __restrict r = x + row * channels;
@@ -257,8 +288,9 @@ void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& d
 }  // namespace
 
 void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
-  const int64_t channels = x.size(-1);
-  const int64_t rows = x.shape().rows();
+  const int64_t repeat = side_by_side(x.shape().rows(), x.size(-1));
+  const int64_t channels = x.size(-1) * repeat;
+  const int64_t rows = x.shape().rows() / repeat;
   const int64_t grain = rows_per_chunk(channels);
   dispatch_float(x.dtype(), "batch_norm_statistics", [&](auto zero) {
     using T = decltype(zero);
@@ -267,7 +299,7 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
     parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
       chunk_moments(end - begin, channels, in + begin * channels, partial.data() + begin / grain * channels);
     });
-    const auto size = static_cast<size_t>(channels);
+    const auto size = static_cast<size_t>(x.size(-1));
     for (size_t i = size; i < partial.size(); ++i) partial[i % size].merge(partial[i]);
     T* means = mean.data<T>();
     T* variances = variance.data<T>();

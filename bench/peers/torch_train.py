@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Time of a training step of CIFAR networks in PyTorch, on the CPU: what tools/compare_training.py compares with.
+
+    torch_train.py --arch resnet20|resnet18|mobilenet_v2 [--batch N] [--threads N] [--steps N] [--channels-last]
+
+The networks are those of models/, layer by layer; the step is that of bench/train_step_bench.cpp. Prints one line of JSON.
+"""
+import argparse
+import json
+import statistics
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+def conv_bn(inputs, outputs, kernel, stride=1, groups=1):
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+                         nn.BatchNorm2d(outputs))
+
+
+class Basic(nn.Module):
+    """Two 3x3 convolutions; where the shape changes, the shortcut is option A (padded channels) or a 1x1 convolution."""
+
+    def __init__(self, inputs, outputs, stride, projection):
+        super().__init__()
+        self.first = conv_bn(inputs, outputs, 3, stride)
+        self.second = conv_bn(outputs, outputs, 3)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = conv_bn(inputs, outputs, 1, stride) if projection and changes else nn.Identity()
+        self.padding = (outputs - inputs) // 2 if changes and not projection else 0
+
+    def forward(self, x):
+        y = self.second(F.relu(self.first(x), inplace=True))
+        x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.padding, self.padding)) if self.padding else self.shortcut(x)
+        return F.relu(x + y, inplace=True)
+
+
+class Inverted(nn.Module):
+    def __init__(self, inputs, outputs, expansion, stride):
+        super().__init__()
+        middle = inputs * expansion
+        self.stride = stride
+        self.expand = conv_bn(inputs, middle, 1)
+        self.filter = conv_bn(middle, middle, 3, stride, groups=middle)
+        self.project = conv_bn(middle, outputs, 1)
+        self.shortcut = conv_bn(inputs, outputs, 1) if stride == 1 and inputs != outputs else nn.Identity()
+
+    def forward(self, x):
+        y = F.relu(self.filter(F.relu(self.expand(x), inplace=True)), inplace=True)
+        y = self.project(y)
+        return y + self.shortcut(x) if self.stride == 1 else y
+
+
+def resnet(widths, blocks, projection):
+    layers, inputs = [conv_bn(3, widths[0], 3), nn.ReLU(inplace=True)], widths[0]
+    for stage, outputs in enumerate(widths):
+        for block in range(blocks):
+            layers.append(Basic(inputs, outputs, 2 if stage > 0 and block == 0 else 1, projection))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
+
+
+def mobilenet_v2():
+    layers, inputs = [conv_bn(3, 32, 3), nn.ReLU(inplace=True)], 32
+    for expansion, outputs, blocks, stride in ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+                                               (6, 160, 3, 2), (6, 320, 1, 1)):
+        for block in range(blocks):
+            layers.append(Inverted(inputs, outputs, expansion, stride if block == 0 else 1))
+            inputs = outputs
+    layers += [conv_bn(inputs, 1280, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 10)]
+    return nn.Sequential(*layers)
+
+
+NETWORKS = {"resnet20": lambda: resnet((16, 32, 64), 3, projection=False),
+            "resnet18": lambda: resnet((64, 128, 256, 512), 2, projection=True),
+            "mobilenet_v2": mobilenet_v2}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", choices=list(NETWORKS), default="resnet20")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--channels-last", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    model = NETWORKS[arguments.arch]().to(memory_format=layout)
+    images = torch.randn(arguments.batch, 3, 32, 32).contiguous(memory_format=layout)
+    labels = torch.randint(0, 10, (arguments.batch,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    step()
+    step()
+    seconds = []
+    for _ in range(arguments.steps):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    median = statistics.median(seconds)
+    print(json.dumps({"peer": f"PyTorch {torch.__version__}", "ms_per_step": round(1e3 * median, 2),
+                      "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                      "images_per_s": round(arguments.batch / median, 1)}))
+
+
+if __name__ == "__main__":
+    main()
