@@ -3,8 +3,10 @@
 #include "autograd/functions.h"
 #include "layers/batchnorm2d.h"
 #include "layers/conv2d.h"
+#include "layers/init.h"
 #include "layers/linear.h"
 #include "layers/sequential.h"
+#include "layers/weighted_layer.h"
 
 namespace ds::models {
 namespace {
@@ -54,7 +56,13 @@ class ResNetCifar : public Module {
         layer1_(add("layer1", stage(blocks_per_stage, 16, 16, 1))),
         layer2_(add("layer2", stage(blocks_per_stage, 16, 32, 2))),
         layer3_(add("layer3", stage(blocks_per_stage, 32, 64, 2))),
-        linear_(add("linear", std::make_shared<Linear>(64, options.classes))) {}
+        linear_(add("linear", std::make_shared<Linear>(64, options.classes))) {
+    // He et al. 2016 draw them so; PyTorch's default starts with smaller weights, and trains slower.
+    for (const NamedLayer& named : weighted_layers(*this)) {
+      Variable weight = named.layer->weight().parameters().front().value;
+      weight.mutable_value().copy_from(kaiming_normal(weight.shape(), 0.0));
+    }
+  }
 
   Variable forward(const Variable& x) override {
     Variable y = bn1_->with_relu((*conv1_)(x));

@@ -1,7 +1,8 @@
 // ResNet-20/32/44/56/110 for 32x32 images (He et al. 2016, section 4.2): three stages of 16, 32 and 64
 // channels, shortcuts of option A (every second pixel, zeros for the new channels).
 //
-// Names: conv1, bn1, layer{1,2,3}.{i}.{conv1,bn1,conv2,bn2}, linear.
+// Weights start as N(0, 2 / fan_in), as in the paper. Names: conv1, bn1,
+// layer{1,2,3}.{i}.{conv1,bn1,conv2,bn2}, linear.
 #pragma once
 
 #include "models/registry.h"

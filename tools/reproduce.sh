@@ -55,8 +55,8 @@ cifar_run() { run train_cifar "$cifar" "$@"; }
 mnist_run() { run train_mnist "$mnist" "$@"; }
 
 # From scratch, every layer with shift weights.
-cifar_run resnet20_float --epochs 12 --weight-decay 5e-4
-cifar_run resnet20_q5 --method q --epochs 12 --weight-decay 5e-4
+cifar_run resnet20_float --epochs 12
+cifar_run resnet20_q5 --method q --epochs 12
 cifar_run resnet20_ps5 --method ps --epochs 12
 
 # From a trained float network, which is rounded first. Its normalisation is ImageNet's.

@@ -20,7 +20,7 @@ std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Module& model) {
-  auto groups = parameter_groups(model, options.weight_decay);
+  auto groups = parameter_groups(model, options.weight_decay.value());
   const double lr = options.lr.value();
   const std::string& name = options.optimizer.value();
   if (name == "adam") return std::make_unique<Adam>(std::move(groups), AdamOptions{.lr = lr});

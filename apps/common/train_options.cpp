@@ -130,7 +130,10 @@ void add_training_options(OptionTable& table, TrainOptions& o) {
 
 void add_regularisation_options(OptionTable& table, TrainOptions& o) {
   table.group("Regularisation (0 is off)");
-  table.add("weight-decay", o.weight_decay, "of weights; ps: on 4^P, through the loss", Effect::kResults)
+  table
+      .add("weight-decay", o.weight_decay,
+           "of weights; ps: on 4^P, through the loss (default: 5e-4; ps and with --pretrained 1e-4)",
+           Effect::kResults)
       ->check(between(0, 1));
   table
       .add("label-smoothing", o.label_smoothing, "share of the target spread over all classes",
@@ -226,6 +229,9 @@ void resolve(TrainOptions& options) {
   if (!options.method) options.method = "float";
   if (!options.optimizer) options.optimizer = *options.method == "ps" ? "radam" : "sgd";
   if (!options.lr) options.lr = default_lr(options);
+  if (!options.weight_decay) {
+    options.weight_decay = *options.method == "ps" || !options.pretrained.empty() ? 1e-4 : 5e-4;
+  }
   DS_CHECK(!options.warmup_epochs || *options.warmup_epochs == 0.0 || options.schedule == "cosine",
            "[options] --warmup-epochs belongs to --schedule cosine, found {}", options.schedule);
   if (!options.warmup_epochs) {

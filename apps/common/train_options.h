@@ -6,7 +6,9 @@
 //   optimizer              sgd, momentum 0.9            radam
 //   lr, from scratch       0.1                          0.1
 //   lr, with --pretrained  0.01                         0.02
-//   weight decay           1e-4; not on batch norm, biases, P and S (for ps: on 4^P, through the loss)
+//   weight decay           5e-4                         1e-4
+//     with --pretrained    1e-4                         1e-4
+//     not on batch norm, biases, P and S; for ps on 4^P, through the loss
 //   schedule               cosine to 0, after a linear warm-up over 5 % of the epochs
 #pragma once
 
@@ -54,7 +56,7 @@ struct TrainOptions {
   double gamma = 0.1;
   uint64_t seed = 1;
   // Regularisation
-  double weight_decay = 1e-4;
+  std::optional<double> weight_decay = {};
   double label_smoothing = 0.0;
   double mixup = 0.0;
   int64_t cutout = 0;

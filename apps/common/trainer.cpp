@@ -146,7 +146,7 @@ double Trainer::train_batch(const Batch& batch) {
   const Variable logits = model(batch.images);
   const Variable loss = cross_entropy(logits, batch.labels, {.label_smoothing = smoothing});
   const double value = check_finite(batch, loss.item(), "loss");
-  const Variable decay = decay_loss(model, options_.weight_decay);
+  const Variable decay = decay_loss(model, options_.weight_decay.value());
   optimizer_->zero_grad();
   (decay.defined() ? loss + decay : loss).backward();
   const double unlimited = std::numeric_limits<double>::max();
