@@ -88,14 +88,15 @@ same_bits "$work/interrupted"
 
 # So does one that starts from a file whose first and last layer are float, in another folder and in other words.
 "$bin/deepshift" convert "$work/float/best.safetensors" "$work/ends.safetensors" --method q --first-last float >/dev/null
-ends=(--data "$work/data" --pretrained "$work/ends.safetensors" --epochs 2 --batch-size 50 --holdout 100 --mean 0.5 --std 0.25)
-"$bin/train_cifar" "${ends[@]}" --output "$work/ends" >/dev/null 2>&1
-"$bin/train_cifar" "${ends[@]}" --save-every 3 --output "$work/stopped" >"$work/log" 2>&1 &
+ends=(--epochs 2 --batch-size 50 --holdout 100 --mean 0.5 --std 0.25)
+from=(--data "$work/data" --pretrained "$work/ends.safetensors")
+"$bin/train_cifar" "${from[@]}" "${ends[@]}" --output "$work/ends" >/dev/null 2>&1
+"$bin/train_cifar" "${from[@]}" "${ends[@]}" --save-every 3 --output "$work/stopped" >"$work/log" 2>&1 &
 process=$!
 until [ -e "$work/stopped/last.safetensors" ]; do sleep 0.01; done
 kill -9 "$process" 2>/dev/null || true
 wait "$process" 2>/dev/null || true
-(cd "$work" && "$bin/train_cifar" "${ends[@]}" --device auto --pretrained ends.safetensors --data data --resume stopped \
+(cd "$work" && "$bin/train_cifar" --pretrained ends.safetensors --data data "${ends[@]}" --device auto --resume stopped \
   --output moved >"$work/log" 2>&1) || { cat "$work/log"; fail "a run with float ends could not be resumed"; }
 for file in last.safetensors best.safetensors; do
   cmp "$work/ends/$file" "$work/moved/$file" || fail "moved: $file differs"
