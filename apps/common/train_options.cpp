@@ -254,6 +254,8 @@ void resolve(TrainOptions& options) {
 }
 
 void check_effective(const OptionTable& table, const TrainOptions& options) {
+  const TrainOptions
+      defaults;  // what says no more than these misleads nobody: reports print whole command lines
   const bool shift = *options.method != "float";
   const bool rounds = !options.activations.bits.empty();
   const std::string& schedule = options.schedule;
@@ -263,17 +265,19 @@ void check_effective(const OptionTable& table, const TrainOptions& options) {
     const char* needed;
   };
   for (const Need& need : std::initializer_list<Need>{
-           {"weight-bits", shift, "--method q or ps"},
-           {"rounding", shift, "--method q or ps"},
-           {"first-last", shift, "--method q or ps"},
-           {"ps-init", *options.method == "ps", "--method ps"},
-           {"activation-rounding", rounds, "--activation-bits"},
+           {"weight-bits", shift || options.weight_bits == defaults.weight_bits, "--method q or ps"},
+           {"rounding", shift || options.rounding == defaults.rounding, "--method q or ps"},
+           {"first-last", shift || options.first_last == defaults.first_last, "--method q or ps"},
+           {"ps-init", *options.method == "ps" || options.ps_init == defaults.ps_init, "--method ps"},
+           {"activation-rounding", rounds || options.activations.rounding == defaults.activations.rounding,
+            "--activation-bits"},
            {"activation-unsigned", rounds, "--activation-bits"},
            {"activation-paper-top", rounds, "--activation-bits"},
-           {"momentum", *options.optimizer == "sgd", "--optimizer sgd"},
+           {"momentum", *options.optimizer == "sgd" || options.momentum == defaults.momentum,
+            "--optimizer sgd"},
            {"milestones", schedule == "multistep", "--schedule multistep"},
-           {"step-epochs", schedule == "step", "--schedule step"},
-           {"gamma", schedule == "step" || schedule == "multistep", "--schedule step or multistep"}}) {
+           {"gamma", schedule == "step" || schedule == "multistep" || options.gamma == defaults.gamma,
+            "--schedule step or multistep"}}) {
     DS_CHECK(need.met || !table.given(need.option), "[options] --{} has an effect with {} only", need.option,
              need.needed);
   }

@@ -66,7 +66,9 @@ rm "$work/truncated/test_batch.bin"
 expect 'test_batch.bin|data_batch_2.bin' train --data "$work/truncated"
 
 # Weights
-"$bin/train_cifar" --data "$data" --epochs 1 --batch-size 50 --output "$work/run" >/dev/null 2>&1
+# Options that say their defaults are taken, as in the command lines of reports.
+"$bin/train_cifar" --data "$data" --epochs 1 --batch-size 50 --weight-bits 5 --first-last shift --gamma 0.1 --step-epochs 4 \
+  --output "$work/run" >/dev/null 2>&1
 model=$work/run/best.safetensors
 expect 'absent.safetensors' train --data "$data" --pretrained "$work/absent.safetensors"
 head -c 5000 "$model" >"$work/cut.safetensors"
