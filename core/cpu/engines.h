@@ -28,7 +28,7 @@ void conv2d_backward_weight_openblas(const Tensor& dy, const Tensor& x, const Co
                                      Tensor& dw);
 
 /// One filter a channel (groups = input channels = output channels): too little arithmetic for a matrix
-/// product, so both fast engines share these loops over channels.
+/// product, so these are loops over channels.
 void conv2d_depthwise(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                       Tensor& y);
 void conv2d_backward_data_depthwise(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,

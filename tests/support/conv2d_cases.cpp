@@ -138,7 +138,7 @@ Conv2dCase random_conv2d_case(Generator& generator) {
   } while (c.output().height == 0 || c.output().width == 0);
   switch (between(0, 3)) {
     case 0:  // depthwise, with up to two outputs a channel
-      c.options.groups = c.channels = between(1, 20);
+      c.options.groups = c.channels = between(1, 40);
       c.outputs = c.channels * between(1, 2);
       break;
     case 1:

@@ -21,7 +21,8 @@ void conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOp
   if (y.numel() == 0) return;
   switch (algorithm_of(Conv2dPass::kForward, x, w.shape(), y, options)) {
     case Conv2dAlgorithm::kReference: return conv2d_reference(x, w, bias, options, y);
-    case Conv2dAlgorithm::kDepthwise: return conv2d_depthwise(x, w, bias, options, y);
+    case Conv2dAlgorithm::kDepthwiseLoops: return conv2d_depthwise(x, w, bias, options, y);
+    case Conv2dAlgorithm::kDepthwise: return conv2d_depthwise_native(x, w, bias, options, y);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_openblas(x, w, bias, options, y);
     case Conv2dAlgorithm::kDirect: return conv2d_native(x, w, bias, options, y);
     case Conv2dAlgorithm::kWinograd: return conv2d_winograd(x, w, bias, options, y);
@@ -32,7 +33,8 @@ void conv2d_backward_data(const Tensor& dy, const Tensor& w, const Conv2dOptions
   if (dx.numel() == 0) return;
   switch (algorithm_of(Conv2dPass::kBackwardData, dx, w.shape(), dy, options)) {
     case Conv2dAlgorithm::kReference: return conv2d_backward_data_reference(dy, w, options, dx);
-    case Conv2dAlgorithm::kDepthwise: return conv2d_backward_data_depthwise(dy, w, options, dx);
+    case Conv2dAlgorithm::kDepthwiseLoops: return conv2d_backward_data_depthwise(dy, w, options, dx);
+    case Conv2dAlgorithm::kDepthwise: return conv2d_backward_data_depthwise_native(dy, w, options, dx);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_backward_data_openblas(dy, w, options, dx);
     case Conv2dAlgorithm::kDirect: return conv2d_backward_data_native(dy, w, options, dx);
     case Conv2dAlgorithm::kWinograd: return conv2d_backward_data_winograd(dy, w, options, dx);
@@ -44,7 +46,8 @@ void conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dOptio
   if (dy.numel() == 0) return dw.fill(0.0);
   switch (algorithm_of(Conv2dPass::kBackwardWeight, x, dw.shape(), dy, options)) {
     case Conv2dAlgorithm::kReference: return conv2d_backward_weight_reference(dy, x, options, dw);
-    case Conv2dAlgorithm::kDepthwise: return conv2d_backward_weight_depthwise(dy, x, options, dw);
+    case Conv2dAlgorithm::kDepthwiseLoops: return conv2d_backward_weight_depthwise(dy, x, options, dw);
+    case Conv2dAlgorithm::kDepthwise: return conv2d_backward_weight_depthwise_native(dy, x, options, dw);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_backward_weight_openblas(dy, x, options, dw);
     case Conv2dAlgorithm::kDirect: return conv2d_backward_weight_native(dy, x, options, dw);
     case Conv2dAlgorithm::kWinograd: return conv2d_backward_weight_winograd(dy, x, options, dw);

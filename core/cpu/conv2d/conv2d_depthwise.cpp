@@ -1,4 +1,5 @@
-// Depthwise convolutions: every pixel is a sum over kernel positions of whole rows of channels.
+// Depthwise convolutions as loops, for the engine openblas and for f64 (native, f32:
+// conv2d_depthwise_native.cpp): every pixel is a sum over kernel positions of whole rows of channels.
 #include <algorithm>
 
 #include "core/cpu/conv2d/conv2d_geometry.h"

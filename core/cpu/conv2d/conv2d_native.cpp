@@ -146,9 +146,7 @@ void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2d
   const int64_t outputs = w.size(0) / options.groups;
   const int64_t positions = w.size(1) * w.size(2);
   const std::vector<Correlation> phases = backward_correlations(dx.shape(), w.shape(), options);
-  int64_t covered = 0;
-  for (const Correlation& phase : phases) covered += phase.count.height * phase.count.width;
-  if (covered < dx.size(1) * dx.size(2)) dx.fill(0.0);  // pixels that no window sees
+  if (pixels_covered(phases) < dx.size(1) * dx.size(2)) dx.fill(0.0);
   const std::vector<Panel> panels = panels_of(channels, kernels.lanes);
   Tensor packed = Tensor::empty({positions * outputs * packed_width(panels, kernels.lanes)});
   for (int64_t group = 0; group < options.groups; ++group) {

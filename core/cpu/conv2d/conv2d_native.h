@@ -1,5 +1,5 @@
-// The native float convolution: direct, NHWC, micro-kernels of core/cpu/kernels/direct.h.
-// It is made of correlations (core/cpu/conv2d/correlation.h).
+// The native float convolutions, NHWC: direct with the micro-kernels of core/cpu/kernels/direct.h, depthwise
+// with those of depthwise.h. Both are made of correlations (core/cpu/conv2d/correlation.h).
 #pragma once
 
 #include "core/op_options.h"
@@ -13,5 +13,13 @@ void conv2d_native(const Tensor& x, const Tensor& w, const Tensor& bias, const C
 void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options, Tensor& dx);
 void conv2d_backward_weight_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
                                    Tensor& dw);
+
+/// The same for one filter a channel: groups = input channels = output channels.
+void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
+                             const Conv2dOptions& options, Tensor& y);
+void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
+                                           Tensor& dx);
+void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
+                                             Tensor& dw);
 
 }  // namespace ds::cpu

@@ -65,21 +65,24 @@ Conv2dPlan native_plan(const Conv2dProblem& p) {
           .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
 }
 
+/// Why the native kernels cannot or should not compute it, or nothing.
+std::string native_objection(const Conv2dProblem& p) {
+  if (engine() == Engine::kOpenBlas) return "the engine is openblas";
+  if (p.dtype != DType::kF32) return fmt::format("native kernels are f32, not {}", name_of(p.dtype));
+  return {};
+}
+
 Conv2dPlan make_plan(const Conv2dProblem& p) {
-  const int64_t channels = p.x[3];
   if (engine() == Engine::kReference) {
     return {.algorithm = Conv2dAlgorithm::kReference, .reason = "the engine is reference"};
   }
-  if (p.options.groups > 1 && p.options.groups == channels && channels == p.y[3]) {
-    return {.algorithm = Conv2dAlgorithm::kDepthwise, .reason = "one filter a channel"};
+  const bool depthwise = p.options.groups > 1 && p.options.groups == p.x[3] && p.x[3] == p.y[3];
+  const std::string objection = native_objection(p);
+  if (!objection.empty()) {
+    return {.algorithm = depthwise ? Conv2dAlgorithm::kDepthwiseLoops : Conv2dAlgorithm::kOpenBlas,
+            .reason = objection};
   }
-  if (engine() == Engine::kOpenBlas) {
-    return {.algorithm = Conv2dAlgorithm::kOpenBlas, .reason = "the engine is openblas"};
-  }
-  if (p.dtype != DType::kF32) {
-    return {.algorithm = Conv2dAlgorithm::kOpenBlas,
-            .reason = fmt::format("native kernels are f32, not {}", name_of(p.dtype))};
-  }
+  if (depthwise) return {.algorithm = Conv2dAlgorithm::kDepthwise, .reason = "one filter a channel"};
   return native_plan(p);
 }
 
@@ -111,8 +114,9 @@ std::string_view name_of(Conv2dPass pass) {
 std::string_view name_of(Conv2dAlgorithm algorithm) {
   switch (algorithm) {
     case Conv2dAlgorithm::kReference: return "reference";
-    case Conv2dAlgorithm::kDepthwise: return "depthwise";
     case Conv2dAlgorithm::kOpenBlas: return "im2col + gemm";
+    case Conv2dAlgorithm::kDepthwiseLoops: return "loops over channels";
+    case Conv2dAlgorithm::kDepthwise: return "depthwise";
     case Conv2dAlgorithm::kDirect: return "direct";
     case Conv2dAlgorithm::kWinograd: return "Winograd";
   }

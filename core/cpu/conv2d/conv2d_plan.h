@@ -14,7 +14,14 @@
 namespace ds::cpu {
 
 enum class Conv2dPass : uint8_t { kForward, kBackwardData, kBackwardWeight };
-enum class Conv2dAlgorithm : uint8_t { kReference, kDepthwise, kOpenBlas, kDirect, kWinograd };
+enum class Conv2dAlgorithm : uint8_t {
+  kReference,
+  kOpenBlas,
+  kDepthwiseLoops,
+  kDepthwise,
+  kDirect,
+  kWinograd
+};
 
 std::string_view name_of(Conv2dPass pass);
 std::string_view name_of(Conv2dAlgorithm algorithm);

@@ -155,4 +155,10 @@ std::vector<Correlation> backward_correlations(const Shape& dx, const Shape& w,
   return phases;
 }
 
+int64_t pixels_covered(const std::vector<Correlation>& phases) {
+  int64_t covered = 0;
+  for (const Correlation& phase : phases) covered += phase.count.height * phase.count.width;
+  return covered;
+}
+
 }  // namespace ds::cpu

@@ -75,5 +75,7 @@ int64_t packed_width(const std::vector<Panel>& panels, int lanes);
 /// out).
 Correlation forward_correlation(const Shape& w, const Shape& y, const Conv2dOptions& options);
 std::vector<Correlation> backward_correlations(const Shape& dx, const Shape& w, const Conv2dOptions& options);
+/// Pixels of one image that the phases write: the others are those that no window sees.
+int64_t pixels_covered(const std::vector<Correlation>& phases);
 
 }  // namespace ds::cpu

@@ -13,6 +13,7 @@ namespace ds::cpu {
 namespace {
 
 struct Kernels {
+  const DepthwiseKernels* depthwise;
   const DirectKernels* direct;
   const WinogradKernels* winograd;
 };
@@ -30,12 +31,12 @@ bool processor_has(Isa isa) {
 
 const Kernels& kernels_of(Isa isa) {
 #if defined(__x86_64__)
-  static constexpr Kernels kAvx512{&kDirect__avx512, &kWinograd__avx512};
-  static constexpr Kernels kAvx2{&kDirect__avx2, &kWinograd__avx2};
+  static constexpr Kernels kAvx512{&kDepthwise__avx512, &kDirect__avx512, &kWinograd__avx512};
+  static constexpr Kernels kAvx2{&kDepthwise__avx2, &kDirect__avx2, &kWinograd__avx2};
   if (isa == Isa::kAvx512) return kAvx512;
   if (isa == Isa::kAvx2) return kAvx2;
 #endif
-  static constexpr Kernels kGeneric{&kDirect__generic, &kWinograd__generic};
+  static constexpr Kernels kGeneric{&kDepthwise__generic, &kDirect__generic, &kWinograd__generic};
   return kGeneric;
 }
 
@@ -79,6 +80,7 @@ std::vector<Isa> available_isas() {
 Isa isa() { return current().load(std::memory_order_relaxed); }
 void set_isa(Isa isa) { current() = checked(name_of(isa)); }
 
+const DepthwiseKernels& depthwise_kernels() { return *kernels_of(isa()).depthwise; }
 const DirectKernels& direct_kernels() { return *kernels_of(isa()).direct; }
 const WinogradKernels& winograd_kernels() { return *kernels_of(isa()).winograd; }
 

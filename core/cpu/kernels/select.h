@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/cpu/kernels/depthwise.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/winograd.h"
 
@@ -19,6 +20,7 @@ std::vector<Isa> available_isas();
 Isa isa();
 void set_isa(Isa isa);
 
+const DepthwiseKernels& depthwise_kernels();
 const DirectKernels& direct_kernels();
 const WinogradKernels& winograd_kernels();
 

@@ -1,0 +1,226 @@
+// Depthwise convolutions with the kernels of core/cpu/kernels/depthwise.h: the output is cut into rectangles
+// whose pixels see the same taps of the filter, nine of them for a 3x3 filter with a border.
+#include <algorithm>
+#include <vector>
+
+#include "core/cpu/conv2d/conv2d_native.h"
+#include "core/cpu/conv2d/correlation.h"
+#include "core/cpu/kernels/select.h"
+#include "core/parallel.h"
+
+namespace ds::cpu {
+namespace {
+
+constexpr int64_t kGrain = 65536;     // multiply-accumulates a chunk holds at least
+constexpr int64_t kMaxPartials = 64;  // partial sums of a weight gradient, added in order
+constexpr int64_t kWeightBlockChannels = 64;
+constexpr int64_t kWeightBlockPixels =
+    64;  // swept before the next channels are: x and dy stay in the L1 cache
+
+/// Output pixels [begin, end) of an axis.
+struct Segment {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+/// Output pixels that see the same taps: offsets of x from the pixel's origin, and of the weights, in floats.
+struct Region {
+  Segment rows;
+  Segment columns;
+  std::vector<int64_t> offsets;
+  std::vector<int64_t> weights;
+};
+
+/// Cuts `count` outputs of an axis where a tap enters or leaves the source. Output m reads m * step + tap.
+std::vector<Segment> segments_of(const std::vector<int64_t>& taps, int64_t count, int64_t step,
+                                 int64_t size) {
+  std::vector<int64_t> cuts = {0, count};
+  for (const int64_t tap : taps) {
+    cuts.push_back(std::clamp<int64_t>((step - 1 - tap) / step, 0, count));  // the first m that is inside
+    cuts.push_back(std::clamp<int64_t>((size - tap + step - 1) / step, 0, count));  // the first m beyond
+  }
+  std::ranges::sort(cuts);
+  const auto rest = std::ranges::unique(cuts);
+  cuts.erase(rest.begin(), rest.end());
+  std::vector<Segment> segments;
+  for (size_t i = 1; i < cuts.size(); ++i) segments.push_back({cuts[i - 1], cuts[i]});
+  return segments;
+}
+
+std::vector<Region> regions_of(const Correlation& correlation, Size2d source, int64_t channels) {
+  std::vector<int64_t> rows;
+  std::vector<int64_t> columns;
+  for (const Tap& tap : correlation.taps) {
+    rows.push_back(tap.row);
+    columns.push_back(tap.column);
+  }
+  const auto inside = [](int64_t position, int64_t size) { return 0 <= position && position < size; };
+  std::vector<Region> regions;
+  for (const Segment& row :
+       segments_of(rows, correlation.count.height, correlation.step.height, source.height)) {
+    for (const Segment& column :
+         segments_of(columns, correlation.count.width, correlation.step.width, source.width)) {
+      Region region{.rows = row, .columns = column, .offsets = {}, .weights = {}};
+      for (const Tap& tap : correlation.taps) {
+        if (!inside(row.begin * correlation.step.height + tap.row, source.height)) continue;
+        if (!inside(column.begin * correlation.step.width + tap.column, source.width)) continue;
+        region.offsets.push_back((tap.row * source.width + tap.column) * channels);
+        region.weights.push_back(tap.index * channels);
+      }
+      regions.push_back(std::move(region));
+    }
+  }
+  return regions;
+}
+
+/// Weights [channel][position] as [position][channel].
+Tensor channels_last(const Tensor& w) {
+  const int64_t channels = w.size(0);
+  const int64_t positions = w.size(1) * w.size(2);
+  Tensor result = Tensor::empty({positions, channels});
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t p = 0; p < positions; ++p) {
+      result.data<float>()[p * channels + c] = w.data<float>()[c * positions + p];
+    }
+  }
+  return result;
+}
+
+/// One row of one region.
+void correlate_row(const Correlation& correlation, const Region& region, int64_t row, DepthwiseTile tile,
+                   int64_t source_width, float* target) {
+  const DepthwiseKernels& kernels = depthwise_kernels();
+  const int64_t width = region.columns.end - region.columns.begin;
+  const int64_t tiles = chunk_count(width, DepthwiseKernels::kMaxPixels);
+  tile.tap_offsets = region.offsets.data();
+  tile.tap_weights = region.weights.data();
+  tile.taps = static_cast<int64_t>(region.offsets.size());
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t begin = region.columns.begin + t * width / tiles;
+    const int64_t end = region.columns.begin + (t + 1) * width / tiles;
+    tile.start = row * correlation.step.height * source_width * tile.channels + begin * tile.x_pitch;
+    tile.y = target + begin * tile.y_pitch;
+    kernels.tile[end - begin - 1](tile);
+  }
+}
+
+void correlate(const Correlation& correlation, const Tensor& source, const Tensor& w, const float* bias,
+               Tensor& target) {
+  const int64_t channels = source.size(3);
+  const Size2d size = {source.size(1), source.size(2)};
+  const std::vector<Region> regions = regions_of(correlation, size, channels);
+  const DepthwiseTile common{.x = nullptr,
+                             .start = 0,
+                             .x_pitch = correlation.step.width * channels,
+                             .tap_offsets = nullptr,
+                             .tap_weights = nullptr,
+                             .taps = 0,
+                             .w = w.data<float>(),
+                             .bias = bias,
+                             .y = nullptr,
+                             .y_pitch = correlation.spacing.width * channels,
+                             .channels = channels};
+  const int64_t row_work = correlation.count.width * channels * static_cast<int64_t>(correlation.taps.size());
+  const int64_t rows = correlation.count.height;
+  parallel_for(
+      source.size(0) * rows, std::max<int64_t>(1, kGrain / row_work), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t image = i / rows;
+          const int64_t row = i % rows;
+          DepthwiseTile tile = common;
+          tile.x = source.data<float>() + image * size.height * size.width * channels;
+          const int64_t target_row =
+              image * target.size(1) + correlation.first.height + row * correlation.spacing.height;
+          float* y =
+              target.data<float>() + (target_row * target.size(2) + correlation.first.width) * channels;
+          for (const Region& region : regions) {
+            if (region.rows.begin <= row && row < region.rows.end) {
+              correlate_row(correlation, region, row, tile, size.width, y);
+            }
+          }
+        }
+      });
+}
+
+/// Adds what one image gives to the weight gradient [position][channel].
+void add_image(const std::vector<Region>& regions, DepthwiseWeightTile tile) {
+  const DepthwiseKernels& kernels = depthwise_kernels();
+  const float* dy = tile.dy;
+  for (const Region& region : regions) {
+    const auto taps = static_cast<int64_t>(region.offsets.size());
+    tile.pixels = region.columns.end - region.columns.begin;
+    const int64_t block = std::max<int64_t>(1, kWeightBlockPixels / tile.pixels);
+    for (int64_t row = region.rows.begin; row < region.rows.end; row += block) {
+      tile.rows = std::min(block, region.rows.end - row);
+      tile.start = row * tile.x_row + region.columns.begin * tile.x_pitch;
+      tile.dy = dy + row * tile.dy_row + region.columns.begin * tile.dy_pitch;
+      for (int64_t first = 0; first < taps; first += DepthwiseKernels::kMaxTaps) {
+        tile.tap_offsets = region.offsets.data() + first;
+        tile.tap_weights = region.weights.data() + first;
+        kernels.weight_tile[std::min<int64_t>(taps - first, DepthwiseKernels::kMaxTaps) - 1](tile);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
+                             const Conv2dOptions& options, Tensor& y) {
+  correlate(forward_correlation(w.shape(), y.shape(), options), x, channels_last(w),
+            bias.defined() ? bias.data<float>() : nullptr, y);
+}
+
+void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
+                                           Tensor& dx) {
+  const std::vector<Correlation> phases = backward_correlations(dx.shape(), w.shape(), options);
+  if (pixels_covered(phases) < dx.size(1) * dx.size(2)) dx.fill(0.0);
+  const Tensor filters = channels_last(w);
+  for (const Correlation& phase : phases) correlate(phase, dy, filters, nullptr, dx);
+}
+
+void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
+                                             Tensor& dw) {
+  const Correlation correlation = forward_correlation(dw.shape(), dy.shape(), options);
+  const int64_t channels = x.size(3);
+  const int64_t positions = dw.size(1) * dw.size(2);
+  const int64_t batch = x.size(0);
+  const std::vector<Region> regions = regions_of(correlation, {x.size(1), x.size(2)}, channels);
+  const int64_t x_image = x.size(1) * x.size(2) * channels;
+  const int64_t dy_image = dy.size(1) * dy.size(2) * channels;
+  const int64_t grain = chunk_count(batch, kMaxPartials);  // images a partial sum holds
+  const int64_t chunks = chunk_count(batch, grain);
+  Tensor partials = Tensor::zeros({chunks, positions, channels});
+  float* sums = partials.data<float>();
+  const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
+  parallel_chunks(chunks * blocks, [&](int64_t unit) {
+    const int64_t chunk = unit / blocks;
+    const int64_t from = unit % blocks * kWeightBlockChannels;
+    for (int64_t n = chunk * grain; n < std::min(batch, (chunk + 1) * grain); ++n) {
+      add_image(regions, {.x = x.data<float>() + n * x_image + from,
+                          .start = 0,
+                          .x_row = correlation.step.height * x.size(2) * channels,
+                          .x_pitch = correlation.step.width * channels,
+                          .tap_offsets = nullptr,
+                          .tap_weights = nullptr,
+                          .dy = dy.data<float>() + n * dy_image + from,
+                          .dy_row = dy.size(2) * channels,
+                          .dy_pitch = channels,
+                          .rows = 0,
+                          .pixels = 0,
+                          .dw = sums + chunk * positions * channels + from,
+                          .channels = std::min(kWeightBlockChannels, channels - from)});
+    }
+  });
+  parallel_for(channels, kWeightBlockChannels, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      for (int64_t p = 0; p < positions; ++p) {
+        float sum = 0.0F;
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[(chunk * positions + p) * channels + c];
+        dw.data<float>()[c * positions + p] = sum;
+      }
+    }
+  });
+}
+
+}  // namespace ds::cpu

@@ -1,0 +1,58 @@
+// Micro-kernels of depthwise convolutions, NHWC, one source compiled once per instruction set.
+//
+// Every channel has a filter of its own, so that a vector of channels is a vector of sums. Both kernels work
+// on output pixels that see the same taps, all of them inside the image, so that there is no border to copy:
+// one on a part of a row, the other on a rectangle.
+#pragma once
+
+#include <cstdint>
+
+namespace ds::cpu {
+
+/// y[p][c] = bias[c] + sum over taps t of x[start + offset_t + p * x_pitch + c] * w[weight_t + c], for a tile
+/// of pixels p of one row and all channels c.
+struct DepthwiseTile {
+  const float* x;
+  int64_t start;               // floats from x to the first pixel's input at the filter's origin
+  int64_t x_pitch;             // floats between neighbouring output pixels' inputs
+  const int64_t* tap_offsets;  // floats
+  const int64_t* tap_weights;  // floats from w
+  int64_t taps;
+  const float* w;     // [filter position][channels]
+  const float* bias;  // [channels], or null for zero
+  float* y;
+  int64_t y_pitch;
+  int64_t channels;
+};
+
+/// dw[weight_t + c] += sum over rows r, pixels p of
+/// x[start + offset_t + r * x_row + p * x_pitch + c] * dy[r * dy_row + p * dy_pitch + c], for some taps t.
+struct DepthwiseWeightTile {
+  const float* x;
+  int64_t start;               // floats from x to the first pixel's input at the filter's origin
+  int64_t x_row;               // floats between the inputs of output pixels of neighbouring rows
+  int64_t x_pitch;             // and of one row
+  const int64_t* tap_offsets;  // floats
+  const int64_t* tap_weights;  // floats from dw
+  const float* dy;             // the first pixel's gradient
+  int64_t dy_row;
+  int64_t dy_pitch;
+  int64_t rows;
+  int64_t pixels;
+  float* dw;  // [filter position][channels]
+  int64_t channels;
+};
+
+/// The kernels of one instruction set. Tables are indexed by size - 1.
+struct DepthwiseKernels {
+  static constexpr int kMaxPixels = 8;
+  static constexpr int kMaxTaps = 9;
+  void (*tile[kMaxPixels])(const DepthwiseTile&);
+  void (*weight_tile[kMaxTaps])(const DepthwiseWeightTile&);
+};
+
+extern const DepthwiseKernels kDepthwise__avx512;
+extern const DepthwiseKernels kDepthwise__avx2;
+extern const DepthwiseKernels kDepthwise__generic;
+
+}  // namespace ds::cpu
