@@ -10,6 +10,7 @@
 #include "autograd/optim/radam.h"
 #include "autograd/optim/schedule.h"
 #include "autograd/optim/sgd.h"
+#include "autograd/recompute.h"
 #include "autograd/tape.h"
 #include "autograd/variable.h"
 #include "core/backend.h"

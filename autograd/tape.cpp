@@ -116,19 +116,30 @@ Variable record(NodeInfo info, Tensor value, GradientFunction gradient) {
 bool grad_enabled() { return enabled; }
 NoGrad::NoGrad() : previous_(std::exchange(enabled, false)) {}
 NoGrad::~NoGrad() { enabled = previous_; }
+EnableGrad::EnableGrad() : previous_(std::exchange(enabled, true)) {}
+EnableGrad::~EnableGrad() { enabled = previous_; }
 
 void backward(const Variable& root, bool keep_graph) {
   DS_CHECK(root.defined(), "[backward] there is no variable");
   DS_CHECK(root.value().numel() == 1,
-           "[backward] root has shape {}, expected one element: take sum() or mean()", root.shape().str());
+           "[backward] root has shape {}, expected one element: take sum() or mean(), or give a gradient",
+           root.shape().str());
+  backward(root, Tensor::full(root.shape(), 1.0, root.dtype(), root.device()), keep_graph);
+}
+
+void backward(const Variable& root, Tensor gradient, bool keep_graph) {
+  DS_CHECK(root.defined(), "[backward] there is no variable");
   DS_CHECK(
       root.requires_grad(),
       "[backward] root requires no gradient: nothing it was made from does, or it was made under NoGrad");
-  Tensor one = Tensor::full(root.shape(), 1.0, root.dtype(), root.device());
-  if (!root.node()) return Variable(root).accumulate_grad(std::move(one));
+  DS_CHECK(gradient.defined() && TensorType::of(gradient) == TensorType::of(root.value()),
+           "[backward] the root's gradient is {}, expected {}",
+           gradient.defined() ? TensorType::of(gradient).str() : "undefined",
+           TensorType::of(root.value()).str());
+  if (!root.node()) return Variable(root).accumulate_grad(std::move(gradient));
 
   PendingNodes pending;
-  pending[root.node()->sequence()] = {root.node(), std::move(one)};
+  pending[root.node()->sequence()] = {root.node(), std::move(gradient)};
   while (!pending.empty()) {
     Pending current = std::move(pending.begin()->second);
     pending.erase(pending.begin());

@@ -105,10 +105,25 @@ class NoGrad {
   bool previous_;
 };
 
+/// While it lives, results on this thread are recorded, within a NoGrad too.
+class EnableGrad {
+ public:
+  EnableGrad();
+  ~EnableGrad();
+  EnableGrad(const EnableGrad&) = delete;
+  EnableGrad& operator=(const EnableGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
 /// Replays the tape from a scalar root (gradient 1). Iterative: depth is limited by memory only. Throws Error
 /// when the root is not a scalar, requires no gradient, or has a freed graph behind it; and, naming the node,
 /// when a gradient has the wrong shape or type.
 void backward(const Variable& root, bool keep_graph = false);
+/// The same from any root with a given gradient, which takes the place of the 1. Throws Error when its shape,
+/// type or device is not the root's.
+void backward(const Variable& root, Tensor gradient, bool keep_graph = false);
 
 /// One recorded call in a traced graph.
 struct TracedNode {

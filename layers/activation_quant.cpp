@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "autograd/functions.h"
+#include "autograd/recompute.h"
 #include "core/error.h"
 #include "core/ops.h"
 #include "layers/weighted_layer.h"
@@ -102,9 +103,11 @@ ValueRange ActivationQuant::input_range(const Tensor& x, bool training) {
   const std::vector<float> running = input_range_.to_vector<float>();
   const bool known = running[0] != 0.0F || running[1] != 0.0F;
   const bool learning = training && !tracing();
+  if (learning && recomputing()) return last_range_;
   if (known && !learning) return {.low = running[0], .high = running[1]};
   ValueRange range = range_of(x);
   const bool finite = std::isfinite(range.low) && std::isfinite(range.high);
+  last_range_ = range;
   if (!learning || !finite) return range;
   if (known) {
     range.low = running[0] + options_.momentum * (range.low - running[0]);
@@ -112,6 +115,7 @@ ValueRange ActivationQuant::input_range(const Tensor& x, bool training) {
   }
   input_range_.copy_from(
       Tensor::from(std::vector<float>{static_cast<float>(range.low), static_cast<float>(range.high)}, {2}));
+  last_range_ = range;
   return range;
 }
 

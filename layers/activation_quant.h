@@ -70,6 +70,7 @@ class ActivationQuant {
   ValueRange input_range(const Tensor& x, bool training);
 
   ActivationQuantOptions options_;
+  ValueRange last_range_;  // of the last training pass, which a recomputation repeats
   Tensor input_range_;  // f32 [2] on the CPU or where the module was moved
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autograd/recompute.h"
 #include "core/error.h"
 
 namespace ds {
@@ -64,7 +65,12 @@ Tensor FileLayout::from_file(const Tensor& file, const Shape& memory) const {
 
 Variable Module::operator()(const Variable& x) {
   const TraceScope scope(name_);
-  return forward(x);
+  if (!recompute_ || !training_) return forward(x);
+  const auto checked_forward = [this](const Variable& input) {
+    DS_CHECK(training_, "[recompute] {} left training between its forward and its backward pass", describe());
+    return forward(input);
+  };
+  return recompute(checked_forward, x);
 }
 
 void Module::adopt(std::string name, std::shared_ptr<Module> child) {

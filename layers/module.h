@@ -72,6 +72,9 @@ class Module {
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
+  /// From now on, in training: keeps this module's input alone and computes its activations again in the
+  /// backward pass (autograd/recompute.h), until which the module must live and stay in training.
+  void set_recompute(bool on) { recompute_ = on; }
   /// Moves parameters and buffers. Optimizer state made before stays where it was: move first.
   void to(Device device);
   void zero_grad();
@@ -97,6 +100,7 @@ class Module {
   std::vector<std::shared_ptr<Module>> children_;
   std::string name_;  // within the parent; empty for the outermost module
   bool training_ = true;
+  bool recompute_ = false;
 };
 
 using ModulePtr = std::shared_ptr<Module>;

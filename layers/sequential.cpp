@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unordered_set>
+
 namespace ds {
 
 Sequential::Sequential(const std::vector<ModulePtr>& modules) {
@@ -23,5 +25,26 @@ Variable Sequential::forward(const Variable& x) {
 }
 
 std::string Sequential::describe() const { return fmt::format("Sequential({} modules)", modules_.size()); }
+
+int recompute_blocks(Module& network, bool on) {
+  std::unordered_set<const Module*> candidates;
+  std::string block;  // the path of the last one
+  int blocks = 0;
+  network.for_each([&](const std::string& path, Module& module) {
+    if (blocks > 0 && path.starts_with(block + ".")) return;
+    if (candidates.contains(&module)) {
+      module.set_recompute(on);
+      block = path;
+      ++blocks;
+    } else if (const auto* sequential = dynamic_cast<const Sequential*>(&module)) {
+      for (const ModulePtr& child : sequential->modules()) {
+        if (child->has_children() && dynamic_cast<const Sequential*>(child.get()) == nullptr) {
+          candidates.insert(child.get());
+        }
+      }
+    }
+  });
+  return blocks;
+}
 
 }  // namespace ds

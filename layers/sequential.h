@@ -24,12 +24,18 @@ class Sequential : public Module {
   void push(std::string name, ModulePtr module);
 
   size_t size() const { return modules_.size(); }
+  const std::vector<ModulePtr>& modules() const { return modules_; }
   Variable forward(const Variable& x) override;
   std::string describe() const override;
 
  private:
   std::vector<ModulePtr> modules_;
 };
+
+/// Lets the blocks of a network compute their activations again in the backward pass (Module::set_recompute).
+/// Blocks are the modules within a Sequential that have children and are none themselves; of blocks within
+/// blocks, the outermost. Returns how many there are.
+int recompute_blocks(Module& network, bool on = true);
 
 /// sequential(conv, relu, ...): modules of different types without a list.
 template <class... Modules>

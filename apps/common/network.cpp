@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "layers/convert.h"
+#include "layers/sequential.h"
 #include "layers/weighted_layer.h"
 #include "models/registry.h"
 
@@ -123,6 +124,8 @@ Network make_network(const TrainOptions& options, std::optional<Network> pretrai
   network.info.options = to_json(network.notes);
   if (*options.method != "float" && !shift_kind(*network.model)) convert(*network.model, options);
   change_activations(*network.model, parse_activations(options.activations));
+  DS_CHECK(!options.recompute || recompute_blocks(*network.model) > 0,
+           "[options] --recompute has no effect: {} has no blocks of layers", network.model->describe());
   return network;
 }
 

@@ -157,6 +157,11 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
       ->check(between(0, 4096));
   table.add("device", o.machine.device, "auto, cpu, cuda or cuda:N", Effect::kResults);
   table.add("precision", o.precision, "of float arithmetic", Effect::kResults)->transform(one_of({"f32"}));
+  table.add(
+      "recompute", o.recompute,
+      "keep the inputs of a network's blocks alone, and compute the rest again in the backward pass: less "
+      "memory, more time, the same results",
+      Effect::kResources);
   table.add("engine", o.machine.engine,
             "float matrix multiplication and convolution (default: DEEPSHIFT_ENGINE, or the "
             "library's)",

@@ -65,6 +65,7 @@ struct TrainOptions {
   // Machine
   MachineOptions machine = {};
   std::string precision = "f32";
+  bool recompute = false;
   // Run
   std::string output = {};
   std::string resume = {};

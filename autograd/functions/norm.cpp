@@ -1,4 +1,5 @@
 #include "autograd/functions.h"
+#include "autograd/recompute.h"
 #include "autograd/tape.h"
 #include "core/error.h"
 #include "core/ops.h"
@@ -25,6 +26,7 @@ ops::BatchStatistics batch_statistics(const Tensor& x, Tensor& running_mean, Ten
   DS_CHECK(count > 1, "[batch_norm] training on input {}: {} value per channel, expected more than one",
            x.shape().str(), count);
   ops::BatchStatistics statistics = ops::batch_norm_statistics(x);
+  if (recomputing()) return statistics;
   const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
   ops::lerp(statistics.mean, momentum, running_mean);
   ops::lerp(ops::affine(statistics.variance, unbiased, 0.0), momentum, running_variance);

@@ -115,6 +115,26 @@ TEST_F(TrainerTest, LearnsAndWritesItsFolder) {
   EXPECT_THAT(content(folder.curves()), HasSubstr("</svg>"));
 }
 
+TEST_F(TrainerTest, RecomputesBlocksWhereThereAreAny) {
+  TrainOptions options = tiny_options(1);
+  options.recompute = true;
+  options.arch = "mnist_fc";
+  EXPECT_THAT(
+      [&] { make_network(options, std::nullopt); },
+      ::testing::ThrowsMessage<Error>(AllOf(HasSubstr("--recompute has no effect"), HasSubstr("no blocks"))));
+
+  options.arch = "resnet20";
+  const test::TemporaryFolder temporary;
+  const auto bits_of_a_run = [&](const std::string& name) {
+    const RunFolder folder = RunFolder::create(temporary / name);
+    EXPECT_TRUE(Trainer(options, {}, make_network(options, std::nullopt), tiny_data(), folder).run());
+    return content(folder.last());
+  };
+  const std::string recomputed = bits_of_a_run("recomputed");
+  options.recompute = false;
+  EXPECT_EQ(recomputed, bits_of_a_run("kept"));
+}
+
 class TrainerResume : public TrainerTest, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(TrainerResume, EndsWithTheSameBits) {

@@ -142,6 +142,18 @@ TEST(Tape, RootsThatHaveNoGradientAreErrors) {
   EXPECT_THAT(error_of([&] { Variable().backward(); }), HasSubstr("no variable"));
 }
 
+TEST(Tape, AnyRootTakesAGivenGradient) {
+  const Variable x = leaf({1, 2});
+  const Variable y = x * 2.0;
+  backward(y, vector_of({10, 100}), true);
+  EXPECT_THAT(grad_of(x), ElementsAre(20, 200));
+  EXPECT_THAT(error_of([&] {
+                backward(y, vector_of({1, 2, 3}));
+              }),
+              AllOf(HasSubstr("[3] on cpu"), HasSubstr("expected")));
+  EXPECT_THAT(error_of([&] { backward(y, Tensor()); }), HasSubstr("is undefined"));
+}
+
 TEST(Tape, ALeafMayBeTheRoot) {
   const Variable x = scalar_leaf(3);
   x.backward();
