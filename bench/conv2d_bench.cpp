@@ -1,6 +1,7 @@
-// Every convolution of a network (bench/shapes/*.txt), forward and both backward passes, by each engine, f32.
+// Every convolution of a network (bench/shapes/*.txt), forward and both backward passes, by each engine and
+// by oneDNN where it is installed, f32.
 //
-//   bench_conv2d --benchmark_filter='resnet20/batch:128/.*/(openblas|native)' --benchmark_repetitions=5
+//   bench_conv2d --benchmark_filter='resnet20/batch:128/.*/(onednn|native)' --benchmark_repetitions=5
 //
 // Counters: GFLOP/s, counting two for a multiply-accumulate and none saved by padding; `layers`, how many
 // convolutions of the network have this shape. Threads are DEEPSHIFT_THREADS, pinned.
@@ -10,6 +11,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "bench/onednn.h"
 #include "core/backend.h"
 #include "core/ops.h"
 #include "core/parallel.h"
@@ -48,7 +50,7 @@ std::vector<Layer> read_layers(const std::filesystem::path& path) {
   return layers;
 }
 
-enum class Pass { kForward, kBackwardData, kBackwardWeight };
+using cpu::Conv2dPass;
 
 Tensor random_tensor(const Shape& shape) {
   Tensor result = Tensor::empty(shape);
@@ -56,39 +58,59 @@ Tensor random_tensor(const Shape& shape) {
   return result;
 }
 
-void convolve(benchmark::State& state, const Layer& layer, int64_t batch, Pass pass, Engine engine) {
-  set_engine(engine);
-  const Tensor x = random_tensor({batch, layer.height, layer.width, layer.channels});
-  const Tensor w =
-      random_tensor({layer.outputs, layer.kernel, layer.kernel, layer.channels / layer.options.groups});
-  const Tensor dy = random_tensor(ops::conv2d_shape(x.shape(), w.shape(), layer.options));
-  for (auto _ : state) {
-    switch (pass) {
-      case Pass::kForward: ops::conv2d(x, w, {}, layer.options); break;
-      case Pass::kBackwardData: ops::conv2d_backward_data(dy, w, x.shape(), layer.options); break;
-      case Pass::kBackwardWeight: ops::conv2d_backward_weight(dy, x, w.shape(), layer.options); break;
-    }
-  }
-  const double operations = 2.0 * static_cast<double>(dy.shape().rows()) * static_cast<double>(w.numel());
+cpu::Conv2dProblem problem_of(const Layer& layer, int64_t batch, Conv2dPass pass) {
+  const Shape x = {batch, layer.height, layer.width, layer.channels};
+  const Shape w = {layer.outputs, layer.kernel, layer.kernel, layer.channels / layer.options.groups};
+  return {
+      .pass = pass, .x = x, .w = w, .y = ops::conv2d_shape(x, w, layer.options), .options = layer.options};
+}
+
+/// Calls it as often as the benchmark asks, and counts.
+void measure(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& problem,
+             const std::function<void()>& call) {
+  for (auto _ : state) call();
+  const double operations =
+      2.0 * static_cast<double>(problem.y.rows()) * static_cast<double>(problem.w.numel());
   state.counters["GFLOP/s"] = benchmark::Counter(1e-9 * operations * static_cast<double>(state.iterations()),
                                                  benchmark::Counter::kIsRate);
   state.counters["layers"] = static_cast<double>(layer.layers);
 }
 
+std::function<void()> our_call(const cpu::Conv2dProblem& p) {
+  const Tensor x = random_tensor(p.x);
+  const Tensor w = random_tensor(p.w);
+  const Tensor dy = random_tensor(p.y);
+  switch (p.pass) {
+    case Conv2dPass::kForward: return [=] { ops::conv2d(x, w, {}, p.options); };
+    case Conv2dPass::kBackwardData: return [=] { ops::conv2d_backward_data(dy, w, p.x, p.options); };
+    case Conv2dPass::kBackwardWeight: return [=] { ops::conv2d_backward_weight(dy, x, p.w, p.options); };
+  }
+  return {};
+}
+
+void register_case(const std::string& name, const std::function<void(benchmark::State&)>& run) {
+  benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMillisecond)->UseRealTime();
+}
+
 void register_layer(const std::string& network, const Layer& layer, int64_t batch) {
-  constexpr std::pair<const char*, Pass> kPasses[] = {{"forward", Pass::kForward},
-                                                      {"backward_data", Pass::kBackwardData},
-                                                      {"backward_weight", Pass::kBackwardWeight}};
-  for (const auto& pass : kPasses) {
+  for (const auto pass : {Conv2dPass::kForward, Conv2dPass::kBackwardData, Conv2dPass::kBackwardWeight}) {
+    const cpu::Conv2dProblem problem = problem_of(layer, batch, pass);
+    const std::string name = fmt::format("{}/batch:{}/{}/{}", network, batch, layer.name, cpu::name_of(pass));
     for (const Engine engine : kEngines) {
-      const std::string name =
-          fmt::format("{}/batch:{}/{}/{}/{}", network, batch, layer.name, pass.first, name_of(engine));
-      const Pass which = pass.second;
-      benchmark::RegisterBenchmark(
-          name.c_str(), [=](benchmark::State& state) { convolve(state, layer, batch, which, engine); })
-          ->Unit(benchmark::kMillisecond)
-          ->UseRealTime();
+      register_case(fmt::format("{}/{}", name, name_of(engine)), [=](benchmark::State& state) {
+        set_engine(engine);
+        measure(state, layer, problem, our_call(problem));
+      });
     }
+    if (!bench::has_onednn()) continue;
+    register_case(name + "/onednn", [=](benchmark::State& state) {
+      const auto call = bench::onednn_conv2d(problem);
+      if (call) {
+        measure(state, layer, problem, call);
+      } else {
+        state.SkipWithError("oneDNN has no such primitive");
+      }
+    });
   }
 }
 
@@ -96,7 +118,7 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
 
 int main(int argc, char** argv) {
   pin_threads();
-  for (const char* network : {"resnet20", "resnet18_cifar"}) {
+  for (const char* network : {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16"}) {
     const auto path = std::filesystem::path(DEEPSHIFT_BENCH_SHAPES) / fmt::format("{}.txt", network);
     for (const int64_t batch : {1, 128}) {
       for (const Layer& layer : read_layers(path)) register_layer(network, layer, batch);

@@ -3,9 +3,11 @@
 //
 //   bench_train_step --benchmark_filter=resnet20/q --benchmark_repetitions=5
 //
-// Threads are DEEPSHIFT_THREADS, pinned. tools/compare_training.py runs it against PyTorch.
+// peak_MiB is the highest resident set of the process less that before the network was made: of use with one
+// case a process. Threads are DEEPSHIFT_THREADS, pinned. tools/compare_training.py runs it against PyTorch.
 #include <benchmark/benchmark.h>
 
+#include <fstream>
 #include <limits>
 #include <memory>
 
@@ -43,7 +45,17 @@ std::unique_ptr<Optimizer> make_optimizer(const Module& network, Method method) 
                                SgdOptions{.lr = 1e-3, .momentum = 0.9, .weight_decay = kWeightDecay});
 }
 
-void train_step(benchmark::State& state, const std::string& name, Method method) {
+/// VmRSS (now) or VmHWM (the most so far) of this process, in MiB; 0 where the system does not say.
+double resident(const std::string& kind) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    double kibibytes = 0.0;
+    if (word == kind + ":" && status >> kibibytes) return kibibytes / 1024.0;
+  }
+  return 0.0;
+}
+
+void train_step(benchmark::State& state, const std::string& name, Method method, double before) {
   manual_seed(1);
   const ModulePtr network = make_network(name, method);
   Tensor images = Tensor::empty(Shape{kBatch, 32, 32, 3});
@@ -64,17 +76,18 @@ void train_step(benchmark::State& state, const std::string& name, Method method)
   };
   step();  // the first step fills the allocator's cache
   for (auto _ : state) step();
+  state.counters["peak_MiB"] = resident("VmHWM") - before;
   state.counters["images/s"] =
       benchmark::Counter(static_cast<double>(kBatch * state.iterations()), benchmark::Counter::kIsRate);
 }
 
-void register_network(const std::string& name) {
+void register_network(const std::string& name, double before) {
   const std::pair<const char*, Method> methods[] = {
       {"float", Method::kFloat}, {"q", Method::kQ}, {"ps", Method::kPs}};
   for (const auto& entry : methods) {
     const Method method = entry.second;
     benchmark::RegisterBenchmark((name + "/" + entry.first).c_str(),
-                                 [name, method](benchmark::State& state) { train_step(state, name, method); })
+                                 [=](benchmark::State& state) { train_step(state, name, method, before); })
         ->Unit(benchmark::kMillisecond)
         ->UseRealTime();
   }
@@ -84,9 +97,8 @@ void register_network(const std::string& name) {
 
 int main(int argc, char** argv) {
   ds::pin_threads();
-  register_network("resnet20");
-  register_network("resnet18");
-  register_network("mobilenet_v2");
+  const double before = resident("VmRSS");  // a benchmark's function runs more than once, with memory cached
+  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2"}) register_network(name, before);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

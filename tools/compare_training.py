@@ -2,11 +2,13 @@
 """Compares the speed of a training step with PyTorch's, and that of shift weights with that of float weights.
 
     tools/compare_training.py --bench build/dev/bin/bench_train_step --peer torch_train.py [--python PYTHON...]
-                              [--output FILE.md]
+                              [--archs ARCH...] [--threads N...] [--output FILE.md]
 
-The peer is a program that prints one line of JSON with "peer" and "ms_per_step"; it is called with --arch, --batch,
---threads and --steps, without and with --channels-last, by every given Python. All programs run in turn, several rounds, on the same pinned processors, so that a machine that slows down slows
-all of them down. Figures are medians over rounds, with the range beside them.
+The peer is a program that prints one line of JSON with "peer", "ms_per_step" and "peak_MiB"; it is called with --arch,
+--batch, --threads and --steps, without and with --channels-last, by every given Python. All programs run in turn,
+several rounds, on the same pinned processors, so that a machine that slows down slows all of them down. Figures are
+medians over rounds, with the range beside them. Memory is the highest resident set of the process less what it had
+before the network was made.
 """
 import argparse
 import json
@@ -30,46 +32,49 @@ def pinned(processors, command, **environment):
 
 
 def own_step(arguments, processors, arch, method):
+    """Milliseconds and mebibytes of a step."""
     output = pinned(processors, [arguments.bench, f"--benchmark_filter=^{arch}/{method}/", "--benchmark_format=json",
                                  f"--benchmark_min_time={arguments.seconds}"],
                     DEEPSHIFT_THREADS=str(len(processors)))
-    return json.loads(output)["benchmarks"][0]["real_time"]
+    result = json.loads(output)["benchmarks"][0]
+    return result["real_time"], result["peak_MiB"]
 
 
 def peer_step(arguments, processors, arch, python, layout):
-    """The name of a peer, and its milliseconds. Each of its threads has a processor of its own, as ours have."""
+    """The name of a peer, its milliseconds and mebibytes. Each of its threads has a processor of its own, as ours."""
     command = [python, arguments.peer, "--arch", arch, "--batch", str(BATCH), "--threads", str(len(processors)), "--steps",
                str(arguments.steps)] + (["--channels-last"] if layout == "channels-last" else [])
     output = pinned(processors, command, OMP_NUM_THREADS=str(len(processors)), OMP_PROC_BIND="close",
                     OMP_PLACES=",".join(f"{{{processor}}}" for processor in processors))
     result = json.loads(output.strip().splitlines()[-1])
-    return f"{result['peer']}, {layout}", result["ms_per_step"]
+    return f"{result['peer']}, {layout}", (result["ms_per_step"], result["peak_MiB"])
 
 
 def measure(arguments, processors, arch):
-    """Milliseconds of each round, by row: {"float": [...], "q": [...], "ps": [...], peer: [...]}."""
-    times = {}
+    """(Milliseconds, mebibytes) of each round, by row: {"float": [...], "q": [...], "ps": [...], peer: [...]}."""
+    rounds = {}
     for _ in range(arguments.rounds):
         for method in METHODS:
-            times.setdefault(method, []).append(own_step(arguments, processors, arch, method))
+            rounds.setdefault(method, []).append(own_step(arguments, processors, arch, method))
         for python in arguments.python if arguments.peer else []:
             for layout in ("nchw", "channels-last"):
-                name, milliseconds = peer_step(arguments, processors, arch, python, layout)
-                times.setdefault(name, []).append(milliseconds)
-    return times
+                name, figures = peer_step(arguments, processors, arch, python, layout)
+                rounds.setdefault(name, []).append(figures)
+    return rounds
 
 
-def table(arch, times):
+def table(title, rounds):
+    times = {name: [milliseconds for milliseconds, _ in figures] for name, figures in rounds.items()}
+    memory = {name: statistics.median(mebibytes for _, mebibytes in figures) for name, figures in rounds.items()}
     medians = {name: statistics.median(values) for name, values in times.items()}
     peers = [name for name in times if name not in METHODS]
     best = min((medians[peer] for peer in peers), default=None)
-    lines = [f"## {arch}", "",
-             "| | ms a step, median (range) | images/s | step / float step |" + (" images/s / best peer's |" if best else ""),
-             "|---|---|---|---|" + ("---|" if best else "")]
+    lines = [f"## {title}", "", "| | ms a step, median (range) | images/s | MiB at most | step / float step |" +
+             (" images/s / best peer's |" if best else ""), "|---|---|---|---|---|" + ("---|" if best else "")]
     for name, values in times.items():
         cells = [name if name in peers else f"DeepShift, {name} weights",
                  f"{medians[name]:.1f} ({min(values):.1f} to {max(values):.1f})", f"{1000 * BATCH / medians[name]:.0f}",
-                 f"{medians[name] / medians['float']:.3f}"]
+                 f"{memory[name]:.0f}", f"{medians[name] / medians['float']:.3f}"]
         cells += [f"{best / medians[name]:.2f}"] if best else []
         lines.append("| " + " | ".join(cells) + " |")
     return lines + [""]
@@ -88,27 +93,29 @@ def main():
     parser.add_argument("--peer", help="the PyTorch program; without it only float and shift weights are compared")
     parser.add_argument("--python", nargs="+", default=[sys.executable], help="Pythons to run it with (default: this one)")
     parser.add_argument("--archs", nargs="+", default=["resnet20"], help="networks (default: resnet20)")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="+", default=[2], help="numbers of threads (default: 2)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=12, help="steps of the peer a round")
     parser.add_argument("--seconds", type=float, default=5.0, help="least time of a measurement of ours")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file; the raw figures go beside it as .json")
     arguments = parser.parse_args()
-    processors = sorted(os.sched_getaffinity(0))[:arguments.threads]
-    if len(processors) < arguments.threads:
-        sys.exit(f"compare_training: {arguments.threads} threads need as many processors; {len(processors)} may be used")
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < max(arguments.threads):
+        sys.exit(f"compare_training: {max(arguments.threads)} threads need as many processors; {len(processors)} may be "
+                 "used")
 
-    times = {arch: measure(arguments, processors, arch) for arch in arguments.archs}
+    figures = {f"{arch}, {threads} thread{'s' if threads > 1 else ''}": measure(arguments, processors[:threads], arch)
+               for arch in arguments.archs for threads in arguments.threads}
     text = ["# Speed of a training step", "",
-            f"A full step (forward, loss, backward, optimizer), batch {BATCH}, {arguments.threads} pinned threads of "
-            f"{processor_name()}; {arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
-    for arch in arguments.archs:
-        text += table(arch, times[arch])
+            f"A full step (forward, loss, backward, optimizer), batch {BATCH}, pinned threads of {processor_name()}; "
+            f"{arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
+    for title, rounds in figures.items():
+        text += table(title, rounds)
     print("\n".join(text))
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text("\n".join(text))
-        arguments.output.with_suffix(".json").write_text(json.dumps(times, indent=1) + "\n")
+        arguments.output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

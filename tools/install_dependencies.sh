@@ -11,7 +11,7 @@ for group in "$@"; do
   case $group in
     build) ;;
     tests) packages+=(libgtest-dev libgmock-dev python3 curl xz-utils) ;;
-    bench) packages+=(libbenchmark-dev python3) ;;
+    bench) packages+=(libbenchmark-dev libdnnl-dev python3) ;;
     tsan) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev) ;;
     lint) packages+=(clang-format-14 clang-tidy-14) ;;
     *) echo "install_dependencies: unknown group \"$group\", expected build, tests, bench, tsan or lint" >&2; exit 1 ;;

@@ -78,6 +78,12 @@ NETWORKS = {"resnet20": lambda: resnet((16, 32, 64), 3, projection=False),
             "mobilenet_v2": mobilenet_v2}
 
 
+def resident(kind):
+    """VmRSS (now) or VmHWM (the most so far) of this process, in MiB."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(kind))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=list(NETWORKS), default="resnet20")
@@ -88,6 +94,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    before = resident("VmRSS")
     model = NETWORKS[arguments.arch]().to(memory_format=layout)
     images = torch.randn(arguments.batch, 3, 32, 32).contiguous(memory_format=layout)
     labels = torch.randint(0, 10, (arguments.batch,))
@@ -108,6 +115,7 @@ def main():
     median = statistics.median(seconds)
     print(json.dumps({"peer": f"PyTorch {torch.__version__}", "ms_per_step": round(1e3 * median, 2),
                       "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                      "peak_MiB": round(resident("VmHWM") - before, 1),
                       "images_per_s": round(arguments.batch / median, 1)}))
 
 
