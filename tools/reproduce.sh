@@ -9,7 +9,8 @@
 #   --output DIR    each run gets a folder here, under the name given below
 #   --only REGEX    only the runs whose name matches
 #
-# A run that was stopped is resumed, one that is finished is left as it is. tools/report_results.py writes the tables.
+# A run that was stopped is resumed, one that is finished is left as it is. Tuned Q networks are also evaluated with
+# activations of 8 bits (evaluations.log in their folders). tools/report_results.py writes the tables.
 # Needs the programs of the release preset.
 set -euo pipefail
 
@@ -55,8 +56,8 @@ cifar_run() { run train_cifar "$cifar" "$@"; }
 mnist_run() { run train_mnist "$mnist" "$@"; }
 
 # From scratch, every layer with shift weights.
-cifar_run resnet20_float --epochs 12
-cifar_run resnet20_q5 --method q --epochs 12
+cifar_run resnet20_float --epochs 12 --lr 0.2 --nesterov
+cifar_run resnet20_q5 --method q --epochs 12 --lr 0.2 --nesterov
 cifar_run resnet20_ps5 --method ps --epochs 12
 
 # From a trained float network, which is rounded first. Its normalisation is ImageNet's.
@@ -66,8 +67,17 @@ tune() {
   cifar_run "$name" --pretrained "$weights/cifar10_resnet20.safetensors" --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \
     --activation-bits 16.16 "$@"
 }
+# evaluate NAME OPTION...: logs the command, without the machine's folders, and its output.
+evaluate() {
+  local model=$1/best.safetensors log=$output/$1/evaluations.log
+  [[ $1 =~ $only ]] || return 0
+  shift
+  echo "\$ deepshift eval $model $* --data DIR" >"$log"
+  "$bin/deepshift" eval "$output/$model" "$@" --data "$cifar" --threads "$threads" | tee -a "$log"
+}
 for bits in 5 4; do
-  tune tuned_resnet20_q$bits --method q --weight-bits $bits --epochs 6 --nesterov
+  tune tuned_resnet20_q$bits --method q --weight-bits $bits --epochs 6 --lr 0.02 --nesterov
+  evaluate tuned_resnet20_q$bits --activation-bits 8
   tune tuned_resnet20_ps$bits --method ps --weight-bits $bits --epochs 3
 done
 
