@@ -71,7 +71,7 @@ class ActivationQuant {
 
   ActivationQuantOptions options_;
   ValueRange last_range_;  // of the last training pass, which a recomputation repeats
-  Tensor input_range_;  // f32 [2] on the CPU or where the module was moved
+  Tensor input_range_;     // f32 [2] on the CPU or where the module was moved
 };
 
 /// Rounds the input and the bias of every Conv2d and Linear, or with nothing no more.
