@@ -12,18 +12,6 @@ namespace {
 constexpr int64_t kGrain = 65536;     // multiply-accumulates a chunk holds at least
 constexpr int64_t kMaxPartials = 64;  // partial sums of a weight gradient, added in order
 
-/// Weights [channel][position] as [position][channel].
-template <class T>
-Tensor channels_last(const Conv2dGeometry& g, const Tensor& w) {
-  Tensor result = Tensor::empty({g.positions(), g.channels}, w.dtype());
-  const T* source = w.data<T>();
-  T* target = result.data<T>();
-  for (int64_t c = 0; c < g.channels; ++c) {
-    for (int64_t p = 0; p < g.positions(); ++p) target[p * g.channels + c] = source[c * g.positions() + p];
-  }
-  return result;
-}
-
 /// target += a * b, elementwise.
 template <class T>
 void add_products(int64_t count, const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ target) {
@@ -106,7 +94,7 @@ void conv2d_depthwise(const Tensor& x, const Tensor& w, const Tensor& bias, cons
   const Conv2dGeometry g = geometry_of(x, w, y, options);
   dispatch_float(x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
-    const Tensor filters = channels_last<T>(g, w);
+    const Tensor filters = depthwise_channels_last<T>(w);
     forward(g, x.data<T>(), filters.data<T>(), bias.defined() ? bias.data<T>() : nullptr, y.data<T>());
   });
 }
@@ -116,7 +104,7 @@ void conv2d_backward_data_depthwise(const Tensor& dy, const Tensor& w, const Con
   const Conv2dGeometry g = geometry_of(dx, w, dy, options);
   dispatch_float(dx.dtype(), "conv2d_backward_data", [&](auto zero) {
     using T = decltype(zero);
-    const Tensor filters = channels_last<T>(g, w);
+    const Tensor filters = depthwise_channels_last<T>(w);
     backward_data(g, dy.data<T>(), filters.data<T>(), dx.data<T>());
   });
 }

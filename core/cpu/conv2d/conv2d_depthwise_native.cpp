@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/cpu/conv2d/conv2d_geometry.h"
 #include "core/cpu/conv2d/conv2d_native.h"
 #include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/kernels/select.h"
@@ -71,19 +72,6 @@ std::vector<Region> regions_of(const Correlation& correlation, Size2d source, in
     }
   }
   return regions;
-}
-
-/// Weights [channel][position] as [position][channel].
-Tensor channels_last(const Tensor& w) {
-  const int64_t channels = w.size(0);
-  const int64_t positions = w.size(1) * w.size(2);
-  Tensor result = Tensor::empty({positions, channels});
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t p = 0; p < positions; ++p) {
-      result.data<float>()[p * channels + c] = w.data<float>()[c * positions + p];
-    }
-  }
-  return result;
 }
 
 /// One row of one region.
@@ -167,7 +155,7 @@ void add_image(const std::vector<Region>& regions, DepthwiseWeightTile tile) {
 
 void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
                              const Conv2dOptions& options, Tensor& y) {
-  correlate(forward_correlation(w.shape(), y.shape(), options), x, channels_last(w),
+  correlate(forward_correlation(w.shape(), y.shape(), options), x, depthwise_channels_last<float>(w),
             bias.defined() ? bias.data<float>() : nullptr, y);
 }
 
@@ -175,7 +163,7 @@ void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, co
                                            Tensor& dx) {
   const std::vector<Correlation> phases = backward_correlations(dx.shape(), w.shape(), options);
   if (pixels_covered(phases) < dx.size(1) * dx.size(2)) dx.fill(0.0);
-  const Tensor filters = channels_last(w);
+  const Tensor filters = depthwise_channels_last<float>(w);
   for (const Correlation& phase : phases) correlate(phase, dy, filters, nullptr, dx);
 }
 

@@ -72,4 +72,18 @@ void for_each_output(const Conv2dGeometry& g, int64_t input_row, int64_t input_c
   }
 }
 
+/// The weights of a depthwise convolution, [channel][position], as [position][channel].
+template <class T>
+Tensor depthwise_channels_last(const Tensor& w) {
+  const int64_t channels = w.size(0);
+  const int64_t positions = w.size(1) * w.size(2);
+  Tensor result = Tensor::empty({positions, channels}, w.dtype());
+  const T* source = w.data<T>();
+  T* target = result.data<T>();
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t p = 0; p < positions; ++p) target[p * channels + c] = source[c * positions + p];
+  }
+  return result;
+}
+
 }  // namespace ds::cpu
