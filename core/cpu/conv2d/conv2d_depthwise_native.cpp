@@ -41,8 +41,7 @@ std::vector<Segment> segments_of(const std::vector<int64_t>& taps, int64_t count
     cuts.push_back(std::clamp<int64_t>((size - tap + step - 1) / step, 0, count));  // the first m beyond
   }
   std::ranges::sort(cuts);
-  const auto rest = std::ranges::unique(cuts);
-  cuts.erase(rest.begin(), rest.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
   std::vector<Segment> segments;
   for (size_t i = 1; i < cuts.size(); ++i) segments.push_back({cuts[i - 1], cuts[i]});
   return segments;
