@@ -73,7 +73,7 @@ Variable Module::operator()(const Variable& x) {
   return recompute(checked_forward, x);
 }
 
-void Module::adopt(std::string name, std::shared_ptr<Module> child) {
+void Module::adopt(const std::string& name, std::shared_ptr<Module> child) {
   DS_CHECK(child != nullptr, "[module] child {} is not there", name);
   DS_CHECK(!name.empty() && name.find('.') == std::string::npos,
            "[module] a child is named '{}', expected a name without dots", name);
@@ -81,7 +81,7 @@ void Module::adopt(std::string name, std::shared_ptr<Module> child) {
   const bool taken = std::any_of(children_.begin(), children_.end(),
                                  [&](const auto& other) { return other->name_ == name; });
   DS_CHECK(!taken, "[module] there are two children named {}", name);
-  child->name_ = std::move(name);
+  child->name_ = name;
   children_.push_back(std::move(child));
 }
 

@@ -89,13 +89,13 @@ class Module {
   /// Adds a child under a name and returns it. Throws Error when there is no child, when the name is empty,
   /// holds a dot or is taken, and when the child has another parent.
   template <class M>
-  std::shared_ptr<M> add(std::string name, std::shared_ptr<M> child) {
-    adopt(std::move(name), child);
+  std::shared_ptr<M> add(const std::string& name, std::shared_ptr<M> child) {
+    adopt(name, child);
     return child;
   }
 
  private:
-  void adopt(std::string name, std::shared_ptr<Module> child);
+  void adopt(const std::string& name, std::shared_ptr<Module> child);
 
   std::vector<std::shared_ptr<Module>> children_;
   std::string name_;  // within the parent; empty for the outermost module
