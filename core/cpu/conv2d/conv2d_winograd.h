@@ -4,6 +4,7 @@
 // times those of a direct convolution.
 #pragma once
 
+#include "core/cpu/conv2d/epilogue.h"
 #include "core/op_options.h"
 #include "core/tensor.h"
 
@@ -15,5 +16,14 @@ void conv2d_backward_data_winograd(const Tensor& dy, const Tensor& w, const Conv
                                    Tensor& dx);
 void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
                                      Tensor& dw);
+
+/// Transformed filters of a forward pass, and its bias (may be undefined): made once for inference.
+struct WinogradFilters {
+  Tensor transformed;
+  Tensor bias;
+};
+WinogradFilters transform_winograd(const Tensor& w, const Tensor& bias);
+void conv2d_winograd(const Tensor& x, const WinogradFilters& filters, const Conv2dOptions& options,
+                     const Conv2dEpilogue& epilogue, Tensor& y);
 
 }  // namespace ds::cpu

@@ -47,6 +47,13 @@ Window window_of(const Correlation& correlation, int64_t channels) {
           .channels = channels};
 }
 
+Window band_of(const Window& whole, const Correlation& correlation, int64_t begin, int64_t end) {
+  Window band = whole;
+  band.top += begin * correlation.step.height;
+  band.height -= (correlation.count.height - (end - begin)) * correlation.step.height;
+  return band;
+}
+
 void fill_window(const Window& window, const float* image, Size2d size, int64_t pitch, int64_t from,
                  float* scratch) {
   const int64_t begin = std::clamp<int64_t>(-window.left, 0, window.width);

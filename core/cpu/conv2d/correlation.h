@@ -45,6 +45,8 @@ struct Window {
 };
 
 Window window_of(const Correlation& correlation, int64_t channels);
+/// The part of the window that output rows [begin, end) read; offsets of taps are those of the whole.
+Window band_of(const Window& whole, const Correlation& correlation, int64_t begin, int64_t end);
 
 /// Copies channels [from, from + window.channels) of one image [height, width, pitch] into the window's
 /// scratch.
