@@ -98,7 +98,8 @@ void register_network(const std::string& name, double before) {
 int main(int argc, char** argv) {
   ds::pin_threads();
   const double before = resident("VmRSS");  // a benchmark's function runs more than once, with memory cached
-  for (const char* name : {"resnet20", "resnet18", "mobilenet_v2"}) register_network(name, before);
+  for (const char* name : {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar"})
+    register_network(name, before);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 
 install(TARGETS ds EXPORT DeepShiftTargets)
 install(FILES ds.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/deepshift)
-install(DIRECTORY core autograd layers models data DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/deepshift
+install(DIRECTORY core autograd layers models data infer DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/deepshift
         FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN "core/cpu" EXCLUDE)
 install(EXPORT DeepShiftTargets NAMESPACE DeepShift:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/DeepShift)
 

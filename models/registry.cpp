@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "models/mobilenet_v2_cifar.h"
+#include "models/resnet.h"
 #include "models/resnet18_cifar.h"
 #include "models/resnet_cifar.h"
 #include "models/simple_mnist.h"
@@ -12,17 +13,22 @@ namespace ds::models {
 
 const std::vector<ModelEntry>& registry() {
   const Shape cifar{32, 32, 3};
+  const Shape imagenet{224, 224, 3};
   const Shape mnist{28, 28, 1};
   static const std::vector<ModelEntry> entries = {
       {"mnist_conv", "two 5x5 convolutions of 20 and 50 channels, 500 units (paper, table 1)", mnist,
        mnist_conv},
       {"mnist_fc", "784-512-512 fully connected (paper, table 1)", mnist, mnist_fc},
-      {"mobilenet_v2", "MobileNetV2 for 32x32 images", cifar, mobilenet_v2_cifar},
+      {"mobilenet_v2_cifar", "MobileNetV2 for 32x32 images", cifar, mobilenet_v2_cifar},
+      {"resnet101", "ResNet101 for ImageNet", imagenet, resnet101},
       {"resnet110", "ResNet110 for CIFAR, option A shortcuts", cifar, resnet110},
-      {"resnet18", "ResNet18 for CIFAR, 64-128-256-512 channels", cifar, resnet18_cifar},
+      {"resnet18", "ResNet18 for ImageNet", imagenet, resnet18},
+      {"resnet18_cifar", "ResNet18 for CIFAR, 64-128-256-512 channels", cifar, resnet18_cifar},
       {"resnet20", "ResNet20 for CIFAR, option A shortcuts", cifar, resnet20},
       {"resnet32", "ResNet32 for CIFAR, option A shortcuts", cifar, resnet32},
+      {"resnet34", "ResNet34 for ImageNet", imagenet, resnet34},
       {"resnet44", "ResNet44 for CIFAR, option A shortcuts", cifar, resnet44},
+      {"resnet50", "ResNet50 for ImageNet", imagenet, resnet50},
       {"resnet56", "ResNet56 for CIFAR, option A shortcuts", cifar, resnet56},
   };
   return entries;

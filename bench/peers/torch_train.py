@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time of a training step of CIFAR networks in PyTorch, on the CPU: what tools/compare_training.py compares with.
 
-    torch_train.py --arch resnet20|resnet18|mobilenet_v2 [--batch N] [--threads N] [--steps N] [--channels-last]
+    torch_train.py --arch resnet20|resnet18_cifar|mobilenet_v2_cifar [--batch N] [--threads N] [--steps N] [--channels-last]
 
 The networks are those of models/, layer by layer; the step is that of bench/train_step_bench.cpp. Prints one line of JSON.
 """
@@ -74,8 +74,8 @@ def mobilenet_v2():
 
 
 NETWORKS = {"resnet20": lambda: resnet((16, 32, 64), 3, projection=False),
-            "resnet18": lambda: resnet((64, 128, 256, 512), 2, projection=True),
-            "mobilenet_v2": mobilenet_v2}
+            "resnet18_cifar": lambda: resnet((64, 128, 256, 512), 2, projection=True),
+            "mobilenet_v2_cifar": mobilenet_v2}
 
 
 def resident(kind):

@@ -20,14 +20,17 @@ using ::testing::HasSubstr;
 
 TEST(Models, HaveThePublishedNumbersOfParameters) {
   const std::vector<std::pair<std::string, int64_t>> expected = {
-      {"mnist_conv", 431080}, {"mnist_fc", 669706},   {"mobilenet_v2", 2296922},
-      {"resnet110", 1727962}, {"resnet18", 11173962}, {"resnet20", 269722},
-      {"resnet32", 464154},   {"resnet44", 658586},   {"resnet56", 853018}};
+      {"mnist_conv", 431080},       {"mnist_fc", 669706},   {"mobilenet_v2_cifar", 2296922},
+      {"resnet101", 44549160},      {"resnet110", 1727962}, {"resnet18", 11689512},
+      {"resnet18_cifar", 11173962}, {"resnet20", 269722},   {"resnet32", 464154},
+      {"resnet34", 21797672},       {"resnet44", 658586},   {"resnet50", 25557032},
+      {"resnet56", 853018}};
   ASSERT_EQ(models::registry().size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     const models::ModelEntry& entry = models::registry()[i];
     EXPECT_EQ(entry.name, expected[i].first);
-    EXPECT_EQ(test::parameter_count(*entry.make({})), expected[i].second) << entry.name;
+    const int64_t classes = entry.input == Shape{224, 224, 3} ? 1000 : 10;
+    EXPECT_EQ(test::parameter_count(*entry.make({.classes = classes})), expected[i].second) << entry.name;
   }
 }
 
@@ -45,7 +48,7 @@ TEST(Models, GiveARowOfLogitsForEachImageAlsoForOne) {
 }
 
 TEST(Models, AreTracedAndConvertedAsAWhole) {
-  for (const std::string name : {"resnet20", "mobilenet_v2", "mnist_conv"}) {
+  for (const std::string name : {"resnet20", "mobilenet_v2_cifar", "mnist_conv"}) {
     const models::ModelEntry& entry = models::find(name);
     const ModulePtr net = entry.make({});
     const ConvertReport report = convert_to_shift(*net, {});
@@ -59,6 +62,14 @@ TEST(Models, AreTracedAndConvertedAsAWhole) {
 TEST(Models, ResNet20DoesThePublishedWork) {
   const ModulePtr net = models::make("resnet20");
   EXPECT_EQ(summarize(*net, {32, 32, 3}).multiply_accumulates, 40551040);
+}
+
+TEST(Models, ResNetsForImageNetDoThePublishedWork) {
+  const auto work = [](const std::string& name) {
+    return summarize(*models::make(name, {.classes = 1000}), {224, 224, 3}).multiply_accumulates;
+  };
+  EXPECT_EQ(work("resnet18"), 1814073344);
+  EXPECT_EQ(work("resnet50"), 4089184256);
 }
 
 TEST(Models, NamesAreThoseOfPyTorchsFiles) {
@@ -83,10 +94,13 @@ TEST(Models, NamesOfTheOthersAreTheUsualOnes) {
   const auto contains = [](const std::string& model, const std::vector<std::string>& expected) {
     EXPECT_THAT(test::parameter_names(*models::make(model)), testing::IsSupersetOf(expected)) << model;
   };
-  contains("resnet18", {"layer2.0.shortcut.0.weight", "layer2.0.shortcut.1.bias", "layer4.1.conv2.weight",
-                        "linear.bias"});
-  contains("mobilenet_v2",
+  contains("resnet18_cifar", {"layer2.0.shortcut.0.weight", "layer2.0.shortcut.1.bias",
+                              "layer4.1.conv2.weight", "linear.bias"});
+  contains("mobilenet_v2_cifar",
            {"layers.0.shortcut.0.weight", "layers.16.bn3.bias", "conv2.weight", "bn2.bias", "linear.weight"});
+  contains("resnet18", {"conv1.weight", "layer2.0.downsample.0.weight", "layer2.0.downsample.1.bias",
+                        "layer4.1.bn2.weight", "fc.bias"});
+  contains("resnet50", {"layer1.0.downsample.0.weight", "layer4.2.conv3.weight", "layer4.2.bn3.bias"});
   EXPECT_THAT(test::parameter_names(*models::make("mnist_fc")),
               ElementsAre("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"));
   EXPECT_THAT(test::parameter_names(*models::make("mnist_conv")),
@@ -106,7 +120,8 @@ TEST(Models, SeedsFixTheInitialWeights) {
 TEST(Models, UnknownNamesAreAnsweredWithTheKnownOnes) {
   const std::string error = error_of([] { models::make("resnet21"); });
   EXPECT_THAT(error, HasSubstr("resnet21"));
-  EXPECT_THAT(error, HasSubstr("mobilenet_v2, resnet110, resnet18, resnet20"));
+  EXPECT_THAT(error,
+              HasSubstr("mobilenet_v2_cifar, resnet101, resnet110, resnet18, resnet18_cifar, resnet20"));
   EXPECT_THAT(error_of([] { models::make("resnet20", {.classes = 0}); }), HasSubstr("0 classes"));
 }
 
