@@ -116,7 +116,9 @@ def report_overview(paths):
             methods.append(summary["method"])
     lines = table(["network", "data", "training", "activations", *methods],
                   [[*key, *(cells.get(method, "") for method in methods)] for key, cells in rows.items()])
-    return lines + ["", "Top-1 on the test images (epochs of training); every layer has such weights, the first and the last too."]
+    return lines + ["", "Top-1 on the test images (epochs of training); every layer has such weights, the first and the last too.",
+                    "Activations I.F are fixed point with I integer bits, the sign among them, and F fraction bits. Fine-tuning starts",
+                    "from a trained float network, for resnet20 the published one of [evaluations](docs/results/evaluations.md)."]
 
 
 def replace_block(path, lines):

@@ -8,6 +8,7 @@
 #include "apps/common/task.h"
 #include "core/error.h"
 #include "data/loader.h"
+#include "models/registry.h"
 
 namespace ds::apps {
 
@@ -24,6 +25,9 @@ Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(network.info.classes == class_count(dataset), "[eval] {} has {} classes, expected {}, those of {}",
            options.file, network.info.classes, class_count(dataset), dataset);
   const Dataset test = load_dataset(dataset, options.data, Split::kTest);
+  const Shape& input = models::find(network.info.architecture).input;
+  DS_CHECK(input[2] == test.channels(), "[eval] {} holds {}, for images {}, but those of {} have {} channels",
+           options.file, network.info.architecture, input.str(), dataset, test.channels());
   Normalization normalization = given_normalization(options.mean, options.deviation, test.channels());
   if (normalization.mean.empty()) normalization = network.notes.normalization;
   if (normalization.mean.empty()) {

@@ -69,11 +69,18 @@ std::string architecture_of(const ModelInfo& info, const std::string& path, cons
 }
 
 int64_t classes_of(const SafetensorsFile& file, const ModelInfo& info) {
-  if (info.classes > 0) return info.classes;
   int64_t classes = 0;
+  bool confirmed = false;
   for (const std::string& name : file.names()) {
     const Shape& shape = file.entry(name).shape;
-    if (shape.rank() == 2) classes = shape[0];
+    if (shape.rank() != 2) continue;
+    classes = shape[0];
+    confirmed = confirmed || classes == info.classes;
+  }
+  if (info.classes != 0) {  // before a network of that size is made
+    DS_CHECK(confirmed, "[model] {}: says that it has {} classes, but holds no weight matrix of so many rows",
+             file.path(), info.classes);
+    return info.classes;
   }
   DS_CHECK(classes > 0, "[model] {}: no weight matrix found, so the number of classes is unknown",
            file.path());

@@ -93,6 +93,10 @@ Network open_pretrained(const OptionTable& table, const TrainOptions& options) {
   const std::string& path = options.pretrained;
   const bool ours = read_model_info(SafetensorsFile(path)).version > 0;
   Network network = open_network(path, {.arch = table.given("arch") || !ours ? options.arch : ""});
+  const std::string& arch = network.info.architecture;
+  DS_CHECK(models::find(arch).input == models::find(options.arch).input,
+           "[pretrained] {} holds {}, for images {}; expected a network for images {}, those of {}", path,
+           arch, models::find(arch).input.str(), models::find(options.arch).input.str(), options.dataset);
   DS_CHECK(network.info.classes == class_count(options.dataset),
            "[pretrained] {} has {} classes, expected {}, those of {}", path, network.info.classes,
            class_count(options.dataset), options.dataset);

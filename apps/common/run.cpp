@@ -45,10 +45,12 @@ ResumePoint find_resume_point(const std::string& where) {
   DS_CHECK(fs::exists(where + "/config.json"), "[resume] no run in '{}': config.json not found", where);
   const std::string last = where + "/last.safetensors";
   if (fs::exists(last)) return {.folder = where, .checkpoint = last, .state = read_run_state(last)};
-  for (const char* later : {"metrics.jsonl", "best.safetensors", "summary.json"}) {
-    DS_CHECK(!fs::exists(fs::path(where) / later),
-             "[resume] {}: not found, but {} is there: the run was further than its beginning", last, later);
-  }
+  // The first checkpoint follows the best model and the first line of metrics: a kill may come between.
+  const std::string metrics = where + "/metrics.jsonl";
+  const size_t epochs = fs::exists(metrics) ? read_jsonl(metrics).size() : 0;
+  DS_CHECK(epochs <= 1 && !fs::exists(where + "/summary.json"),
+           "[resume] {}: not found, but {} is there: the run was further than its beginning", last,
+           epochs > 1 ? "metrics.jsonl with more than one epoch" : "summary.json");
   say(stderr, fmt::format("note: {} holds no checkpoint yet: the run starts anew\n", where));
   return {.folder = where, .checkpoint = ""};
 }
@@ -92,8 +94,10 @@ void check_resumable(const ResumePoint& point, const TrainOptions& options, int6
   const std::string metrics = point.folder + "/metrics.jsonl";
   if (!fs::exists(metrics)) return;
   const int64_t replaced_by = best_epoch(read_jsonl(metrics));
+  // What is to be done again replaces it again: the epoch whose end was cut off, or without held-out images
+  // any.
   const bool replaced_soon =
-      options.holdout == 0 && state.epoch < options.epochs;  // then the next epoch is the best
+      state.epoch < options.epochs && (options.holdout == 0 || replaced_by == state.epoch + 1);
   DS_CHECK(
       replaced_by == state.best_epoch || replaced_soon,
       "[resume] {}: its best model is that of epoch {}, but {} holds that of epoch {}: the run went on after "
@@ -103,6 +107,7 @@ void check_resumable(const ResumePoint& point, const TrainOptions& options, int6
 
 /// Another folder gets what the run has made so far.
 void bring_along(const ResumePoint& point, const RunFolder& folder) {
+  if (!point.checkpoint.empty()) fs::copy_file(point.checkpoint, folder.last());
   for (const std::string& file : {folder.best(), folder.metrics()}) {
     const fs::path from = fs::path(point.folder) / fs::path(file).filename();
     if (fs::exists(from)) fs::copy_file(from, file);
@@ -171,6 +176,9 @@ void finish_run(const TrainOptions& options, const Trainer& trainer, const Datas
   fmt::print("epoch {}{}: {}, {:.2f} bits a weight, {} bytes of weights, trained in {}\n", summary.best_epoch,
              summary.held_out ? ", best on held-out images" : ", the last one", top1(summary.test),
              summary.storage.bits_per_weight, summary.storage.bytes, format_duration(summary.seconds));
+  DS_CHECK(std::isfinite(summary.test.loss),
+           "[train] the loss on the test images is {}: the weights in {} have diverged", summary.test.loss,
+           folder.best());
 }
 
 /// The network of a run: of its checkpoint, of --pretrained, or new.
@@ -182,16 +190,15 @@ Network starting_network(const TrainOptions& options, std::optional<Network> pre
   return network;
 }
 
-/// The training, with a profile where one is asked for.
-bool profiled(const TrainOptions& options, const std::function<bool()>& run) {
+/// A profile of what happens between the calls, where one is asked for.
+void begin_profile(const TrainOptions& options) {
   constexpr int64_t kTracedCalls = 200000;
-  if (!options.profile && options.profile_trace.empty()) return run();
+  if (!options.profile && options.profile_trace.empty()) return;
   start_profile(options.profile_trace.empty() ? 0 : kTracedCalls);
-  const bool finished = run();
-  stop_profile();
+}
+void report_profile(const TrainOptions& options) {
   if (options.profile) say(stdout, profile_report());
   if (!options.profile_trace.empty()) write_profile_trace(options.profile_trace);
-  return finished;
 }
 
 int train(OptionTable& table, TrainOptions& options, const std::string& program) {
@@ -210,6 +217,8 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   resolve(options);
   if (!resuming) check_effective(table, options);
   if (options.output.empty()) options.output = default_output(options);
+  if (!options.profile_trace.empty())
+    const AtomicFile writable(options.profile_trace);  // now, not after hours
   set_up_machine(options.machine);
   TaskData data = load_task(options);
   settle_normalization(options, data.train.channels());
@@ -225,9 +234,12 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   Trainer trainer(options, table.recipe(), std::move(network), std::move(data), folder);
   if (!point.checkpoint.empty()) trainer.resume(point.checkpoint, point.state);
   write_config(folder, table, program);
+  begin_profile(options);
   catch_interrupts();
-  const bool finished = profiled(options, [&] { return trainer.run(); });
+  const bool finished = trainer.run();
+  stop_profile();
   if (!finished) {
+    report_profile(options);
     say(stderr,
         fmt::format("interrupted in epoch {} after {} batches; saved {}\ncontinue with: {} --resume {}\n",
                     trainer.state().epoch + 1, trainer.state().batch, folder.last(), program,
@@ -235,6 +247,7 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
     return kExitInterrupted;
   }
   finish_run(options, trainer, test, folder);
+  report_profile(options);
   return kExitOk;
 }
 

@@ -40,8 +40,8 @@ RunFolder RunFolder::create(const std::string& path) {
   fs::create_directories(path, error);
   DS_CHECK(!error, "[output] folder '{}' cannot be made: {}", path, error.message());
   RunFolder folder(path);
-  for (const auto& file :
-       {folder.config(), folder.metrics(), folder.last(), folder.best(), folder.summary()}) {
+  // A configuration alone is that of a run that saved nothing: it is in nobody's way.
+  for (const auto& file : {folder.metrics(), folder.last(), folder.best(), folder.summary()}) {
     DS_CHECK(!fs::exists(file),
              "[output] folder '{}' holds a run already ({}): continue it with --resume, or choose another "
              "folder with --output",

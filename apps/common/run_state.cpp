@@ -40,7 +40,23 @@ RunState RunState::from_json(const std::string& text, const std::string& path) {
   } catch (const nlohmann::json::exception& error) {
     fail("[resume] {}: the state of the run cannot be read: {}", path, error.what());
   }
+  DS_CHECK(state.recipe.is_object(), "[resume] {}: the recipe of the run is not an object of options", path);
   return state;
+}
+
+void RunState::check(const std::string& path) const {
+  const auto at_least_0 = [&](const char* name, int64_t value) {
+    DS_CHECK(value >= 0, "[resume] {}: {} is {}, expected 0 or more", path, name, value);
+  };
+  at_least_0("epoch", epoch);
+  at_least_0("batch", batch);
+  at_least_0("ema_updates", ema_updates);
+  at_least_0("partial images", partial.images);
+  DS_CHECK(static_cast<int64_t>(records.size()) == epoch,
+           "[resume] {}: {} epochs are done, but {} are recorded", path, epoch, records.size());
+  DS_CHECK(best_epoch == ds::apps::best_epoch(records),
+           "[resume] {}: the best epoch is {}, but the records say {}", path, best_epoch,
+           ds::apps::best_epoch(records));
 }
 
 void RunState::take_timings(const std::vector<EpochRecord>& timed) {
@@ -56,6 +72,7 @@ RunState read_run_state(const std::string& path) {
   RunState state = RunState::from_json(training.run, path);
   state.epoch = training.epoch;
   state.batch = training.batch;
+  state.check(path);
   return state;
 }
 

@@ -33,6 +33,8 @@ struct RunState {
   std::string to_json() const;
   /// Throws Error naming the file.
   static RunState from_json(const std::string& text, const std::string& path);
+  /// Throws Error naming the file when its numbers contradict each other.
+  void check(const std::string& path) const;
   /// Takes over the timings of epochs that both have.
   void take_timings(const std::vector<EpochRecord>& timed);
 };

@@ -95,6 +95,7 @@ void Trainer::resume(const std::string& checkpoint, const RunState& state) {
   if (std::filesystem::exists(folder_.metrics())) state_.take_timings(read_jsonl(folder_.metrics()));
   write_file_atomically(folder_.metrics(),
                         to_jsonl(state_.records));  // without what came after the checkpoint
+  if (!state_.records.empty()) draw_curves();
 }
 
 bool Trainer::run() {
@@ -207,8 +208,12 @@ void Trainer::finish_epoch(int64_t images_before, double seconds_before) {
                   record.lr, format_duration(record.seconds), record.images_per_s));
   // The checkpoint comes last: what it counts as finished is then on disk.
   write_file_atomically(folder_.metrics(), to_jsonl(state_.records));
-  write_file_atomically(folder_.curves(), render_svg(training_curves(state_.records)));
+  draw_curves();
   save();
+}
+
+void Trainer::draw_curves() const {
+  write_file_atomically(folder_.curves(), render_svg(training_curves(state_.records)));
 }
 
 void Trainer::save() const {

@@ -44,6 +44,7 @@ class Trainer {
   double check_finite(const Batch& batch, double loss, const char* what) const;
   void finish_epoch(int64_t images_before, double seconds_before);
   void save() const;
+  void draw_curves() const;
   Evaluation evaluate_now();
 
   TrainOptions options_;

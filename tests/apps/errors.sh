@@ -107,6 +107,15 @@ if [ "$(id -u)" -ne 0 ]; then
   chmod a-w "$work/read_only"
   expect 'read_only' "$bin/train_cifar" --data "$data" --output "$work/read_only/out"
 fi
+expect 'nowhere/trace.json' "$bin/train_cifar" --data "$data" --output "$work/traced" --profile-trace "$work/nowhere/trace.json"
+if [ -e "$work/traced" ]; then
+  echo "FAILED: a run began whose trace cannot be written"
+  failures=$((failures + 1))
+fi
+expect 'first not finite' "$bin/train_cifar" --data "$data" --output "$work/unborn" --epochs 1 --batch-size 50 --std 1e-40,1e-40,1e-40 \
+  --mean 0,0,0
+expect 'first not finite' "$bin/train_cifar" --data "$data" --output "$work/unborn" --epochs 1 --batch-size 50 --std 1e-40,1e-40,1e-40 \
+  --mean 0,0,0  # what saved nothing is not in the way
 expect '/proc/nowhere' "$bin/train_cifar" --data "$data" --output /proc/nowhere
 
 # Resuming
@@ -122,7 +131,7 @@ cmp "$work/config.json" "$work/run/config.json" || failures=$((failures + 1))
 expect 'made by train_cifar, this is train_mnist' "$bin/train_mnist" --resume "$work/run"
 cp -r "$work/run" "$work/lost"
 rm "$work/lost/last.safetensors"
-expect 'last.safetensors: not found, but metrics.jsonl is there' "$bin/train_cifar" --resume "$work/lost"
+expect 'last.safetensors: not found, but summary.json is there' "$bin/train_cifar" --resume "$work/lost"
 cp "$work/run/last.safetensors" "$work/lost/"
 rm "$work/lost/best.safetensors"
 expect 'best.safetensors: not found' "$bin/train_cifar" --resume "$work/lost"

@@ -102,7 +102,29 @@ for file in last.safetensors best.safetensors; do
   cmp "$work/ends/$file" "$work/moved/$file" || fail "moved: $file differs"
 done
 
+# A kill between the files of an epoch's end: what comes after the checkpoint is done again, in the first epoch from the
+# start, and with held-out images too.
+"$bin/train_cifar" "${options[@]}" --output "$work/whole" >"$work/log" 2>&1 &
+process=$!
+until [ -e "$work/whole/last.safetensors" ]; do sleep 0.01; done
+cp "$work/whole/last.safetensors" "$work/first.safetensors"
+wait "$process"
+for epochs in 1 2; do
+  cut=$work/cut$epochs
+  mkdir "$cut"
+  cp "$work/whole/config.json" "$work/whole/best.safetensors" "$cut"
+  head -n "$epochs" "$work/whole/metrics.jsonl" >"$cut/metrics.jsonl"
+  ((epochs == 1)) || cp "$work/first.safetensors" "$cut/last.safetensors"
+  "$bin/train_cifar" --resume "$cut" >"$work/log" 2>&1 || { cat "$work/log"; fail "cut in epoch $epochs: not resumed"; }
+  same_bits "$cut"
+done
+
 # A finished run can be resumed: nothing is left to do, and nothing changes.
 "$bin/train_cifar" --resume "$work/killed" >/dev/null
 same_bits "$work/killed"
+for from in killed copied; do  # into another folder too, which can be resumed in turn
+  "$bin/train_cifar" --resume "$work/$from" --output "$work/copied${from#killed}" >/dev/null
+done
+same_bits "$work/copied"
+same_bits "$work/copiedcopied"
 echo "$kills kills ($early before the first checkpoint, $half_written with a half-written file) and an interruption: equal bits"

@@ -29,6 +29,7 @@ TEST(RunFolder, MakesFoldersAndRefusesOneThatHoldsARun) {
   const std::string path = temporary / "a/b";
   write_json(RunFolder::create(path).config(), {{"x", 1}});
   EXPECT_EQ(read_json(path + "/config.json").at("x"), 1);
+  std::ofstream(RunFolder::create(path).metrics()) << "{}";  // it had saved nothing so far
   EXPECT_THAT(error_of([&] { RunFolder::create(path); }),
               AllOf(HasSubstr(path), HasSubstr("--resume"), HasSubstr("--output")));
 }

@@ -103,7 +103,7 @@ class TrainerTest : public ::testing::Test {
 TEST_F(TrainerTest, LearnsAndWritesItsFolder) {
   const test::TemporaryFolder temporary;
   const RunFolder folder = RunFolder::create(temporary / "run");
-  Trainer trainer(tiny_options(6), {}, tiny_network(), tiny_data(), folder);
+  Trainer trainer(tiny_options(6), nlohmann::json::object(), tiny_network(), tiny_data(), folder);
   ASSERT_TRUE(trainer.run());
   const RunState& state = trainer.state();
   ASSERT_EQ(state.records.size(), 6U);
@@ -127,7 +127,9 @@ TEST_F(TrainerTest, RecomputesBlocksWhereThereAreAny) {
   const test::TemporaryFolder temporary;
   const auto bits_of_a_run = [&](const std::string& name) {
     const RunFolder folder = RunFolder::create(temporary / name);
-    EXPECT_TRUE(Trainer(options, {}, make_network(options, std::nullopt), tiny_data(), folder).run());
+    EXPECT_TRUE(
+        Trainer(options, nlohmann::json::object(), make_network(options, std::nullopt), tiny_data(), folder)
+            .run());
     return content(folder.last());
   };
   const std::string recomputed = bits_of_a_run("recomputed");
@@ -148,12 +150,13 @@ TEST_P(TrainerResume, EndsWithTheSameBits) {
     return result;
   };
   const RunFolder whole = RunFolder::create(temporary / "whole");
-  ASSERT_TRUE(Trainer(options(3), {}, tiny_network(method), tiny_data(), whole).run());
+  ASSERT_TRUE(Trainer(options(3), nlohmann::json::object(), tiny_network(method), tiny_data(), whole).run());
 
   const RunFolder part = RunFolder::create(temporary / "part");
-  ASSERT_TRUE(Trainer(options(1), {}, tiny_network(method), tiny_data(), part).run());
+  ASSERT_TRUE(Trainer(options(1), nlohmann::json::object(), tiny_network(method), tiny_data(), part).run());
   EXPECT_NE(content(part.last()), content(whole.last()));
-  Trainer continued(options(3), {}, resumed_network(part.last(), method), tiny_data(), part);
+  Trainer continued(options(3), nlohmann::json::object(), resumed_network(part.last(), method), tiny_data(),
+                    part);
   continued.resume(part.last(), read_run_state(part.last()));
   ASSERT_TRUE(continued.run());
   EXPECT_EQ(content(part.last()), content(whole.last()));
@@ -168,7 +171,7 @@ TEST_F(TrainerTest, HeldOutImagesChooseTheFirstBestEpoch) {
   const RunFolder folder = RunFolder::create(temporary / "run");
   TrainOptions options = tiny_options(8);
   options.holdout = 32;
-  Trainer trainer(options, {}, tiny_network(), tiny_data(), folder);
+  Trainer trainer(options, nlohmann::json::object(), tiny_network(), tiny_data(), folder);
   ASSERT_TRUE(trainer.run());
   int64_t best = 1;
   const auto& records = trainer.state().records;
@@ -184,11 +187,11 @@ TEST_F(TrainerTest, HeldOutImagesChooseTheFirstBestEpoch) {
 TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepAndLayerAndKeepsTheCheckpoint) {
   const test::TemporaryFolder temporary;
   const RunFolder folder = RunFolder::create(temporary / "run");
-  ASSERT_TRUE(Trainer(tiny_options(1), {}, tiny_network(), tiny_data(), folder).run());
+  ASSERT_TRUE(Trainer(tiny_options(1), nlohmann::json::object(), tiny_network(), tiny_data(), folder).run());
   const std::string before = content(folder.last());
   TrainOptions options = tiny_options(5);
   options.lr = 1e30;
-  Trainer trainer(options, {}, resumed_network(folder.last()), tiny_data(), folder);
+  Trainer trainer(options, nlohmann::json::object(), resumed_network(folder.last()), tiny_data(), folder);
   trainer.resume(folder.last(), read_run_state(folder.last()));
   try {
     trainer.run();
