@@ -3,8 +3,10 @@
 //
 //   bench_conv2d --benchmark_filter='resnet20/batch:128/.*/(onednn|native)' --benchmark_repetitions=5
 //
-// Counters: GFLOP/s, counting two for a multiply-accumulate and none saved by padding; `layers`, how many
-// convolutions of the network have this shape. Threads are DEEPSHIFT_THREADS, pinned.
+// "packed" is the native forward pass of inference, whose filters were packed before
+// (core/cpu/conv2d/fused_conv2d.h), as oneDNN's are. Counters: GFLOP/s, counting two for a
+// multiply-accumulate and none saved by padding; `layers`, how many convolutions of the network have this
+// shape. Threads are DEEPSHIFT_THREADS, pinned.
 #include <benchmark/benchmark.h>
 
 #include <filesystem>
@@ -13,6 +15,7 @@
 
 #include "bench/onednn.h"
 #include "core/backend.h"
+#include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/ops.h"
 #include "core/parallel.h"
 
@@ -88,6 +91,12 @@ std::function<void()> our_call(const cpu::Conv2dProblem& p) {
   return {};
 }
 
+std::function<void()> packed_call(const cpu::Conv2dProblem& p) {
+  const auto convolution = std::make_shared<cpu::FusedConv2d>(p.x, random_tensor(p.w), Tensor(),
+                                                              cpu::FusedConv2dOptions{p.options});
+  return [convolution, x = random_tensor(p.x)] { (*convolution)(x); };
+}
+
 void register_case(const std::string& name, const std::function<void(benchmark::State&)>& run) {
   benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMillisecond)->UseRealTime();
 }
@@ -100,6 +109,12 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
       register_case(fmt::format("{}/{}", name, name_of(engine)), [=](benchmark::State& state) {
         set_engine(engine);
         measure(state, layer, problem, our_call(problem));
+      });
+    }
+    if (pass == Conv2dPass::kForward) {
+      register_case(name + "/packed", [=](benchmark::State& state) {
+        set_engine(Engine::kNative);
+        measure(state, layer, problem, packed_call(problem));
       });
     }
     if (!bench::has_onednn()) continue;

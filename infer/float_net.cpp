@@ -99,7 +99,8 @@ FloatNet::Step FloatNet::make_step(const FusedStep& fused, const std::vector<Sha
         cpu::FusedConv2dOptions{.convolution = as<Conv2dOptions>(fused.options),
                                 .low = static_cast<float>(fused.low),
                                 .high = static_cast<float>(fused.high)});
-    step.description += fmt::format(": {}, {}", name_of(convolution->plan().algorithm), convolution->plan().reason);
+    step.description +=
+        fmt::format(": {}, {}", name_of(convolution->plan().algorithm), convolution->plan().reason);
     step.run = [convolution](const Inputs& inputs) {
       return (*convolution)(inputs[0], inputs.size() > 1 ? inputs[1] : Tensor());
     };

@@ -1,5 +1,5 @@
-// A network in float arithmetic made ready for inference: traced, fused (infer/fuse.h), its filters packed once
-// (core/cpu/conv2d/fused_conv2d.h). The twin of an integer net: the same graph, the other arithmetic.
+// A network in float arithmetic made ready for inference: traced, fused (infer/fuse.h), its filters packed
+// once (core/cpu/conv2d/fused_conv2d.h). The twin of an integer net: the same graph, the other arithmetic.
 //
 //   const infer::FloatNet net(trace(*network, sample));
 //   const Tensor logits = net(images);
@@ -21,7 +21,8 @@ struct FloatNetOptions {
 
 class FloatNet {
  public:
-  /// Takes the engine and instruction set in use. Throws Error naming a call that it does not know, and its place.
+  /// Takes the engine and instruction set in use. Throws Error naming a call that it does not know, and its
+  /// place.
   explicit FloatNet(const Graph& graph, const FloatNetOptions& options = {});
 
   /// images N,H,W,C as traced, but for N. May be called from many threads at once.

@@ -18,8 +18,7 @@ constexpr std::array<int64_t, 4> kWidths = {64, 128, 256, 512};
 /// With a padding that keeps the size at stride 1. Drawn by the fan-out, as in torchvision.
 std::shared_ptr<Conv2d> convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
   auto layer = std::make_shared<Conv2d>(
-      in, out,
-      Conv2dLayerOptions{.kernel = kernel, .stride = stride, .padding = kernel / 2, .bias = false});
+      in, out, Conv2dLayerOptions{.kernel = kernel, .stride = stride, .padding = kernel / 2, .bias = false});
   Variable weight = layer->weight().parameters().front().value;
   weight.mutable_value().copy_from(kaiming_normal(weight.shape(), 0.0, Fan::kOut));
   return layer;
@@ -34,7 +33,8 @@ class Block : public Module {
     int64_t stride;
   };
 
-  Block(int64_t in, const std::vector<Stage>& stages) : name_(stages.size() == 2 ? "BasicBlock" : "Bottleneck") {
+  Block(int64_t in, const std::vector<Stage>& stages)
+      : name_(stages.size() == 2 ? "BasicBlock" : "Bottleneck") {
     int64_t channels = in;
     int64_t stride = 1;
     for (size_t i = 0; i < stages.size(); ++i) {
@@ -97,8 +97,9 @@ class ResNet : public Module {
  private:
   static std::shared_ptr<Block> make_block(int64_t in, int64_t width, int64_t stride, bool bottleneck) {
     using Stages = std::vector<Block::Stage>;
-    return std::make_shared<Block>(in, bottleneck ? Stages{{1, width, 1}, {3, width, stride}, {1, 4 * width, 1}}
-                                                  : Stages{{3, width, stride}, {3, width, 1}});
+    return std::make_shared<Block>(in, bottleneck
+                                           ? Stages{{1, width, 1}, {3, width, stride}, {1, 4 * width, 1}}
+                                           : Stages{{3, width, stride}, {3, width, 1}});
   }
 
   std::string name_;

@@ -1,6 +1,6 @@
-// ResNets for ImageNet (He et al. 2016): a 7x7 stem with stride 2, 3x3 max pooling, four stages of basic (18, 34) or
-// bottleneck blocks (50, 101; the stride is that of the 3x3 convolution, as in torchvision), shortcuts by 1x1
-// convolutions.
+// ResNets for ImageNet (He et al. 2016): a 7x7 stem with stride 2, 3x3 max pooling, four stages of basic (18,
+// 34) or bottleneck blocks (50, 101; the stride is that of the 3x3 convolution, as in torchvision), shortcuts
+// by 1x1 convolutions.
 //
 // Names are torchvision's: conv1, bn1, layer{1..4}.{i}.{conv1,bn1,...,downsample.0,downsample.1}, fc.
 #pragma once

@@ -12,28 +12,19 @@ before the network was made.
 """
 import argparse
 import json
-import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
+
+from comparison import processor_name, processors_for, run_peer, run_pinned
 
 BATCH = 128
 METHODS = ["float", "q", "ps"]
 
 
-def pinned(processors, command, **environment):
-    command = ["taskset", "--cpu-list", ",".join(map(str, processors))] + command
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    if result.returncode != 0:
-        sys.exit(f"compare_training: {' '.join(command)} failed:\n{result.stderr}")
-    return result.stdout
-
-
 def own_step(arguments, processors, arch, method):
     """Milliseconds and mebibytes of a step."""
-    output = pinned(processors, [arguments.bench, f"--benchmark_filter=^{arch}/{method}/", "--benchmark_format=json",
+    output = run_pinned(processors, [arguments.bench, f"--benchmark_filter=^{arch}/{method}/", "--benchmark_format=json",
                                  f"--benchmark_min_time={arguments.seconds}"],
                     DEEPSHIFT_THREADS=str(len(processors)))
     result = json.loads(output)["benchmarks"][0]
@@ -41,11 +32,10 @@ def own_step(arguments, processors, arch, method):
 
 
 def peer_step(arguments, processors, arch, python, layout):
-    """The name of a peer, its milliseconds and mebibytes. Each of its threads has a processor of its own, as ours."""
+    """The name of a peer, its milliseconds and mebibytes."""
     command = [python, arguments.peer, "--arch", arch, "--batch", str(BATCH), "--threads", str(len(processors)), "--steps",
                str(arguments.steps)] + (["--channels-last"] if layout == "channels-last" else [])
-    output = pinned(processors, command, OMP_NUM_THREADS=str(len(processors)), OMP_PROC_BIND="close",
-                    OMP_PLACES=",".join(f"{{{processor}}}" for processor in processors))
+    output = run_peer(processors, command)
     result = json.loads(output.strip().splitlines()[-1])
     return f"{result['peer']}, {layout}", (result["ms_per_step"], result["peak_MiB"])
 
@@ -80,13 +70,6 @@ def table(title, rounds):
     return lines + [""]
 
 
-def processor_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown processor"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", required=True, help="the program bench_train_step")
@@ -99,12 +82,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5.0, help="least time of a measurement of ours")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file; the raw figures go beside it as .json")
     arguments = parser.parse_args()
-    processors = sorted(os.sched_getaffinity(0))
-    if len(processors) < max(arguments.threads):
-        sys.exit(f"compare_training: {max(arguments.threads)} threads need as many processors; {len(processors)} may be "
-                 "used")
-
-    figures = {f"{arch}, {threads} thread{'s' if threads > 1 else ''}": measure(arguments, processors[:threads], arch)
+    figures = {f"{arch}, {threads} thread{'s' if threads > 1 else ''}": measure(arguments, processors_for(threads), arch)
                for arch in arguments.archs for threads in arguments.threads}
     text = ["# Speed of a training step", "",
             f"A full step (forward, loss, backward, optimizer), batch {BATCH}, pinned threads of {processor_name()}; "

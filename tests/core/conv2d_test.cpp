@@ -152,6 +152,14 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .channels = 33,
        .outputs = 5,
        .options = {.stride = 2, .padding = 1}},
+      {.batch = 50,
+       .input = {9, 7},
+       .kernel = 3,
+       .channels = 20,
+       .outputs = 140,
+       .options = {.stride = 2, .padding = 1, .groups = 2},
+       .bias = true},
+      {.batch = 60, .input = 4, .kernel = 1, .channels = 90, .outputs = 66, .options = {.groups = 3}},
       {.batch = 2, .input = 9, .kernel = 3, .channels = 1, .outputs = 1, .options = {.padding = 4}}};
   for (const Conv2dCase& c : cases) {
     const Conv2dOperands o = operands_of(c, generator);

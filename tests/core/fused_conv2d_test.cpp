@@ -1,4 +1,5 @@
-// Convolutions with packed filters and what follows them, against the plain ones followed by plain operations.
+// Convolutions with packed filters and what follows them, against the plain ones followed by plain
+// operations.
 #include "core/cpu/conv2d/fused_conv2d.h"
 
 #include <gmock/gmock.h>
@@ -27,8 +28,8 @@ Tensor normal(const Shape& shape, Generator& generator) {
 double worst_error(const Tensor& found, const Tensor& expected, int64_t terms) {
   double worst = 0.0;
   for (int64_t i = 0; i < found.numel(); ++i) {
-    const double error =
-        std::abs(found.data<float>()[i] - expected.data<float>()[i]) / std::sqrt(1.0 + static_cast<double>(terms));
+    const double error = std::abs(found.data<float>()[i] - expected.data<float>()[i]) /
+                         std::sqrt(1.0 + static_cast<double>(terms));
     if (!(error <= worst)) worst = error;
   }
   return worst;
@@ -71,15 +72,26 @@ TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsOnRandomShapes) {
 
 TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsOnShapesOfWinograd) {
   Generator generator(2);
-  for (int i = 0; i < 60 && !HasFailure(); ++i) check(test::random_winograd_case(generator), i % 6, generator);
+  for (int i = 0; i < 60 && !HasFailure(); ++i)
+    check(test::random_winograd_case(generator), i % 6, generator);
 }
 
 TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsWhereWorkIsCut) {
   Generator generator(3);
   const std::vector<Conv2dCase> cases = {
-      {.batch = 1, .input = 112, .kernel = 3, .channels = 3, .outputs = 70, .options = {.stride = 2, .padding = 1}},
+      {.batch = 1,
+       .input = 112,
+       .kernel = 3,
+       .channels = 3,
+       .outputs = 70,
+       .options = {.stride = 2, .padding = 1}},
       {.batch = 1, .input = 7, .kernel = 1, .channels = 40, .outputs = 200, .options = {.stride = 2}},
-      {.batch = 2, .input = {3, 600}, .kernel = {3, 5}, .channels = 6, .outputs = 9, .options = {.padding = 2}},
+      {.batch = 2,
+       .input = {3, 600},
+       .kernel = {3, 5},
+       .channels = 6,
+       .outputs = 9,
+       .options = {.padding = 2}},
       {.batch = 1, .input = 56, .kernel = 3, .channels = 64, .outputs = 64, .options = {.padding = 1}},
       {.batch = 9, .input = 28, .kernel = 3, .channels = 40, .outputs = 40, .options = {.padding = 1}},
   };
@@ -93,7 +105,8 @@ INSTANTIATE_TEST_SUITE_P(Isas, FusedConv2dIsas, testing::ValuesIn(cpu::available
 
 TEST(FusedConv2d, GivesTheSameBitsForAnyNumberOfThreads) {
   Generator generator(4);
-  const Conv2dCase c{.batch = 1, .input = 14, .kernel = 3, .channels = 64, .outputs = 64, .options = {.padding = 1}};
+  const Conv2dCase c{
+      .batch = 1, .input = 14, .kernel = 3, .channels = 64, .outputs = 64, .options = {.padding = 1}};
   const Tensor x = normal(c.x(), generator);
   const cpu::FusedConv2d convolution(c.x(), normal(c.w(), generator), {}, {.convolution = c.options});
   const auto with_threads = [&](int threads) {
@@ -115,20 +128,27 @@ TEST(FusedConv2d, TakesOtherBatchesThanItWasMadeFor) {
 }
 
 TEST(FusedConv2d, ANaNStaysOne) {
-  const cpu::FusedConv2d convolution({1, 1, 1, 1}, Tensor::full({1, 1, 1, 1}, 1.0), {}, {.low = 0.0F, .high = 6.0F});
+  const cpu::FusedConv2d convolution({1, 1, 1, 1}, Tensor::full({1, 1, 1, 1}, 1.0), {},
+                                     {.low = 0.0F, .high = 6.0F});
   EXPECT_TRUE(std::isnan(convolution(Tensor::full({1, 1, 1, 1}, std::nan(""))).item()));
 }
 
 TEST(FusedConv2d, RefusesWhatDoesNotFit) {
   const Tensor w = Tensor::zeros({4, 3, 3, 2});
   EXPECT_THAT(error_of([&] { cpu::FusedConv2d({1, 8, 8, 3}, w, {}, {}); }), HasSubstr("has 3 channels"));
-  EXPECT_THAT(error_of([&] { cpu::FusedConv2d({1, 8, 8, 2}, w, Tensor::zeros({3}), {}); }),
+  EXPECT_THAT(error_of([&] {
+                cpu::FusedConv2d({1, 8, 8, 2}, w, Tensor::zeros({3}), {});
+              }),
               HasSubstr("bias has shape [3], expected [4]"));
-  EXPECT_THAT(error_of([&] { cpu::FusedConv2d({1, 8, 8, 2}, w.to(DType::kF64), {}, {}); }),
+  EXPECT_THAT(error_of([&] {
+                cpu::FusedConv2d({1, 8, 8, 2}, w.to(DType::kF64), {}, {});
+              }),
               HasSubstr("expected f32"));
   const cpu::FusedConv2d convolution({1, 8, 8, 2}, w, {}, {});
   EXPECT_THAT(error_of([&] { convolution(Tensor::zeros({1, 8, 8, 3})); }), HasSubstr("has 3 channels"));
-  EXPECT_THAT(error_of([&] { convolution(Tensor::zeros({1, 8, 8, 2}), Tensor::zeros({1, 8, 8, 4})); }),
+  EXPECT_THAT(error_of([&] {
+                convolution(Tensor::zeros({1, 8, 8, 2}), Tensor::zeros({1, 8, 8, 4}));
+              }),
               HasSubstr("shortcut is f32 [1, 8, 8, 4], expected f32 [1, 6, 6, 4]"));
 }
 
@@ -138,7 +158,10 @@ TEST(FusedConv2d, RefusesToRunOnAnotherInstructionSet) {
   const test::ScopedIsa first(isas[0]);
   const cpu::FusedConv2d convolution({1, 1, 1, 1}, Tensor::zeros({1, 1, 1, 1}), {}, {});
   const test::ScopedIsa second(isas[1]);
-  EXPECT_THAT(error_of([&] { convolution(Tensor::zeros({1, 1, 1, 1})); }), HasSubstr("generic is in use now"));
+  EXPECT_THAT(error_of([&] {
+                convolution(Tensor::zeros({1, 1, 1, 1}));
+              }),
+              HasSubstr("generic is in use now"));
 }
 
 }  // namespace

@@ -186,7 +186,9 @@ TEST(FloatNet, NamesACallThatItDoesNotKnow) {
     const TraceScope scope("head");
     return record({.kind = "cube", .inputs = {x}}, x.value(), {});
   };
-  EXPECT_THAT(error_of([&] { FloatNet(trace(function, Tensor::zeros({1, 2}))); }),
+  EXPECT_THAT(error_of([&] {
+                FloatNet(trace(function, Tensor::zeros({1, 2})));
+              }),
               HasSubstr("[float_net] cube in \"head\" is not known in inference"));
 }
 
@@ -204,7 +206,9 @@ TEST(FloatNet, NamesAConstantThatItCannotTake) {
 
 TEST(FloatNet, RefusesAnotherShape) {
   const FloatNet net(trace([](const Variable& x) { return relu(x); }, Tensor::zeros({1, 4, 4, 3})));
-  EXPECT_THAT(error_of([&] { net(Tensor::zeros({1, 4, 5, 3})); }),
+  EXPECT_THAT(error_of([&] {
+                net(Tensor::zeros({1, 4, 5, 3}));
+              }),
               HasSubstr("input has shape [1, 4, 5, 3], expected [1, 4, 4, 3] with any N >= 1"));
   EXPECT_THAT(error_of([&] { net(Tensor::zeros({4, 3})); }), HasSubstr("[4, 3]"));
 }

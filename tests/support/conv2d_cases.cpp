@@ -146,7 +146,8 @@ Conv2dCase random_conv2d_case(Generator& generator) {
       c.channels = c.options.groups * between(1, 9);
       c.outputs = c.options.groups * between(1, 9);
       break;
-    default: c.channels = between(1, 35), c.outputs = between(1, 35); break;
+    case 2: c.channels = between(1, 35), c.outputs = between(1, 35); break;
+    default: c.channels = between(1, 9), c.outputs = between(60, 80); break;  // enough to gather rows for
   }
   c.bias = between(0, 1) == 1;
   return c;

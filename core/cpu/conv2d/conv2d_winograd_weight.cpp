@@ -1,5 +1,5 @@
-// The weight gradient of a Winograd convolution: products of transformed inputs and transformed gradients, summed over
-// tiles for each of the 36 positions.
+// The weight gradient of a Winograd convolution: products of transformed inputs and transformed gradients,
+// summed over tiles for each of the 36 positions.
 #include <algorithm>
 #include <vector>
 

@@ -38,6 +38,13 @@ struct Window {
   int64_t width = 0;
   int64_t channels = 0;
 
+  /// An image as it is.
+  static Window whole(Size2d image, int64_t channels) {
+    return {.top = 0, .left = 0, .height = image.height, .width = image.width, .channels = channels};
+  }
+  bool within(Size2d image) const {
+    return top >= 0 && left >= 0 && top + height <= image.height && left + width <= image.width;
+  }
   int64_t size() const { return height * width * channels; }
   int64_t offset(int64_t row, int64_t column) const {
     return ((row - top) * width + column - left) * channels;

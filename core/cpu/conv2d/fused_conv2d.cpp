@@ -11,8 +11,8 @@ FusedConv2d::FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias
                          const FusedConv2dOptions& options)
     : options_(options), isa_(isa()), bias_(bias), w_shape_(w.shape()) {
   const Conv2dOptions& convolution = options.convolution;
-  DS_CHECK(w.dtype() == DType::kF32 && w.device() == Device{}, "[fused_conv2d] weight is {}, expected f32 on cpu",
-           name_of(w.dtype()));
+  DS_CHECK(w.dtype() == DType::kF32 && w.device() == Device{},
+           "[fused_conv2d] weight is {}, expected f32 on cpu", name_of(w.dtype()));
   DS_CHECK(!bias.defined() || bias.shape() == Shape{w.size(0)},
            "[fused_conv2d] bias has shape {}, expected [{}]", bias.shape().str(), w.size(0));
   plan_ = plan_conv2d({.pass = Conv2dPass::kForward,
@@ -29,8 +29,8 @@ FusedConv2d::FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias
 }
 
 Tensor FusedConv2d::operator()(const Tensor& x, const Tensor& shortcut) const {
-  DS_CHECK(x.dtype() == DType::kF32 && x.device() == Device{}, "[fused_conv2d] input is {}, expected f32 on cpu",
-           name_of(x.dtype()));
+  DS_CHECK(x.dtype() == DType::kF32 && x.device() == Device{},
+           "[fused_conv2d] input is {}, expected f32 on cpu", name_of(x.dtype()));
   DS_CHECK(isa() == isa_, "[fused_conv2d] was made for {}, but {} is in use now", name_of(isa_),
            name_of(isa()));
   Tensor y = Tensor::empty(ops::conv2d_shape(x.shape(), w_shape_, options_.convolution));

@@ -1,5 +1,5 @@
-// A convolution made ready for inference: its filters stand in the order of the kernels that its plan chose, and what
-// follows it is done while its outputs are in the cache.
+// A convolution made ready for inference: its filters stand in the order of the kernels that its plan chose,
+// and what follows it is done while its outputs are in the cache.
 //
 //   y = min(max(conv2d(x, w, bias) + shortcut, low), high)
 #pragma once
@@ -22,9 +22,9 @@ struct FusedConv2dOptions {
 
 class FusedConv2d {
  public:
-  /// f32; w [O,kh,kw,I/groups], bias [O] or undefined. The algorithm is the plan's for the engine and instruction
-  /// set in use and an input of shape N,H,W,I; other batches and image sizes are computed with it too. Throws Error
-  /// where shapes or types do not fit.
+  /// f32; w [O,kh,kw,I/groups], bias [O] or undefined. The algorithm is the plan's for the engine and
+  /// instruction set in use and an input of shape N,H,W,I; other batches and image sizes are computed with it
+  /// too. Throws Error where shapes or types do not fit.
   FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias, const FusedConv2dOptions& options);
 
   /// The shortcut has y's shape or is undefined. Throws Error where shapes or types do not fit, and when the

@@ -56,8 +56,8 @@ inline TilePlace place_of(const Tiling& tiling, int64_t tile) {
 }
 
 inline std::array<const float*, kWinogradPositions> input_pixels(const Tiling& tiling, const float* x,
-                                                          int64_t channels, int64_t tile,
-                                                          const float* zeros) {
+                                                                 int64_t channels, int64_t tile,
+                                                                 const float* zeros) {
   const TilePlace place = place_of(tiling, tile);
   const float* image = x + place.image * tiling.input.height * tiling.input.width * channels;
   const Size2d corner{place.corner.height - tiling.padding.height, place.corner.width - tiling.padding.width};

@@ -1,0 +1,44 @@
+// Correlations computed with the micro-kernels of core/cpu/kernels/direct.h: what the direct convolutions, forward and
+// backward-data, are made of.
+#pragma once
+
+#include <vector>
+
+#include "core/cpu/conv2d/correlation.h"
+#include "core/cpu/conv2d/epilogue.h"
+
+namespace ds::cpu {
+
+/// Source and target of a correlation: images N,H,W,C of which one group's channels take part.
+struct Images {
+  const float* source;
+  Size2d source_size;
+  int64_t source_pitch;  // channels of the whole tensor
+  int64_t source_from;   // first channel of the group
+  int64_t source_channels;
+  float* target;
+  Size2d target_size;
+  int64_t target_pitch;
+  int64_t target_from;
+
+  int64_t source_image() const { return source_size.height * source_size.width * source_pitch; }
+  int64_t target_image() const { return target_size.height * target_size.width * target_pitch; }
+};
+
+/// Filters of one group, and what happens to their outputs.
+struct Filters {
+  const std::vector<Panel>& panels;
+  const float* packed;
+  const float* bias;
+  Conv2dEpilogue epilogue;
+};
+
+/// One correlation of `batch` images with one group of filters, in parallel. Each output is a sum over taps, then
+/// channels, whichever way it takes.
+void correlate(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch);
+
+/// The same where outputs fill the target (spacing 1): their inputs are gathered to rows of a matrix, or taken where they
+/// are in a 1x1 convolution with stride 1. All tiles are full then, however narrow the images.
+void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch);
+
+}  // namespace ds::cpu

@@ -1,0 +1,138 @@
+// A correlation as a matrix product: a row for each output pixel, the pixels of all images one after the other.
+#include <algorithm>
+
+#include "core/cpu/conv2d/correlator.h"
+#include "core/cpu/kernels/direct.h"
+#include "core/cpu/kernels/select.h"
+#include "core/parallel.h"
+#include "core/tensor.h"
+
+namespace ds::cpu {
+namespace {
+
+// Rows of a chunk: many enough to use the filters again, few enough to stay in the cache beside them.
+constexpr int64_t kRowBytes = 1 << 20;
+constexpr int64_t kFewestRows = 48;
+constexpr int64_t kMostRows = 256;
+// With fewer chunks than that, the panels are divided too, and all rows are gathered before.
+constexpr int64_t kFewestChunks = 16;
+constexpr int64_t kGatherGrain = 8;
+
+class RowCorrelator {
+ public:
+  RowCorrelator(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch)
+      : kernels_(direct_kernels()),
+        correlation_(correlation),
+        images_(images),
+        filters_(filters),
+        pixels_(correlation.count.height * correlation.count.width),
+        rows_(batch * pixels_),
+        length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels),
+        in_place_(correlation.taps.size() == 1 && correlation.step == Size2d(1) &&
+                  correlation.taps[0].row == 0 && correlation.taps[0].column == 0 &&
+                  correlation.count == images.source_size) {}
+
+  void run() const {
+    const auto panels = static_cast<int64_t>(filters_.panels.size());
+    const int64_t fit = kRowBytes / (length_ * int64_t{sizeof(float)});
+    const int64_t grain = std::clamp(fit, kFewestRows, kMostRows);
+    const int64_t places = chunk_count(rows_, grain);
+    const int64_t panel_grain =
+        places < kFewestChunks ? chunk_count(panels, chunk_count(kFewestChunks, places)) : panels;
+    const Tensor shared = !in_place_ && panel_grain < panels ? gather_all() : Tensor();
+    parallel_chunks(places * chunk_count(panels, panel_grain), [&](int64_t chunk) {
+      const int64_t begin = chunk % places * grain;
+      const int64_t end = std::min(rows_, begin + grain);
+      const int64_t first = chunk / places * panel_grain;
+      const int64_t last = std::min(panels, first + panel_grain);
+      if (in_place_) {
+        multiply(begin, end, first, last, images_.source + begin * images_.source_pitch + images_.source_from,
+                 images_.source_pitch);
+      } else if (shared.defined()) {
+        multiply(begin, end, first, last, shared.data<float>() + begin * length_, length_);
+      } else {
+        Tensor gathered = Tensor::empty({end - begin, length_});
+        gather(begin, end, gathered.data<float>());
+        multiply(begin, end, first, last, gathered.data<float>(), length_);
+      }
+    });
+  }
+
+ private:
+  Tensor gather_all() const {
+    Tensor gathered = Tensor::empty({rows_, length_});
+    float* target = gathered.data<float>();
+    parallel_for(rows_, kGatherGrain,
+                 [&](int64_t begin, int64_t end) { gather(begin, end, target + begin * length_); });
+    return gathered;
+  }
+
+  void gather(int64_t begin, int64_t end, float* target) const {
+    const Size2d size = images_.source_size;
+    const int64_t channels = images_.source_channels;
+    for (int64_t i = begin; i < end; ++i) {
+      const float* image = images_.source + i / pixels_ * images_.source_image() + images_.source_from;
+      const int64_t row = i % pixels_ / correlation_.count.width * correlation_.step.height;
+      const int64_t column = i % correlation_.count.width * correlation_.step.width;
+      for (const Tap& tap : correlation_.taps) {
+        const int64_t r = row + tap.row;
+        const int64_t c = column + tap.column;
+        if (r >= 0 && r < size.height && c >= 0 && c < size.width) {
+          std::copy_n(image + (r * size.width + c) * images_.source_pitch, channels, target);
+        } else {
+          std::fill_n(target, channels, 0.0F);
+        }
+        target += channels;
+      }
+    }
+  }
+
+  /// Rows [begin, end) times panels [first_panel, last_panel).
+  void multiply(int64_t begin, int64_t end, int64_t first_panel, int64_t last_panel, const float* x,
+                int64_t x_pitch) const {
+    constexpr int64_t kNoOffset = 0;
+    float* y = images_.target + begin * images_.target_pitch + images_.target_from;
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      const Panel& panel = filters_.panels[static_cast<size_t>(p)];
+      DirectTile tile{.x = nullptr,
+                      .x_pitch = x_pitch,
+                      .tap_offsets = &kNoOffset,
+                      .taps = 1,
+                      .channels = length_,
+                      .w = filters_.packed + length_ * panel.first,
+                      .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
+                      .y = nullptr,
+                      .y_pitch = images_.target_pitch,
+                      .outputs = panel.outputs};
+      const int64_t tiles = chunk_count(end - begin, kernels_.max_pixels[panel.vectors - 1]);
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t from = t * (end - begin) / tiles;
+        const int64_t to = (t + 1) * (end - begin) / tiles;
+        tile.x = x + from * x_pitch;
+        tile.y = y + from * images_.target_pitch + panel.first;
+        kernels_.tile[panel.vectors - 1][to - from - 1](tile);
+      }
+    }
+    const int64_t from = filters_.panels[static_cast<size_t>(first_panel)].first;
+    const Panel& last = filters_.panels[static_cast<size_t>(last_panel - 1)];
+    filters_.epilogue.apply(images_.target, begin * images_.target_pitch + images_.target_from + from, end - begin,
+                            images_.target_pitch, last.first + last.outputs - from);
+  }
+
+  const DirectKernels& kernels_;
+  const Correlation& correlation_;
+  const Images& images_;
+  const Filters& filters_;
+  int64_t pixels_;  // of one image's output
+  int64_t rows_;
+  int64_t length_;
+  bool in_place_;
+};
+
+}  // namespace
+
+void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch) {
+  RowCorrelator(correlation, images, filters, batch).run();
+}
+
+}  // namespace ds::cpu
