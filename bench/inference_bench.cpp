@@ -1,5 +1,5 @@
-// Latency of whole networks in inference, batch norm folded (infer/float_net.h), by engine: native, and openblas, the
-// float baseline.
+// Latency of whole networks in inference, batch norm folded (infer/float_net.h), by engine: native, and
+// openblas, the float baseline.
 //
 //   bench_inference --benchmark_filter=resnet18/batch:1/native
 //
@@ -38,8 +38,9 @@ int main(int argc, char** argv) {
     const models::ModelEntry& entry = models::find(name);
     for (const int64_t batch : {1, 8}) {
       for (const Engine engine : {Engine::kNative, Engine::kOpenBlas}) {
-        benchmark::RegisterBenchmark(fmt::format("{}/batch:{}/{}", name, batch, name_of(engine)).c_str(),
-                                     [=, &entry](benchmark::State& state) { infer_batch(state, entry, batch, engine); })
+        benchmark::RegisterBenchmark(
+            fmt::format("{}/batch:{}/{}", name, batch, name_of(engine)).c_str(),
+            [=, &entry](benchmark::State& state) { infer_batch(state, entry, batch, engine); })
             ->Unit(benchmark::kMillisecond)
             ->UseRealTime();
       }

@@ -56,14 +56,19 @@ TEST(RunStateNumbers, ThatContradictEachOtherAreRefused) {
   RunState state;
   state.check("file");
   state.epoch = 3;
-  EXPECT_THAT(error_of([&] { state.check("file"); }), HasSubstr("file: 3 epochs are done, but 0 are recorded"));
+  EXPECT_THAT(error_of([&] { state.check("file"); }),
+              HasSubstr("file: 3 epochs are done, but 0 are recorded"));
   state.epoch = -3;
   EXPECT_THAT(error_of([&] { state.check("file"); }), HasSubstr("epoch is -3"));
   state = {};
   state.best_epoch = 1;
-  EXPECT_THAT(error_of([&] { state.check("file"); }), HasSubstr("the best epoch is 1, but the records say 0"));
-  EXPECT_THAT(error_of([] { RunState::from_json(R"({"recipe":[],"records":[],"best_epoch":0,"train_images":0,
-      "ema_updates":0,"partial":{"loss_sum":0,"correct":0,"images":0,"seconds":0}})", "file"); }),
+  EXPECT_THAT(error_of([&] { state.check("file"); }),
+              HasSubstr("the best epoch is 1, but the records say 0"));
+  EXPECT_THAT(error_of([] {
+                RunState::from_json(R"({"recipe":[],"records":[],"best_epoch":0,"train_images":0,
+      "ema_updates":0,"partial":{"loss_sum":0,"correct":0,"images":0,"seconds":0}})",
+                                    "file");
+              }),
               HasSubstr("file: the recipe of the run is not an object"));
 }
 

@@ -191,8 +191,8 @@ class WindowCorrelator {
   TapRuns runs_;
 };
 
-/// Whether the rows of a matrix are worth gathering: tiles of few pixels waste what they load, and enough outputs use a
-/// gathered row again.
+/// Whether the rows of a matrix are worth gathering: tiles of few pixels waste what they load, and enough
+/// outputs use a gathered row again.
 bool prefers_rows(const Correlation& correlation, const Images& images, const Filters& filters) {
   constexpr int64_t kOutputs = 64;
   constexpr double kFull = 0.8;

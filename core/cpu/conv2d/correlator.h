@@ -1,5 +1,5 @@
-// Correlations computed with the micro-kernels of core/cpu/kernels/direct.h: what the direct convolutions, forward and
-// backward-data, are made of.
+// Correlations computed with the micro-kernels of core/cpu/kernels/direct.h: what the direct convolutions,
+// forward and backward-data, are made of.
 #pragma once
 
 #include <vector>
@@ -33,12 +33,14 @@ struct Filters {
   Conv2dEpilogue epilogue;
 };
 
-/// One correlation of `batch` images with one group of filters, in parallel. Each output is a sum over taps, then
-/// channels, whichever way it takes.
+/// One correlation of `batch` images with one group of filters, in parallel. Each output is a sum over taps,
+/// then channels, whichever way it takes.
 void correlate(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch);
 
-/// The same where outputs fill the target (spacing 1): their inputs are gathered to rows of a matrix, or taken where they
-/// are in a 1x1 convolution with stride 1. All tiles are full then, however narrow the images.
-void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch);
+/// The same where outputs fill the target (spacing 1): their inputs are gathered to rows of a matrix, or
+/// taken where they are in a 1x1 convolution with stride 1. All tiles are full then, however narrow the
+/// images.
+void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters,
+                    int64_t batch);
 
 }  // namespace ds::cpu

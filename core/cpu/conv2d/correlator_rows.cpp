@@ -1,4 +1,5 @@
-// A correlation as a matrix product: a row for each output pixel, the pixels of all images one after the other.
+// A correlation as a matrix product: a row for each output pixel, the pixels of all images one after the
+// other.
 #include <algorithm>
 
 #include "core/cpu/conv2d/correlator.h"
@@ -115,8 +116,8 @@ class RowCorrelator {
     }
     const int64_t from = filters_.panels[static_cast<size_t>(first_panel)].first;
     const Panel& last = filters_.panels[static_cast<size_t>(last_panel - 1)];
-    filters_.epilogue.apply(images_.target, begin * images_.target_pitch + images_.target_from + from, end - begin,
-                            images_.target_pitch, last.first + last.outputs - from);
+    filters_.epilogue.apply(images_.target, begin * images_.target_pitch + images_.target_from + from,
+                            end - begin, images_.target_pitch, last.first + last.outputs - from);
   }
 
   const DirectKernels& kernels_;
@@ -131,7 +132,8 @@ class RowCorrelator {
 
 }  // namespace
 
-void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch) {
+void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters,
+                    int64_t batch) {
   RowCorrelator(correlation, images, filters, batch).run();
 }
 
