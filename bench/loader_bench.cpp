@@ -1,4 +1,5 @@
-// How fast batches of CIFAR-like images are prepared: shuffled, cropped, flipped, normalised, batch 128, by workers.
+// How fast batches of CIFAR-like images are prepared: shuffled, cropped, flipped, normalised, batch 128, by
+// workers.
 //
 //   bench_loader --benchmark_repetitions=5
 //
@@ -25,7 +26,13 @@ void load_epoch(benchmark::State& state) {
                                                   benchmark::Counter::kIsRate);
 }
 
-BENCHMARK(load_epoch)->ArgName("workers")->Arg(0)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(load_epoch)
+    ->ArgName("workers")
+    ->Arg(0)
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 }  // namespace
 

@@ -15,6 +15,9 @@ constexpr int64_t kWinogradChannels = 32;
 /// And this share of its tiles' pixels inside the image: of 16 products a pixel 4 are left, of which an edge
 /// tile wastes some.
 constexpr double kWinogradCovered = 0.5;
+/// And this many tiles: filters are four times as large when they are transformed, and with few tiles it is
+/// their way from memory that takes the time.
+constexpr int64_t kWinogradTiles = 8;
 
 // Everything that a plan depends on, as numbers.
 using Key = std::array<int64_t, 23>;
@@ -55,6 +58,9 @@ std::string winograd_objection(const Conv2dProblem& p) {
   if (!(share >= kWinogradCovered)) {
     return fmt::format("{:.0f} % of the pixels of its 4x4 tiles lie in the image", 100.0 * share);
   }
+  const auto tiles = [](int64_t size) { return (size + kWinogradOutput - 1) / kWinogradOutput; };
+  const int64_t count = written[0] * tiles(written[1]) * tiles(written[2]);
+  if (count < kWinogradTiles) return fmt::format("{} tiles, Winograd pays from {}", count, kWinogradTiles);
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include "core/cpu/conv2d/correlator.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
+#include "core/cpu/prefetch.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
 
@@ -105,6 +106,7 @@ class RowCorrelator {
                       .y = nullptr,
                       .y_pitch = images_.target_pitch,
                       .outputs = panel.outputs};
+      const int64_t width = int64_t{panel.vectors} * kernels_.lanes;
       const int64_t tiles = chunk_count(end - begin, kernels_.max_pixels[panel.vectors - 1]);
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t from = t * (end - begin) / tiles;
@@ -112,6 +114,8 @@ class RowCorrelator {
         tile.x = x + from * x_pitch;
         tile.y = y + from * images_.target_pitch + panel.first;
         kernels_.tile[panel.vectors - 1][to - from - 1](tile);
+        // The next panel comes from memory while this one is used.
+        prefetch(tile.w + length_ * width + t * length_ * width / tiles, length_ * width / tiles);
       }
     }
     const int64_t from = filters_.panels[static_cast<size_t>(first_panel)].first;
