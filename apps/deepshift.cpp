@@ -21,6 +21,7 @@ std::function<int()> set_up(CLI::App& app) {
       if (command.app->parsed()) return command.run();
     }
     std::vector<std::string> names;
+    names.reserve(commands.size());
     for (const Command& command : commands) names.push_back(command.app->get_name());
     fail("expects a command: {} (see deepshift --help)", fmt::join(names, ", "));
   };

@@ -60,9 +60,9 @@ std::string OptionTable::first_given_beside(const std::vector<std::string>& name
 }
 
 void OptionTable::compare_by(const std::string& name,
-                             std::function<nlohmann::json(const nlohmann::json&)> canonical) {
+                             const std::function<nlohmann::json(const nlohmann::json&)>& canonical) {
   for (Row& row : rows_) {
-    if (row.name == name) row.canonical = std::move(canonical);
+    if (row.name == name) row.canonical = canonical;
   }
 }
 

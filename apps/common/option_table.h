@@ -46,7 +46,8 @@ class OptionTable {
   }
 
   /// Two stored values of the option are the same when these are: "auto" and what it stands for.
-  void compare_by(const std::string& name, std::function<nlohmann::json(const nlohmann::json&)> canonical);
+  void compare_by(const std::string& name,
+                  const std::function<nlohmann::json(const nlohmann::json&)>& canonical);
 
   /// Every stored option, or only those that change results, by name.
   nlohmann::json all() const;

@@ -26,7 +26,7 @@ struct EmaState {
 class Ema {
  public:
   /// Throws Error unless 0 <= decay < 1.
-  Ema(std::vector<Variable> parameters, const EmaOptions& options = {});
+  explicit Ema(std::vector<Variable> parameters, const EmaOptions& options = {});
 
   /// After each optimizer step. Throws Error while the averages are swapped in.
   void update();
