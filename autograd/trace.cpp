@@ -98,7 +98,7 @@ int Tracer::index_of(const Variable& variable) {
 Variable Tracer::add(NodeInfo info, Tensor value) {
   TracedNode node{.kind = std::move(info.kind), .scope = current_scope, .options = std::move(info.options)};
   for (const Variable& input : info.inputs) node.inputs.push_back(index_of(input));
-  const Variable result(value);
+  Variable result(value);
   node.output =
       append(result, {.value = std::move(value), .producer = static_cast<int>(graph_.nodes.size())});
   graph_.nodes.push_back(std::move(node));

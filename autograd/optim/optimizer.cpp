@@ -35,7 +35,7 @@ void check_groups(const std::vector<ParameterGroup>& groups) {
 /// Removes a tensor from the map; it must be there, with this shape and type.
 Tensor take(std::map<std::string, Tensor>& given, const std::string& key, const Shape& shape, DType dtype) {
   const auto node = given.extract(key);
-  const Tensor found = node ? node.mapped() : Tensor();
+  Tensor found = node ? node.mapped() : Tensor();
   DS_CHECK(found.defined() && found.shape() == shape && found.dtype() == dtype,
            "[optimizer] state \"{}\": found {}, expected {} {}", key,
            found.defined() ? fmt::format("{} {}", name_of(found.dtype()), found.shape().str()) : "nothing",

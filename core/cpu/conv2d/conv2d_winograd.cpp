@@ -99,14 +99,11 @@ class TileGroup {
                     .y = nullptr,
                     .y_pitch = job_.outputs,
                     .outputs = panel.outputs};
-    const int64_t groups = chunk_count(tiles_, kernels.max_pixels[panel.vectors - 1]);
-    for (int64_t g = 0; g < groups; ++g) {
-      const int64_t begin = g * tiles_ / groups;
-      const int64_t end = (g + 1) * tiles_ / groups;
+    for_even_pieces(tiles_, kernels.max_pixels[panel.vectors - 1], [&](int64_t begin, int64_t tiles) {
       tile.x = v_ + position * v_pitch_ + begin * job_.channels;
       tile.y = m_ + position * m_pitch_ + begin * job_.outputs + panel.first;
-      kernels.tile[panel.vectors - 1][end - begin - 1](tile);
-    }
+      kernels.tile[panel.vectors - 1][tiles - 1](tile);
+    });
   }
 
   /// Tiles [begin, end) of the group; `unread` takes the outputs outside the image.

@@ -137,9 +137,7 @@ class WindowCorrelator {
 
   /// All pixels of one image and one panel.
   void correlate(int64_t image, const Place& place, const Panel& panel, const float* source) const {
-    const int64_t width = correlation_.count.width;
     const int64_t tap_rows = static_cast<int64_t>(correlation_.taps.size()) * images_.source_channels;
-    const int64_t tiles = chunk_count(width, kernels_.max_pixels[panel.vectors - 1]);
     DirectTile tile{.x = nullptr,
                     .x_pitch = correlation_.step.width * window_.channels,
                     .tap_offsets = runs_.offsets.data(),
@@ -153,14 +151,12 @@ class WindowCorrelator {
     for (int64_t row = place.begin; row < place.end; ++row) {
       const float* x = source + (row - place.begin) * source_row();
       float* y = images_.target + offset_of(image, row) + panel.first;
-      // Tiles as even as they come: 32 pixels are 11 + 11 + 10, not 12 + 12 + 8.
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t begin = t * width / tiles;
-        const int64_t end = (t + 1) * width / tiles;
-        tile.x = x + begin * tile.x_pitch;
-        tile.y = y + begin * tile.y_pitch;
-        kernels_.tile[panel.vectors - 1][end - begin - 1](tile);
-      }
+      for_even_pieces(correlation_.count.width, kernels_.max_pixels[panel.vectors - 1],
+                      [&](int64_t begin, int64_t pixels) {
+                        tile.x = x + begin * tile.x_pitch;
+                        tile.y = y + begin * tile.y_pitch;
+                        kernels_.tile[panel.vectors - 1][pixels - 1](tile);
+                      });
     }
   }
 

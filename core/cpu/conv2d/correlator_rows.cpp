@@ -106,17 +106,15 @@ class RowCorrelator {
                       .y = nullptr,
                       .y_pitch = images_.target_pitch,
                       .outputs = panel.outputs};
-      const int64_t width = int64_t{panel.vectors} * kernels_.lanes;
-      const int64_t tiles = chunk_count(end - begin, kernels_.max_pixels[panel.vectors - 1]);
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t from = t * (end - begin) / tiles;
-        const int64_t to = (t + 1) * (end - begin) / tiles;
+      // The next panel comes from memory while this one is used: so much of it a row.
+      const int64_t floats = length_ * panel.vectors * kernels_.lanes;
+      const int64_t share = p + 1 < static_cast<int64_t>(filters_.panels.size()) ? floats / (end - begin) : 0;
+      for_even_pieces(end - begin, kernels_.max_pixels[panel.vectors - 1], [&](int64_t from, int64_t rows) {
         tile.x = x + from * x_pitch;
         tile.y = y + from * images_.target_pitch + panel.first;
-        kernels_.tile[panel.vectors - 1][to - from - 1](tile);
-        // The next panel comes from memory while this one is used.
-        prefetch(tile.w + length_ * width + t * length_ * width / tiles, length_ * width / tiles);
-      }
+        kernels_.tile[panel.vectors - 1][rows - 1](tile);
+        prefetch(tile.w + floats + from * share, rows * share);
+      });
     }
     const int64_t from = filters_.panels[static_cast<size_t>(first_panel)].first;
     const Panel& last = filters_.panels[static_cast<size_t>(last_panel - 1)];
