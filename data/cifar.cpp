@@ -107,8 +107,8 @@ Dataset read_files(const Format& format, const std::string& folder, const std::v
   const std::filesystem::path found = find_folder(format, folder, files.front());
   int64_t total = 0;
   for (const std::string& file : files) total += count_records(format, found / file);
-  const Dataset dataset{Tensor::empty({total, kSide, kSide, kChannels}, DType::kU8),
-                        Tensor::empty({total}, DType::kI64), read_class_names(format, found)};
+  Dataset dataset{Tensor::empty({total, kSide, kSide, kChannels}, DType::kU8),
+                  Tensor::empty({total}, DType::kI64), read_class_names(format, found)};
   int64_t begin = 0;
   for (const std::string& file : files) {
     const int64_t end = begin + count_records(format, found / file);

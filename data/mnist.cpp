@@ -76,7 +76,7 @@ IdxFile open_any(const std::string& folder, const std::string& stem, const std::
   for (const auto& place : {outer, outer / "mnist"}) {
     for (const char* separator : {"-", "."}) {
       for (const char* ending : {"", ".gz"}) {
-        const std::filesystem::path path = place / (stem + separator + type + ending);
+        const std::filesystem::path path = place / fmt::format("{}{}{}{}", stem, separator, type, ending);
         if (std::filesystem::is_regular_file(path)) return IdxFile(path.string());
       }
     }

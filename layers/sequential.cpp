@@ -14,8 +14,8 @@ Sequential::Sequential(const std::vector<std::pair<std::string, ModulePtr>>& mod
   for (const auto& [name, module] : modules) push(name, module);
 }
 
-void Sequential::push(std::string name, ModulePtr module) {
-  modules_.push_back(add(std::move(name), std::move(module)));
+void Sequential::push(const std::string& name, ModulePtr module) {
+  modules_.push_back(add(name, std::move(module)));
 }
 
 Variable Sequential::forward(const Variable& x) {

@@ -21,7 +21,7 @@ class Sequential : public Module {
 
   /// Appends a module under the next number or a name of its own.
   void push(ModulePtr module) { push(std::to_string(modules_.size()), std::move(module)); }
-  void push(std::string name, ModulePtr module);
+  void push(const std::string& name, ModulePtr module);
 
   size_t size() const { return modules_.size(); }
   const std::vector<ModulePtr>& modules() const { return modules_; }

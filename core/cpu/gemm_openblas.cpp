@@ -9,7 +9,8 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-// Null when the BLAS found is not OpenBLAS.
+// Null when the BLAS found is not OpenBLAS, whose header declares it, but not as a symbol that may be absent.
+// NOLINTNEXTLINE(readability-redundant-declaration)
 extern "C" void openblas_set_num_threads(int count) __attribute__((weak));
 
 namespace ds::cpu {

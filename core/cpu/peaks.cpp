@@ -50,7 +50,8 @@ double measure_gflops() {
       for (int64_t i = 0; i < kRepeats / chunks; ++i) kernels.tile[kDirectMaxVectors - 1][pixels - 1](tile);
     });
   });
-  return 2e-9 * static_cast<double>(kRepeats / chunks * chunks * pixels * width * kChannels) / seconds;
+  const int64_t repeats = kRepeats / chunks * chunks;
+  return 2e-9 * static_cast<double>(repeats * pixels * width * kChannels) / seconds;
 }
 
 double measure_gbytes() {

@@ -17,7 +17,7 @@ ShiftPsWeight::ShiftPsWeight(Tensor shift, Tensor sign, int bits, const WeightOp
   shift_.set_projection([range = format_.range()](Tensor& shift_value) {
     ops::clamp_in_place(shift_value, range.p_min, range.p_max);
   });
-  clamp();
+  ShiftPsWeight::clamp();
 }
 
 std::unique_ptr<ShiftPsWeight> ShiftPsWeight::from_float(const Tensor& values, int bits,

@@ -7,7 +7,7 @@
 
 namespace ds {
 
-Weight::Weight(WeightOptions options) : options_(std::move(options)) {
+Weight::Weight(const WeightOptions& options) : options_(options) {
   DS_CHECK(options_.rounding == Rounding::kNearest || options_.rounding == Rounding::kStochastic,
            "[weight] rounding is floor, expected nearest or stochastic");
 }

@@ -27,7 +27,7 @@ struct WeightOptions {
 class Weight {
  public:
   /// Throws Error for a rounding that powers of two do not have.
-  explicit Weight(WeightOptions options);
+  explicit Weight(const WeightOptions& options);
   Weight(const Weight&) = delete;
   Weight& operator=(const Weight&) = delete;
   virtual ~Weight() = default;

@@ -50,15 +50,15 @@ std::string winograd_objection(const Conv2dProblem& p) {
     return fmt::format("{} and {} channels, Winograd pays from {}", p.x[3], p.y[3], kWinogradChannels);
   }
   const Shape& written = p.pass == Conv2dPass::kBackwardData ? p.x : p.y;
-  const auto covered = [](int64_t size) {
-    return static_cast<double>(size) /
-           static_cast<double>((size + kWinogradOutput - 1) / kWinogradOutput * kWinogradOutput);
+  const auto tiles = [](int64_t size) { return (size + kWinogradOutput - 1) / kWinogradOutput; };
+  const auto covered = [&](int64_t size) {
+    const int64_t whole = tiles(size) * kWinogradOutput;
+    return static_cast<double>(size) / static_cast<double>(whole);
   };
   const double share = covered(written[1]) * covered(written[2]);
   if (!(share >= kWinogradCovered)) {
     return fmt::format("{:.0f} % of the pixels of its 4x4 tiles lie in the image", 100.0 * share);
   }
-  const auto tiles = [](int64_t size) { return (size + kWinogradOutput - 1) / kWinogradOutput; };
   const int64_t count = written[0] * tiles(written[1]) * tiles(written[2]);
   if (count < kWinogradTiles) return fmt::format("{} tiles, Winograd pays from {}", count, kWinogradTiles);
   return {};
