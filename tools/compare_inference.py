@@ -10,11 +10,10 @@ machine that slows down slows all of them down. Figures are medians over rounds,
 """
 import argparse
 import json
-import pathlib
 import statistics
-import sys
 
-from comparison import processor_name, processors_for, run_peer, run_pinned
+from comparison import (add_common_options, processor_name, processors_for, report, run_peer, run_pinned,
+                        thread_count)
 
 ENGINES = {"native": "DeepShift, float32, native", "openblas": "DeepShift, float32, OpenBLAS"}
 MODES = ["eager", "channels-last", "frozen"]
@@ -62,28 +61,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", required=True, help="the program bench_inference")
     parser.add_argument("--peer", required=True, help="the PyTorch program")
-    parser.add_argument("--python", nargs="+", default=[sys.executable], help="Pythons to run it with (default: this one)")
     parser.add_argument("--archs", nargs="+", default=["resnet18"], help="networks (default: resnet18)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="images at a time (default: 1 8)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[2], help="numbers of threads (default: 2)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="least time of a measurement of ours")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file; the raw figures go beside it as .json")
+    add_common_options(parser, seconds=2.0)
     arguments = parser.parse_args()
 
-    figures = {f"{arch}, batch {batch}, {threads} thread{'s' if threads > 1 else ''}":
+    figures = {f"{arch}, batch {batch}, {thread_count(threads)}":
                measure(arguments, processors_for(threads), arch, batch)
                for arch in arguments.archs for batch in arguments.batches for threads in arguments.threads}
-    text = ["# Latency of inference", "",
-            f"Networks for 224x224 images with seeded weights, batch norm folded, pinned threads of {processor_name()}; "
-            f"{arguments.rounds} interleaved rounds. Made by `tools/compare_inference.py`.", ""]
-    for title, rounds in figures.items():
-        text += table(title, rounds)
-    print("\n".join(text))
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text("\n".join(text))
-        arguments.output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    heading = ["# Latency of inference", "",
+               f"Networks for 224x224 images with seeded weights, batch norm folded, pinned threads of {processor_name()}; "
+               f"{arguments.rounds} interleaved rounds. Made by `tools/compare_inference.py`.", ""]
+    report(heading, figures, table, arguments.output)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ before the network was made.
 """
 import argparse
 import json
-import pathlib
 import statistics
-import sys
 
-from comparison import processor_name, processors_for, run_peer, run_pinned
+from comparison import (add_common_options, processor_name, processors_for, report, run_peer, run_pinned,
+                        thread_count)
 
 BATCH = 128
 METHODS = ["float", "q", "ps"]
@@ -74,26 +73,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", required=True, help="the program bench_train_step")
     parser.add_argument("--peer", help="the PyTorch program; without it only float and shift weights are compared")
-    parser.add_argument("--python", nargs="+", default=[sys.executable], help="Pythons to run it with (default: this one)")
     parser.add_argument("--archs", nargs="+", default=["resnet20"], help="networks (default: resnet20)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[2], help="numbers of threads (default: 2)")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=12, help="steps of the peer a round")
-    parser.add_argument("--seconds", type=float, default=5.0, help="least time of a measurement of ours")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file; the raw figures go beside it as .json")
+    add_common_options(parser, seconds=5.0)
     arguments = parser.parse_args()
-    figures = {f"{arch}, {threads} thread{'s' if threads > 1 else ''}": measure(arguments, processors_for(threads), arch)
+    figures = {f"{arch}, {thread_count(threads)}": measure(arguments, processors_for(threads), arch)
                for arch in arguments.archs for threads in arguments.threads}
-    text = ["# Speed of a training step", "",
-            f"A full step (forward, loss, backward, optimizer), batch {BATCH}, pinned threads of {processor_name()}; "
-            f"{arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
-    for title, rounds in figures.items():
-        text += table(title, rounds)
-    print("\n".join(text))
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text("\n".join(text))
-        arguments.output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    heading = ["# Speed of a training step", "",
+               f"A full step (forward, loss, backward, optimizer), batch {BATCH}, pinned threads of {processor_name()}; "
+               f"{arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
+    report(heading, figures, table, arguments.output)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ cd "$(dirname "$0")/.."
 case ${1:-} in
   -h|--help) sed -n '2,/^set /{s/^# \{0,1\}//;/^set /d;p}' "$0"; exit 0 ;;
 esac
-tools/install_dependencies.sh bench
-cmake --preset release -DDEEPSHIFT_BENCH=ON >/dev/null
-cmake --build --preset release --target bench_train_step
+tools/build_bench.sh train_step
 exec python3 tools/compare_training.py --bench build/release/bin/bench_train_step --peer bench/peers/torch_train.py \
   --output docs/results/cpu_training.md "$@"

@@ -1,4 +1,5 @@
-"""What the comparisons with other programs share: pinned runs, and the name of the machine."""
+"""What the comparisons with other programs share: options, pinned runs, the name of the machine, files of results."""
+import json
 import os
 import pathlib
 import platform
@@ -34,3 +35,28 @@ def processor_name():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown processor"
+
+
+def add_common_options(parser, seconds):
+    parser.add_argument("--python", nargs="+", default=[sys.executable], help="Pythons to run the peer with (default: this one)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[2], help="numbers of threads (default: 2)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=seconds, help="least time of a measurement of ours")
+    parser.add_argument("--output", type=pathlib.Path, help="Markdown file; the raw figures go beside it as .json")
+
+
+def thread_count(threads):
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def report(heading, figures, table, output):
+    """Prints the heading and the table of each title, and writes both them and the raw figures."""
+    lines = list(heading)
+    for title, rounds in figures.items():
+        lines += table(title, rounds)
+    text = "\n".join(lines)
+    print(text)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
+        output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")

@@ -24,15 +24,9 @@ Tensor normal(const Shape& shape, Generator& generator) {
   return values;
 }
 
-/// Largest difference, relative to the deviation of a sum of `terms` products of standard normals.
+/// test::worst_error of f32 tensors.
 double worst_error(const Tensor& found, const Tensor& expected, int64_t terms) {
-  double worst = 0.0;
-  for (int64_t i = 0; i < found.numel(); ++i) {
-    const double error = std::abs(found.data<float>()[i] - expected.data<float>()[i]) /
-                         std::sqrt(1.0 + static_cast<double>(terms));
-    if (!(error <= worst)) worst = error;
-  }
-  return worst;
+  return test::worst_error(found.to(DType::kF64), expected.to(DType::kF64), terms);
 }
 
 /// conv2d by the reference, then addition and clamp, one after the other.

@@ -63,9 +63,6 @@ Conv2dResults run_f32(Engine engine, const Conv2dCase& c, const Conv2dOperands& 
           .dw = converted<double, float>(r.dw)};
 }
 
-namespace {
-
-/// Relative to sqrt(terms): elements are sums of that many products of standard normals.
 double worst_error(const Tensor& found, const Tensor& expected, int64_t terms) {
   const auto a = found.to_vector<double>();
   const auto b = expected.to_vector<double>();
@@ -76,8 +73,6 @@ double worst_error(const Tensor& found, const Tensor& expected, int64_t terms) {
   }
   return worst;
 }
-
-}  // namespace
 
 void expect_close(const Conv2dCase& c, const Conv2dResults& found, const Conv2dResults& expected,
                   double tolerance) {

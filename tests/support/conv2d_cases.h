@@ -59,6 +59,9 @@ cpu::Conv2dPlan plan_of(const Conv2dCase& c, cpu::Conv2dPass pass, DType dtype =
 void expect_close(const Conv2dCase& c, const Conv2dResults& found, const Conv2dResults& expected,
                   double tolerance);
 
+/// Largest difference of two f64 tensors, relative to sqrt(terms); NaN when there is one.
+double worst_error(const Tensor& found, const Tensor& expected, int64_t terms);
+
 /// Any stride, padding, dilation and groups.
 Conv2dCase random_conv2d_case(Generator& generator);
 /// 3x3, stride 1, and channels on both sides of the vectors' lengths.

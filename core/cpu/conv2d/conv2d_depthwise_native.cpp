@@ -6,6 +6,7 @@
 #include "core/cpu/conv2d/conv2d_geometry.h"
 #include "core/cpu/conv2d/conv2d_native.h"
 #include "core/cpu/conv2d/correlation.h"
+#include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
 
@@ -77,18 +78,16 @@ std::vector<Region> regions_of(const Correlation& correlation, Size2d source, in
 void correlate_row(const Correlation& correlation, const Region& region, int64_t row, DepthwiseTile tile,
                    int64_t source_width, float* target) {
   const DepthwiseKernels& kernels = depthwise_kernels();
-  const int64_t width = region.columns.end - region.columns.begin;
-  const int64_t tiles = chunk_count(width, DepthwiseKernels::kMaxPixels);
   tile.tap_offsets = region.offsets.data();
   tile.tap_weights = region.weights.data();
   tile.taps = static_cast<int64_t>(region.offsets.size());
-  for (int64_t t = 0; t < tiles; ++t) {
-    const int64_t begin = region.columns.begin + t * width / tiles;
-    const int64_t end = region.columns.begin + (t + 1) * width / tiles;
-    tile.start = row * correlation.step.height * source_width * tile.channels + begin * tile.x_pitch;
-    tile.y = target + begin * tile.y_pitch;
-    kernels.tile[end - begin - 1](tile);
-  }
+  const int64_t width = region.columns.end - region.columns.begin;
+  for_even_pieces(width, DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
+    const int64_t column = region.columns.begin + from;
+    tile.start = row * correlation.step.height * source_width * tile.channels + column * tile.x_pitch;
+    tile.y = target + column * tile.y_pitch;
+    kernels.tile[pixels - 1](tile);
+  });
 }
 
 void correlate(const Correlation& correlation, const Tensor& source, const Tensor& w, const float* bias,

@@ -3,6 +3,7 @@
 
 #include "core/cpu/conv2d/conv2d_native.h"
 #include "core/cpu/conv2d/correlation.h"
+#include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
@@ -47,16 +48,13 @@ void add_image(const WeightGradient& gradient, const float* scratch, const float
       float* dw = partial + static_cast<int64_t>(run) * gradient.runs.channels * gradient.width;
       int64_t offset = 0;  // padded: panels start at multiples of the vector length
       for (const Panel& panel : gradient.panels) {
-        const int64_t most = kernels.max_channels[panel.vectors - 1];
-        const int64_t tiles = chunk_count(gradient.runs.channels, most);
         tile.dy = dy + row * tile.dy_row + offset;
-        for (int64_t t = 0; t < tiles; ++t) {
-          const int64_t begin = t * gradient.runs.channels / tiles;
-          const int64_t end = (t + 1) * gradient.runs.channels / tiles;
-          tile.x = x + begin;
-          tile.dw = dw + begin * gradient.width + offset;
-          kernels.weight_tile[panel.vectors - 1][end - begin - 1](tile);
-        }
+        for_even_pieces(gradient.runs.channels, kernels.max_channels[panel.vectors - 1],
+                        [&](int64_t begin, int64_t count) {
+                          tile.x = x + begin;
+                          tile.dw = dw + begin * gradient.width + offset;
+                          kernels.weight_tile[panel.vectors - 1][count - 1](tile);
+                        });
         offset += int64_t{panel.vectors} * kernels.lanes;
       }
     }

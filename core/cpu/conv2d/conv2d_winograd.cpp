@@ -5,12 +5,12 @@
 
 #include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/conv2d/winograd_tiles.h"
+#include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
 
 namespace ds::cpu {
 namespace {
 
-constexpr int64_t kTaps = 9;
 // Tiles that go through the three steps together: their transforms stay in the L2 cache where channels are
 // few, and the filters' are read often enough from beyond it where channels are many.
 constexpr int64_t kChunkBytes = 1 << 20;

@@ -6,12 +6,12 @@
 #include "core/cpu/conv2d/conv2d_winograd.h"
 #include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/conv2d/winograd_tiles.h"
+#include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
 
 namespace ds::cpu {
 namespace {
 
-constexpr int64_t kTaps = 9;
 // Tiles transformed before their products are summed, and the part of them that stays in L1.
 constexpr int64_t kGradientBytes = 128 << 10;
 constexpr int64_t kGradientTiles = 64;
@@ -47,14 +47,11 @@ void add_products(const GradientSums& sums, int64_t position, int64_t tiles, con
     int64_t offset = 0;
     for (const Panel& panel : sums.panels) {
       tile.dy = z + first * sums.width + offset;
-      const int64_t groups = chunk_count(channels, kernels.max_channels[panel.vectors - 1]);
-      for (int64_t g = 0; g < groups; ++g) {
-        const int64_t begin = g * channels / groups;
-        const int64_t end = (g + 1) * channels / groups;
+      for_even_pieces(channels, kernels.max_channels[panel.vectors - 1], [&](int64_t begin, int64_t count) {
         tile.x = v + first * channels + begin;
         tile.dw = du + begin * sums.width + offset;
-        kernels.weight_tile[panel.vectors - 1][end - begin - 1](tile);
-      }
+        kernels.weight_tile[panel.vectors - 1][count - 1](tile);
+      });
       offset += int64_t{panel.vectors} * kernels.lanes;
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
@@ -121,9 +122,7 @@ class WindowCorrelator {
         fill(band, n, scratch + (n - place.first) * band.size());
       run_panels(place, range, scratch, band.size());
     }
-    finish(place, filters_.panels[static_cast<size_t>(range.first)].first,
-           filters_.panels[static_cast<size_t>(range.last - 1)].first +
-               filters_.panels[static_cast<size_t>(range.last - 1)].outputs);
+    finish(place, range);
   }
 
   /// `source`: what the first row of the place's first image reads; `pitch` floats on, the next image's.
@@ -160,14 +159,15 @@ class WindowCorrelator {
     }
   }
 
-  /// What follows the convolution, on the group's channels [from, to). Only forward passes have it: they
-  /// write whole rows.
-  void finish(const Place& place, int64_t from, int64_t to) const {
+  /// What follows the convolution. Only forward passes have it: they write whole rows.
+  void finish(const Place& place, const PanelRange& range) const {
     if (filters_.epilogue.empty()) return;
+    const int64_t from = filters_.panels[static_cast<size_t>(range.first)].first;
+    const Panel& last = filters_.panels[static_cast<size_t>(range.last - 1)];
     const int64_t pixels = (place.end - place.begin) * correlation_.count.width;
     for (int64_t n = place.first; n < place.last; ++n) {
       filters_.epilogue.apply(images_.target, offset_of(n, place.begin) + from, pixels, images_.target_pitch,
-                              to - from);
+                              last.first + last.outputs - from);
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/cpu/conv2d/correlator.h"
+#include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
 #include "core/cpu/prefetch.h"

@@ -10,6 +10,8 @@
 
 namespace ds::cpu {
 
+inline constexpr int64_t kTaps = 9;  // of a 3x3 filter
+
 /// Floats from one of the 36 positions to the next. A transform touches all 36 at once: a cache line more
 /// than a power of two keeps them out of each other's sets.
 constexpr int64_t padded_pitch(int64_t rows, int64_t width) { return rows * width + 16; }
