@@ -29,7 +29,7 @@ cpu_set_t current_mask() {
 const cpu_set_t kProcessMask = current_mask();
 
 int default_threads() {
-  const int processors = std::max(1, CPU_COUNT(&kProcessMask));
+  const int processors = std::max(1, omp_get_num_procs());  // all of them, also if OpenMP has bound this thread
   const char* text = std::getenv("DEEPSHIFT_THREADS");
   if (text == nullptr) return processors;
   int count = 0;
@@ -55,6 +55,7 @@ void set_num_threads(int count) {
 }
 
 void pin_threads() {
+  if (omp_get_proc_bind() != omp_proc_bind_false) return;  // OMP_PROC_BIND: OpenMP does it
   std::vector<int> processors;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &kProcessMask)) processors.push_back(cpu);

@@ -60,6 +60,15 @@ cifar_run resnet20_float --epochs 12 --lr 0.2 --nesterov
 cifar_run resnet20_q5 --method q --epochs 12 --lr 0.2 --nesterov
 cifar_run resnet20_ps5 --method ps --epochs 12
 
+# The same for 30 epochs, with two seeds.
+for seed in 1 2; do
+  cifar_run long_resnet20_float_seed$seed --epochs 30 --lr 0.2 --nesterov --seed $seed
+  for bits in 5 4; do
+    cifar_run long_resnet20_q${bits}_seed$seed --method q --weight-bits $bits --epochs 30 --lr 0.2 --nesterov --seed $seed
+  done
+  cifar_run long_resnet20_ps5_seed$seed --method ps --epochs 30 --seed $seed
+done
+
 # From a trained float network, which is rounded first. Its normalisation is ImageNet's.
 tune() {
   local name=$1

@@ -1,10 +1,11 @@
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "core/cpu/conv2d/conv2d_native.h"
 #include "core/cpu/conv2d/correlation.h"
+#include "core/cpu/conv2d/weight_products.h"
 #include "core/cpu/even_pieces.h"
-#include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
 
@@ -13,109 +14,293 @@ namespace {
 
 constexpr int64_t kMaxWeightPartials = 16;   // partial sums of a weight gradient, added in order
 constexpr int64_t kPartialBytes = 32 << 20;  // and the memory they may take
-// Pixels that a weight tile sweeps before the next tile does: x and dy stay in the L1 cache.
-constexpr int64_t kWeightBlockPixels = 128;
+// Pixels of a window that a weight tile sweeps before the next tile does: x and dy stay in the L1 cache.
+constexpr int64_t kWindowPixels = 128;
+// Floats between neighbouring pixels of a window: further apart, their lines push one another out of the cache.
+constexpr int64_t kWindowPitch = 128;
+// Gathered pixels that go together: the sums are read and written once for all of them, and their gradients
+// stay in the L2 cache.
+constexpr int64_t kFewestGathered = 64;
+constexpr int64_t kMostGathered = 256;
+constexpr int64_t kGatheredBytes = 256 << 10;
+// Tiles of channels that are gathered together, so that x is read in order.
+constexpr int64_t kGatheredTiles = 8;
+// Rows of the sums that are turned round together: single ones would be written a cache line each.
+constexpr int64_t kWriteRows = 16;
 
-/// One group's weight gradient as [position][channel][padded output]: the images of one chunk, added to
-/// `partial`.
+/// The weight gradient of one group, as [position][channel][padded output].
 struct WeightGradient {
+  const Tensor& dy;
+  const Tensor& x;
   Correlation correlation;
-  Window window;
-  TapRuns runs;
+  int64_t channels;
+  int64_t first_channel;
+  int64_t outputs;
+  int64_t first_output;
   std::vector<Panel> panels;
-  int64_t width = 0;  // padded outputs
+  int64_t width;  // padded outputs
+
+  Size2d source() const { return {x.size(1), x.size(2)}; }
+  int64_t pixels() const { return dy.size(1) * dy.size(2); }
+  int64_t rows() const { return static_cast<int64_t>(correlation.taps.size()) * channels; }
+  int64_t size() const { return rows() * width; }
+  const float* x_image(int64_t n) const { return x.data<float>() + n * x.size(1) * x.size(2) * x.size(3); }
+  const float* dy_image(int64_t n) const {
+    return dy.data<float>() + n * pixels() * dy.size(3) + first_output;
+  }
+  /// Whether each output pixel reads the pixel of x at its own place, and no other.
+  bool pointwise() const {
+    return correlation.taps.size() == 1 && correlation.step == Size2d(1) && correlation.taps[0].row == 0 &&
+           correlation.taps[0].column == 0 && correlation.count == source();
+  }
 };
 
-void add_image(const WeightGradient& gradient, const float* scratch, const float* dy, int64_t dy_pitch,
-               const DirectKernels& kernels, float* partial) {
-  const Size2d count = gradient.correlation.count;
-  const Size2d step = gradient.correlation.step;
-  const int64_t row_floats = gradient.window.width * gradient.window.channels;
-  const int64_t block = std::max<int64_t>(1, kWeightBlockPixels / count.width);
-  for (int64_t row = 0; row < count.height; row += block) {
+/// Adds images to the sums, each from a window: a copy with a border of zeros.
+class WindowSums {
+ public:
+  explicit WindowSums(const WeightGradient& gradient)
+      : gradient_(gradient),
+        kernels_(direct_kernels()),
+        window_(window_of(gradient.correlation, gradient.channels)),
+        runs_(merge_taps(gradient.correlation.taps, window_)) {}
+
+  /// Where an image has enough pixels, and they lie close together or what is gathered would be used only once.
+  static bool suit(const WeightGradient& gradient) {
+    const bool close = gradient.channels * gradient.correlation.step.width <= kWindowPitch;
+    return gradient.pixels() >= kWindowPixels && (close || gradient.panels.size() == 1);
+  }
+
+  void add(int64_t begin, int64_t end, float* sums) const {
+    const int64_t pixels = gradient_.pixels();
+    Tensor memory = Tensor::empty({window_.size() + pixels * gradient_.width});
+    float* window = memory.data<float>();
+    float* dy = window + window_.size();
+    for (int64_t n = begin; n < end; ++n) {
+      fill_window(window_, gradient_.x_image(n), gradient_.source(), gradient_.x.size(3),
+                  gradient_.first_channel, window);
+      if (gradient_.width == gradient_.dy.size(3)) {
+        add_image(window, gradient_.dy_image(n), sums);
+        continue;
+      }
+      for (int64_t p = 0; p < pixels; ++p) {  // pads the outputs to whole vectors
+        float* row = dy + p * gradient_.width;
+        std::copy_n(gradient_.dy_image(n) + p * gradient_.dy.size(3), gradient_.outputs, row);
+        std::fill(row + gradient_.outputs, row + gradient_.width, 0.0F);
+      }
+      add_image(window, dy, sums);
+    }
+  }
+
+ private:
+  void add_image(const float* window, const float* dy, float* sums) const {
+    const Size2d count = gradient_.correlation.count;
+    const Size2d step = gradient_.correlation.step;
+    const int64_t block = std::max<int64_t>(1, kWindowPixels / count.width);
     DirectWeightTile tile{.x = nullptr,
-                          .x_row = step.height * row_floats,
-                          .x_pitch = step.width * gradient.window.channels,
+                          .x_row = step.height * window_.width * window_.channels,
+                          .x_pitch = step.width * window_.channels,
                           .dy = nullptr,
-                          .dy_row = count.width * dy_pitch,
-                          .dy_pitch = dy_pitch,
-                          .rows = std::min(block, count.height - row),
+                          .dy_row = count.width * gradient_.width,
+                          .dy_pitch = gradient_.width,
+                          .rows = 0,
                           .pixels = count.width,
                           .dw = nullptr,
-                          .dw_pitch = gradient.width};
-    for (size_t run = 0; run < gradient.runs.offsets.size(); ++run) {
-      const float* x = scratch + row * tile.x_row + gradient.runs.offsets[run];
-      float* dw = partial + static_cast<int64_t>(run) * gradient.runs.channels * gradient.width;
-      int64_t offset = 0;  // padded: panels start at multiples of the vector length
-      for (const Panel& panel : gradient.panels) {
-        tile.dy = dy + row * tile.dy_row + offset;
-        for_even_pieces(gradient.runs.channels, kernels.max_channels[panel.vectors - 1],
-                        [&](int64_t begin, int64_t count) {
-                          tile.x = x + begin;
-                          tile.dw = dw + begin * gradient.width + offset;
-                          kernels.weight_tile[panel.vectors - 1][count - 1](tile);
-                        });
-        offset += int64_t{panel.vectors} * kernels.lanes;
+                          .dw_pitch = gradient_.width};
+    for (int64_t row = 0; row < count.height; row += block) {
+      tile.rows = std::min(block, count.height - row);
+      for (size_t run = 0; run < runs_.offsets.size(); ++run) {
+        tile.x = window + row * tile.x_row + runs_.offsets[run];
+        tile.dy = dy + row * tile.dy_row;
+        tile.dw = sums + static_cast<int64_t>(run) * runs_.channels * gradient_.width;
+        add_run(tile);
       }
     }
   }
+
+  /// All channels of a run of taps, and all outputs.
+  void add_run(const DirectWeightTile& of_run) const {
+    DirectWeightTile tile = of_run;
+    int64_t offset = 0;  // padded: panels start at multiples of the vector length
+    for (const Panel& panel : gradient_.panels) {
+      tile.dy = of_run.dy + offset;
+      for_even_pieces(runs_.channels, kernels_.max_channels[panel.vectors - 1],
+                      [&](int64_t begin, int64_t count) {
+                        tile.x = of_run.x + begin;
+                        tile.dw = of_run.dw + begin * gradient_.width + offset;
+                        kernels_.weight_tile[panel.vectors - 1][count - 1](tile);
+                      });
+      offset += int64_t{panel.vectors} * kernels_.lanes;
+    }
+  }
+
+  const WeightGradient& gradient_;
+  const DirectKernels& kernels_;
+  Window window_;
+  TapRuns runs_;
+};
+
+/// Adds images to the sums, pixels of several images at a time: some tiles of channels of each tap's inputs
+/// are gathered, and their products with all outputs are summed.
+class GatheredSums {
+ public:
+  explicit GatheredSums(const WeightGradient& gradient) : gradient_(gradient) {
+    for_even_pieces(gradient.channels, channels_of_tile(gradient.panels),
+                    [&](int64_t begin, int64_t count) { tiles_.push_back({begin, count}); });
+  }
+
+  void add(int64_t begin, int64_t end, float* sums) const {
+    const int64_t width = gradient_.width;
+    const int64_t rows = (end - begin) * gradient_.pixels();
+    const int64_t block = std::min(
+        rows, std::clamp(kGatheredBytes / (width * int64_t{sizeof(float)}), kFewestGathered, kMostGathered));
+    Tensor memory = Tensor::empty({block * (width + kGatheredTiles * kPackedChannels)});
+    float* dy = memory.data<float>();
+    float* x = dy + block * width;
+    for (int64_t first = 0; first < rows; first += block) {
+      const int64_t count = std::min(block, rows - first);
+      const std::vector<Stretch> stretches = stretches_of(begin, first, count);
+      pack_gradients(gradient_.dy_image(begin) + first * gradient_.dy.size(3), gradient_.dy.size(3), count,
+                     gradient_.panels, dy);
+      float* target = sums;
+      for (const Tap& tap : gradient_.correlation.taps) {
+        for (size_t tile = 0; tile < tiles_.size(); tile += kGatheredTiles) {
+          const std::span<const Tile> tiles =
+              std::span(tiles_).subspan(tile, std::min(tiles_.size() - tile, size_t{kGatheredTiles}));
+          gather(stretches, tap, tiles, count, x);
+          add_tiles(tiles, x, dy, count, target);
+        }
+        target += gradient_.channels * width;
+      }
+    }
+  }
+
+ private:
+  /// Input channels.
+  struct Tile {
+    int64_t begin;
+    int64_t count;
+  };
+
+  /// Neighbouring output pixels of one row of an image.
+  struct Stretch {
+    const float* image;
+    Size2d size;
+    int64_t row;
+    int64_t begin;
+    int64_t end;
+  };
+
+  /// Output pixels [first, first + count) of the images from `image` on.
+  std::vector<Stretch> stretches_of(int64_t image, int64_t first, int64_t count) const {
+    if (gradient_.pointwise()) {
+      const int64_t end = first + count;
+      return {{.image = gradient_.x_image(image), .size = {1, end}, .row = 0, .begin = first, .end = end}};
+    }
+    const int64_t width = gradient_.correlation.count.width;
+    std::vector<Stretch> stretches;
+    for (int64_t p = first; p < first + count; p = p - p % width + width) {
+      const int64_t column = p % width;
+      stretches.push_back({.image = gradient_.x_image(image + p / gradient_.pixels()),
+                           .size = gradient_.source(),
+                           .row = p % gradient_.pixels() / width,
+                           .begin = column,
+                           .end = std::min(width, column + first + count - p)});
+    }
+    return stretches;
+  }
+
+  /// What a tap reads for those pixels: [tile][pixel][kPackedChannels].
+  void gather(const std::vector<Stretch>& stretches, const Tap& tap, std::span<const Tile> tiles,
+              int64_t pixels, float* target) const {
+    const Size2d step = gradient_.correlation.step;
+    const float* end = gradient_.x.data<float>() + gradient_.x.numel();
+    const int64_t pitch = gradient_.x.size(3);
+    for (const Stretch& stretch : stretches) {
+      const int64_t row = stretch.row * step.height + tap.row;
+      const bool inside = row >= 0 && row < stretch.size.height;
+      const float* source = stretch.image + row * stretch.size.width * pitch + gradient_.first_channel;
+      for (int64_t p = stretch.begin; p < stretch.end; ++p, target += kPackedChannels) {
+        const int64_t column = p * step.width + tap.column;
+        const bool read = inside && column >= 0 && column < stretch.size.width;
+        for (size_t i = 0; i < tiles.size(); ++i) {
+          float* packed = target + static_cast<int64_t>(i) * pixels * kPackedChannels;
+          if (read) {
+            copy_channels_of_row(source + column * pitch + tiles[i].begin, end, tiles[i].count, packed);
+          } else {
+            std::fill_n(packed, kPackedChannels, 0.0F);
+          }
+        }
+      }
+    }
+  }
+
+  void add_tiles(std::span<const Tile> tiles, const float* x, const float* dy, int64_t pixels,
+                 float* sums) const {
+    for (const Tile& tile : tiles) {
+      add_products({.x = x, .x_pitch = kPackedChannels, .dy = dy, .rows = pixels}, tile.count,
+                   gradient_.panels, sums + tile.begin * gradient_.width, gradient_.width);
+      x += pixels * kPackedChannels;
+    }
+  }
+
+  const WeightGradient& gradient_;
+  std::vector<Tile> tiles_;
+};
+
+/// Adds the partial sums in order and turns them round: dw[output][position][channel].
+void write_gradient(const WeightGradient& gradient, const float* partials, int64_t count, Tensor& dw) {
+  float* target = dw.data<float>() + gradient.first_output * gradient.rows();
+  parallel_for(gradient.rows(), kWriteRows, [&](int64_t begin, int64_t end) {
+    Tensor total = Tensor::zeros({(end - begin) * gradient.width});
+    float* sums = total.data<float>();
+    for (int64_t partial = 0; partial < count; ++partial) {
+      const float* more = partials + partial * gradient.size() + begin * gradient.width;
+      for (int64_t i = 0; i < (end - begin) * gradient.width; ++i) sums[i] += more[i];
+    }
+    for (int64_t o = 0; o < gradient.outputs; ++o) {
+      float* of_output = target + o * gradient.rows();
+      for (int64_t row = begin; row < end; ++row) of_output[row] = sums[(row - begin) * gradient.width + o];
+    }
+  });
+}
+
+template <class Sums>
+void sum_images(const WeightGradient& gradient, const Sums& sums, Tensor& dw) {
+  const int64_t batch = gradient.x.size(0);
+  const int64_t affordable =
+      std::max<int64_t>(2, kPartialBytes / (gradient.size() * int64_t{sizeof(float)}));
+  const int64_t grain = chunk_count(batch, std::min({batch, kMaxWeightPartials, affordable}));
+  Tensor partials = Tensor::empty({chunk_count(batch, grain), gradient.size()});
+  parallel_for(batch, grain, [&](int64_t begin, int64_t end) {
+    float* partial = partials.data<float>() + begin / grain * gradient.size();
+    std::fill_n(partial, gradient.size(), 0.0F);
+    sums.add(begin, end, partial);
+  });
+  write_gradient(gradient, partials.data<float>(), partials.size(0), dw);
 }
 
 }  // namespace
 
 void conv2d_backward_weight_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
                                    Tensor& dw) {
-  const DirectKernels& kernels = direct_kernels();
-  const int64_t channels = dw.size(3);
+  const int lanes = direct_kernels().lanes;
   const int64_t outputs = dw.size(0) / options.groups;
-  const int64_t positions = dw.size(1) * dw.size(2);
-  const int64_t batch = x.size(0);
-  WeightGradient gradient;
-  gradient.correlation = forward_correlation(dw.shape(), dy.shape(), options);
-  gradient.window = window_of(gradient.correlation, channels);
-  gradient.runs = merge_taps(gradient.correlation.taps, gradient.window);
-  gradient.panels = panels_of(outputs, kernels.lanes);
-  gradient.width = packed_width(gradient.panels, kernels.lanes);
-  const int64_t partial_floats = positions * channels * gradient.width;
-  const int64_t affordable = std::max<int64_t>(2, kPartialBytes / (partial_floats * int64_t{sizeof(float)}));
-  const int64_t grain = chunk_count(batch, std::min({batch, kMaxWeightPartials, affordable}));
-  const int64_t chunks = chunk_count(batch, grain);
-  const int64_t pixels = dy.size(1) * dy.size(2);
-  const bool copy_gradient = options.groups > 1 || gradient.width != outputs;
-  Tensor partials = Tensor::empty({chunks * partial_floats});
+  const std::vector<Panel> panels = panels_of(outputs, lanes);
   for (int64_t group = 0; group < options.groups; ++group) {
-    parallel_chunks(chunks, [&](int64_t chunk) {
-      float* partial = partials.data<float>() + chunk * partial_floats;
-      std::fill_n(partial, partial_floats, 0.0F);
-      Tensor memory = Tensor::empty({gradient.window.size() + (copy_gradient ? pixels * gradient.width : 0)});
-      float* scratch = memory.data<float>();
-      for (int64_t n = chunk * grain; n < std::min(batch, (chunk + 1) * grain); ++n) {
-        fill_window(gradient.window, x.data<float>() + n * x.size(1) * x.size(2) * x.size(3),
-                    {x.size(1), x.size(2)}, x.size(3), group * channels, scratch);
-        const float* image_dy = dy.data<float>() + n * pixels * dy.size(3);
-        if (copy_gradient) {  // pads the output channels to whole vectors
-          float* copy = scratch + gradient.window.size();
-          for (int64_t p = 0; p < pixels; ++p) {
-            std::copy_n(image_dy + p * dy.size(3) + group * outputs, outputs, copy + p * gradient.width);
-            std::fill_n(copy + p * gradient.width + outputs, gradient.width - outputs, 0.0F);
-          }
-          image_dy = copy;
-        }
-        add_image(gradient, scratch, image_dy, gradient.width, kernels, partial);
-      }
-    });
-    float* target = dw.data<float>() + group * outputs * positions * channels;
-    const float* source = partials.data<float>();
-    parallel_for(positions * channels, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {  // row = position * channels + channel
-        for (int64_t o = 0; o < outputs; ++o) {
-          float sum = 0.0F;
-          for (int64_t chunk = 0; chunk < chunks; ++chunk)
-            sum += source[chunk * partial_floats + row * gradient.width + o];
-          target[o * positions * channels + row] = sum;
-        }
-      }
-    });
+    const WeightGradient gradient{.dy = dy,
+                                  .x = x,
+                                  .correlation = forward_correlation(dw.shape(), dy.shape(), options),
+                                  .channels = dw.size(3),
+                                  .first_channel = group * dw.size(3),
+                                  .outputs = outputs,
+                                  .first_output = group * outputs,
+                                  .panels = panels,
+                                  .width = packed_width(panels, lanes)};
+    if (WindowSums::suit(gradient)) {
+      sum_images(gradient, WindowSums(gradient), dw);
+    } else {
+      sum_images(gradient, GatheredSums(gradient), dw);
+    }
   }
 }
 

@@ -10,8 +10,10 @@
 namespace ds::cpu {
 namespace {
 
-/// Winograd needs this many channels on both sides: below, its transforms cost what its products save.
-constexpr int64_t kWinogradChannels = 32;
+/// Winograd needs this many channels on both sides: below, its transforms cost what its products save. Those of
+/// a weight gradient write both sides.
+constexpr int64_t kWinogradChannels = 16;
+constexpr int64_t kWinogradWeightChannels = 32;
 /// And this share of its tiles' pixels inside the image: of 16 products a pixel 4 are left, of which an edge
 /// tile wastes some.
 constexpr double kWinogradCovered = 0.5;
@@ -46,8 +48,10 @@ std::string winograd_objection(const Conv2dProblem& p) {
   if (!(o.stride == Size2d(1)) || !(o.dilation == Size2d(1))) return "stride or dilation is not 1";
   if (o.groups != 1) return fmt::format("{} groups", o.groups);
   if (o.padding.height > 2 || o.padding.width > 2) return "padding is above 2";
-  if (p.x[3] < kWinogradChannels || p.y[3] < kWinogradChannels) {
-    return fmt::format("{} and {} channels, Winograd pays from {}", p.x[3], p.y[3], kWinogradChannels);
+  const int64_t least =
+      p.pass == Conv2dPass::kBackwardWeight ? kWinogradWeightChannels : kWinogradChannels;
+  if (p.x[3] < least || p.y[3] < least) {
+    return fmt::format("{} and {} channels, Winograd pays from {}", p.x[3], p.y[3], least);
   }
   const Shape& written = p.pass == Conv2dPass::kBackwardData ? p.x : p.y;
   const auto tiles = [](int64_t size) { return (size + kWinogradOutput - 1) / kWinogradOutput; };

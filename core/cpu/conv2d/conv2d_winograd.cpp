@@ -78,10 +78,12 @@ class TileGroup {
   /// Tiles [begin, end) of the group; `zeros` has a value for each channel.
   void transform(int64_t begin, int64_t end, const float* zeros) const {
     const WinogradKernels& kernels = winograd_kernels();
-    for (int64_t t = begin; t < end; ++t) {
-      const auto pixels = input_pixels(job_.tiling, job_.x, job_.channels, first_ + t, zeros);
-      kernels.input(pixels.data(), job_.channels, v_ + t * job_.channels, v_pitch_);
-    }
+    for_tiles(
+        begin, end, job_.channels,
+        [&](int64_t t) { return input_pixels(job_.tiling, job_.x, job_.channels, first_ + t, zeros); },
+        [&](int64_t t, const auto& pixels) {
+          kernels.input(pixels.data(), job_.channels, v_ + t * job_.channels, v_pitch_);
+        });
   }
 
   /// All tiles of one position and one panel.

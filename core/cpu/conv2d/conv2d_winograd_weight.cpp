@@ -1,10 +1,12 @@
 // The weight gradient of a Winograd convolution: products of transformed inputs and transformed gradients,
 // summed over tiles for each of the 36 positions.
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "core/cpu/conv2d/conv2d_winograd.h"
 #include "core/cpu/conv2d/correlation.h"
+#include "core/cpu/conv2d/weight_products.h"
 #include "core/cpu/conv2d/winograd_tiles.h"
 #include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
@@ -13,63 +15,134 @@ namespace ds::cpu {
 namespace {
 
 // Tiles transformed before their products are summed, and the part of them that stays in L1.
-constexpr int64_t kGradientBytes = 128 << 10;
-constexpr int64_t kGradientTiles = 64;
+constexpr int64_t kBlockBytes = 64 << 10;
+constexpr int64_t kGradientTiles = 128;
 constexpr int64_t kTransformGrain = 8;
+constexpr int64_t kWriteChannels = 16;
+// Rows that lie closer than that, in floats, are read where they are.
+constexpr int64_t kClose = 128;
 
 /// Sums of the products of transformed inputs and gradients, as [position][channel][padded output].
 struct GradientSums {
   int64_t channels;
+  int64_t outputs;
   int64_t width;  // padded outputs
   std::vector<Panel> panels;
-  float* du;
 
   int64_t pitch() const { return padded_pitch(channels, width); }
+  int64_t size() const { return kWinogradPositions * pitch(); }
 };
 
-/// Adds a block of tiles to one position.
-void add_products(const GradientSums& sums, int64_t position, int64_t tiles, const float* v, const float* z) {
-  const DirectKernels& kernels = direct_kernels();
-  const int64_t channels = sums.channels;
-  DirectWeightTile tile{.x = nullptr,
-                        .x_row = 0,
-                        .x_pitch = channels,
-                        .dy = nullptr,
-                        .dy_row = 0,
-                        .dy_pitch = sums.width,
-                        .rows = 1,
-                        .pixels = 0,
-                        .dw = nullptr,
-                        .dw_pitch = sums.width};
-  float* du = sums.du + position * sums.pitch();
-  for (int64_t first = 0; first < tiles; first += kGradientTiles) {
-    tile.pixels = std::min(kGradientTiles, tiles - first);
-    int64_t offset = 0;
-    for (const Panel& panel : sums.panels) {
-      tile.dy = z + first * sums.width + offset;
-      for_even_pieces(channels, kernels.max_channels[panel.vectors - 1], [&](int64_t begin, int64_t count) {
-        tile.x = v + first * channels + begin;
-        tile.dw = du + begin * sums.width + offset;
-        kernels.weight_tile[panel.vectors - 1][count - 1](tile);
+/// A block of tiles: transformed inputs [position][tile][channel] and gradients [position][tile][output].
+class TileBlock {
+ public:
+  TileBlock(const GradientSums& sums, int64_t most)
+      : sums_(sums),
+        v_pitch_(padded_pitch(most, sums.channels)),
+        z_pitch_(padded_pitch(most, sums.outputs)),
+        memory_(Tensor::empty({kWinogradPositions * (v_pitch_ + z_pitch_)})),
+        v_(memory_.data<float>()),
+        z_(v_ + kWinogradPositions * v_pitch_) {}
+
+  /// Tiles [first + begin, first + end) of all images become tiles [begin, end) of the block.
+  void transform(const Tiling& tiling, const Tensor& x, const Tensor& dy, const float* zeros, int64_t first,
+                 int64_t begin, int64_t end) const {
+    const WinogradKernels& kernels = winograd_kernels();
+    for_tiles(
+        begin, end, sums_.channels,
+        [&](int64_t t) { return input_pixels(tiling, x.data<float>(), sums_.channels, first + t, zeros); },
+        [&](int64_t t, const auto& pixels) {
+          kernels.input(pixels.data(), sums_.channels, v_ + t * sums_.channels, v_pitch_);
+        });
+    for_tiles(
+        begin, end, sums_.outputs,
+        [&](int64_t t) {
+          return output_pixels<const float>(tiling, dy.data<float>(), sums_.outputs, first + t, zeros);
+        },
+        [&](int64_t t, const auto& pixels) {
+          kernels.gradient(pixels.data(), sums_.outputs, z_ + t * sums_.outputs, z_pitch_);
+        });
+  }
+
+  /// Adds the products of the first `tiles` tiles at one position.
+  void add_to(float* du, int64_t position, int64_t tiles) const {
+    const int64_t channels = sums_.channels;
+    const float* v = v_ + position * v_pitch_;
+    const float* z = z_ + position * z_pitch_;
+    const int64_t most = std::min(tiles, kGradientTiles);
+    Tensor memory = Tensor::empty({most * (sums_.width + kPackedChannels)});
+    float* gradients = memory.data<float>();
+    float* inputs = gradients + most * sums_.width;
+    for (int64_t first = 0; first < tiles; first += kGradientTiles) {
+      const int64_t rows = std::min(kGradientTiles, tiles - first);
+      pack_gradients(z + first * sums_.outputs, sums_.outputs, rows, sums_.panels, gradients);
+      for_even_pieces(channels, channels_of_tile(sums_.panels), [&](int64_t begin, int64_t count) {
+        const float* tile = v + first * channels + begin;
+        if (channels > kClose) {
+          for (int64_t row = 0; row < rows; ++row) {
+            copy_channels_of_row(tile + row * channels, z_, count, inputs + row * kPackedChannels);
+          }
+        }
+        const PackedRows packed{.x = channels > kClose ? inputs : tile,
+                                .x_pitch = channels > kClose ? kPackedChannels : channels,
+                                .dy = gradients,
+                                .rows = rows};
+        add_products(packed, count, sums_.panels, du + position * sums_.pitch() + begin * sums_.width, sums_.width);
       });
-      offset += int64_t{panel.vectors} * kernels.lanes;
     }
   }
+
+ private:
+  const GradientSums& sums_;
+  int64_t v_pitch_;
+  int64_t z_pitch_;
+  Tensor memory_;
+  float* v_;
+  float* z_;
+};
+
+/// Blocks of tiles, one after the other: threads take positions of one block, whose products need no partial
+/// sums, and tiles of the next block to transform, so that they meet once a block.
+Tensor sum_tiles(const GradientSums& sums, const Tiling& tiling, const Tensor& x, const Tensor& dy,
+                 const float* zeros) {
+  Tensor total = Tensor::zeros({sums.size()});
+  const int64_t fit =
+      std::clamp(kBlockBytes / (sums.channels * int64_t{sizeof(float)}), kGradientTiles, 4 * kGradientTiles);
+  const int64_t most = std::min(fit, tiling.count());
+  const int64_t blocks = chunk_count(tiling.count(), most);
+  const std::array<TileBlock, 2> memory = {TileBlock(sums, most), TileBlock(sums, most)};
+  const auto block_of = [&](int64_t i) -> const TileBlock& { return memory[static_cast<size_t>(i % 2)]; };
+  const auto tiles_of = [&](int64_t i) { return std::clamp<int64_t>(tiling.count() - i * most, 0, most); };
+  for (int64_t i = 0; i <= blocks; ++i) {
+    const int64_t products = i == 0 ? 0 : kWinogradPositions;
+    parallel_chunks(products + chunk_count(tiles_of(i), kTransformGrain), [&](int64_t chunk) {
+      if (chunk < products) {
+        block_of(i - 1).add_to(total.data<float>(), chunk, tiles_of(i - 1));
+      } else {
+        const int64_t begin = (chunk - products) * kTransformGrain;
+        block_of(i).transform(tiling, x, dy, zeros, i * most, begin,
+                              std::min(begin + kTransformGrain, tiles_of(i)));
+      }
+    });
+  }
+  return total;
 }
 
-/// dw[o][tap][c] from the sums.
-void write_gradient(const GradientSums& sums, Tensor& dw) {
+/// dw[o][tap][c] from the sums, some channels at a time: single ones would be written a cache line each.
+void write_gradient(const GradientSums& sums, const float* du, Tensor& dw) {
   const WinogradKernels& kernels = winograd_kernels();
   float* target = dw.data<float>();
-  const int64_t outputs = dw.size(0);
-  parallel_for(sums.channels, kTransformGrain, [&](int64_t begin, int64_t end) {
-    std::vector<float> filters(static_cast<size_t>(kTaps * sums.width));
+  parallel_for(sums.channels, kWriteChannels, [&](int64_t begin, int64_t end) {
+    Tensor filters = Tensor::empty({end - begin, kTaps, sums.width});
+    const float* filter = filters.data<float>();
     for (int64_t c = begin; c < end; ++c) {
-      kernels.filter_gradient(sums.du + c * sums.width, sums.pitch(), sums.width, filters.data());
-      for (int64_t o = 0; o < outputs; ++o) {
-        for (int64_t tap = 0; tap < kTaps; ++tap) {
-          target[(o * kTaps + tap) * sums.channels + c] = filters[static_cast<size_t>(tap * sums.width + o)];
-        }
+      kernels.filter_gradient(du + c * sums.width, sums.pitch(), sums.width,
+                              filters.data<float>() + (c - begin) * kTaps * sums.width);
+    }
+    for (int64_t o = 0; o < sums.outputs; ++o) {
+      for (int64_t tap = 0; tap < kTaps; ++tap) {
+        float* row = target + (o * kTaps + tap) * sums.channels;
+        for (int64_t c = begin; c < end; ++c) row[c] = filter[((c - begin) * kTaps + tap) * sums.width + o];
       }
     }
   });
@@ -79,40 +152,15 @@ void write_gradient(const GradientSums& sums, Tensor& dw) {
 
 void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
                                      Tensor& dw) {
-  const WinogradKernels& kernels = winograd_kernels();
-  const int64_t channels = dw.size(3);
-  const int64_t outputs = dw.size(0);
   const int lanes = direct_kernels().lanes;
   const Tiling tiling{
       .input = image_size(x), .output = image_size(dy), .padding = options.padding, .batch = x.size(0)};
-  GradientSums sums{.channels = channels, .width = 0, .panels = panels_of(outputs, lanes), .du = nullptr};
+  GradientSums sums{
+      .channels = dw.size(3), .outputs = dw.size(0), .width = 0, .panels = panels_of(dw.size(0), lanes)};
   sums.width = packed_width(sums.panels, lanes);
-  Tensor du = Tensor::zeros({kWinogradPositions * sums.pitch()});
-  sums.du = du.data<float>();
-  const int64_t block =
-      std::clamp(kGradientBytes / (channels * int64_t{sizeof(float)}), int64_t{128}, int64_t{512});
-  const int64_t most = std::min(block, tiling.count());
-  const int64_t v_pitch = padded_pitch(most, channels);
-  const int64_t z_pitch = padded_pitch(most, sums.width);
-  Tensor v = Tensor::empty({kWinogradPositions * v_pitch});
-  Tensor z = Tensor::zeros({kWinogradPositions * z_pitch});  // the padded outputs stay zero
-  const Tensor zeros = Tensor::zeros({std::max(channels, outputs)});
-  for (int64_t first = 0; first < tiling.count(); first += block) {
-    const int64_t tiles = std::min(block, tiling.count() - first);
-    parallel_for(tiles, kTransformGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        const auto inputs = input_pixels(tiling, x.data<float>(), channels, first + t, zeros.data<float>());
-        kernels.input(inputs.data(), channels, v.data<float>() + t * channels, v_pitch);
-        const auto gradients =
-            output_pixels<const float>(tiling, dy.data<float>(), outputs, first + t, zeros.data<float>());
-        kernels.gradient(gradients.data(), outputs, z.data<float>() + t * sums.width, z_pitch);
-      }
-    });
-    parallel_chunks(kWinogradPositions, [&](int64_t s) {
-      add_products(sums, s, tiles, v.data<float>() + s * v_pitch, z.data<float>() + s * z_pitch);
-    });
-  }
-  write_gradient(sums, dw);
+  const Tensor zeros = Tensor::zeros({std::max(sums.channels, sums.outputs)});
+  const Tensor du = sum_tiles(sums, tiling, x, dy, zeros.data<float>());
+  write_gradient(sums, du.data<float>(), dw);
 }
 
 }  // namespace ds::cpu

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/cpu/kernels/winograd.h"
+#include "core/cpu/prefetch.h"
 #include "core/op_options.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
@@ -33,13 +34,18 @@ struct Tiling {
 template <int kSide, class T>
 std::array<T*, kSide * kSide> square(T* image, Size2d size, int64_t channels, Size2d corner, T* outside) {
   std::array<T*, kSide * kSide> pixels;
+  const bool whole = corner.height >= 0 && corner.height + kSide <= size.height && corner.width >= 0 &&
+                     corner.width + kSide <= size.width;
   for (int64_t i = 0; i < kSide; ++i) {
     const int64_t row = corner.height + i;
+    T* first = image + (row * size.width + corner.width) * channels;
+    T** of_row = pixels.data() + i * kSide;
+    for (int64_t j = 0; j < kSide; ++j) of_row[j] = first + j * channels;
+    if (whole) continue;
+    const bool row_inside = row >= 0 && row < size.height;
     for (int64_t j = 0; j < kSide; ++j) {
       const int64_t column = corner.width + j;
-      const bool inside = row >= 0 && row < size.height && column >= 0 && column < size.width;
-      pixels[static_cast<size_t>(i * kSide + j)] =
-          inside ? image + (row * size.width + column) * channels : outside;
+      if (!row_inside || column < 0 || column >= size.width) of_row[j] = outside;
     }
   }
   return pixels;
@@ -72,6 +78,25 @@ std::array<T*, kWinogradPixels> output_pixels(const Tiling& tiling, T* y, int64_
   const TilePlace place = place_of(tiling, tile);
   T* image = y + place.image * tiling.output.height * tiling.output.width * channels;
   return square<kWinogradOutput>(image, tiling.output, channels, place.corner, outside);
+}
+
+/// Calls use(tile, pixels_of(tile)) for tiles [begin, end), and asks for the next one's pixels meanwhile: rows of
+/// an image are too far apart for the processor to see where the tiles lead, unless each pixel is long. Those
+/// pixels are the last 4x4 of a square; the others have been read for the tiles to the left and above.
+template <class PixelsOf, class Use>
+void for_tiles(int64_t begin, int64_t end, int64_t channels, const PixelsOf& pixels_of, const Use& use) {
+  constexpr int64_t kLong = 128;
+  if (begin >= end) return;
+  auto pixels = pixels_of(begin);
+  constexpr size_t kSide = pixels.size() == kWinogradPixels ? kWinogradOutput : kWinogradInput;
+  for (int64_t t = begin; t < end; ++t) {
+    const auto next = pixels_of(std::min(t + 1, end - 1));
+    for (size_t i = kSide - kWinogradOutput; i < kSide && channels <= kLong; ++i) {
+      for (size_t j = kSide - kWinogradOutput; j < kSide; ++j) prefetch(next[i * kSide + j], channels);
+    }
+    use(t, pixels);
+    pixels = next;
+  }
 }
 
 inline Size2d image_size(const Tensor& x) { return {x.size(1), x.size(2)}; }

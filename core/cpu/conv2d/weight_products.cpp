@@ -1,0 +1,60 @@
+#include "core/cpu/conv2d/weight_products.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/cpu/kernels/select.h"
+
+namespace ds::cpu {
+namespace {
+
+constexpr int64_t kCopied = 8;  // floats at a time: a copy of a fixed length needs no call
+
+void copy_padded(const float* source, int64_t count, int64_t width, float* target) {
+  int64_t i = 0;
+  for (; i + kCopied <= count; i += kCopied) std::memcpy(target + i, source + i, kCopied * sizeof(float));
+  for (; i < count; ++i) target[i] = source[i];
+  for (; i < width; ++i) target[i] = 0.0F;
+}
+
+}  // namespace
+
+void pack_gradients(const float* dy, int64_t pitch, int64_t rows, const std::vector<Panel>& panels,
+                    float* packed) {
+  const int lanes = direct_kernels().lanes;
+  for (int64_t row = 0; row < rows; ++row) {  // in the order of the tensor, which comes from far away
+    float* of_panel = packed;
+    for (const Panel& panel : panels) {
+      const int64_t width = int64_t{panel.vectors} * lanes;
+      copy_padded(dy + row * pitch + panel.first, panel.outputs, width, of_panel + row * width);
+      of_panel += rows * width;
+    }
+  }
+}
+
+int64_t channels_of_tile(const std::vector<Panel>& panels) {
+  return direct_kernels().max_channels[panels.front().vectors - 1];
+}
+
+void add_products(const PackedRows& packed, int64_t channels, const std::vector<Panel>& panels, float* dw,
+                  int64_t dw_pitch) {
+  const DirectKernels& kernels = direct_kernels();
+  DirectWeightTile tile{.x = packed.x,
+                        .x_row = 0,
+                        .x_pitch = packed.x_pitch,
+                        .dy = packed.dy,
+                        .dy_row = 0,
+                        .dy_pitch = 0,
+                        .rows = 1,
+                        .pixels = packed.rows,
+                        .dw = dw,
+                        .dw_pitch = dw_pitch};
+  for (const Panel& panel : panels) {
+    tile.dy_pitch = int64_t{panel.vectors} * kernels.lanes;
+    kernels.weight_tile[panel.vectors - 1][channels - 1](tile);
+    tile.dy += packed.rows * tile.dy_pitch;
+    tile.dw += tile.dy_pitch;
+  }
+}
+
+}  // namespace ds::cpu
