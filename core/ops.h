@@ -91,10 +91,12 @@ struct BatchNormReluGradients {
   BatchNormGradients norm;
   Tensor dshortcut;  // undefined where it was not asked for
 };
-/// y is the output of batch_norm_relu.
+/// y is the output of batch_norm_relu. Where it had no shortcut, y may be undefined: where it was above 0 is then
+/// made again from x and beta. `shortcut`: whether its gradient is asked for.
 BatchNormReluGradients batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
                                                 const BatchStatistics& statistics, const Tensor& gamma,
-                                                double eps, bool batch_statistics, bool shortcut);
+                                                const Tensor& beta, double eps, bool batch_statistics,
+                                                bool shortcut);
 
 Tensor softmax(const Tensor& x);
 /// Rows (1 - smoothing) [c = label] + smoothing / classes. Throws Error naming the row of a label out of

@@ -216,17 +216,20 @@ Tensor batch_norm_relu(const Tensor& x, const BatchStatistics& statistics, const
 
 BatchNormReluGradients batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
                                                 const BatchStatistics& statistics, const Tensor& gamma,
-                                                double eps, bool batch_statistics, bool shortcut) {
+                                                const Tensor& beta, double eps, bool batch_statistics,
+                                                bool shortcut) {
   constexpr const char* kOp = "batch_norm_relu_backward";
   check_normalised(kOp, x, statistics, gamma);
   check_beside(kOp, {"gradient", dy}, x, x.shape());
-  check_beside(kOp, {"output", y}, x, x.shape());
+  check_beside(kOp, {"beta", beta}, x, gamma.shape());
+  if (y.defined()) check_beside(kOp, {"output", y}, x, x.shape());
+  DS_CHECK(y.defined() || !shortcut, "[{}] needs the output where there was a shortcut", kOp);
   BatchNormReluGradients gradients{.norm = empty_gradients(x, gamma),
                                    .dshortcut = shortcut ? Tensor::like(x) : Tensor()};
   kernels(x.device())
-      .batch_norm_relu_backward(dy, x, y, statistics.mean, statistics.variance, gamma, eps, batch_statistics,
-                                gradients.norm.dx, gradients.dshortcut, gradients.norm.dgamma,
-                                gradients.norm.dbeta);
+      .batch_norm_relu_backward(dy, x, y, statistics.mean, statistics.variance, gamma, beta, eps,
+                                batch_statistics, gradients.norm.dx, gradients.dshortcut,
+                                gradients.norm.dgamma, gradients.norm.dbeta);
   return gradients;
 }
 

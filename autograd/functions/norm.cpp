@@ -71,10 +71,11 @@ Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variabl
   Tensor y = ops::batch_norm_relu(x.value(), statistics, gamma.value(), beta.value(),
                                   shortcut.defined() ? shortcut.value() : Tensor(), options.eps);
   return record({.kind = "batch_norm_relu", .inputs = {x, gamma, beta, shortcut}, .options = options}, y,
-                [x = x.value(), y, gamma = gamma.value(), statistics, options,
+                [x = x.value(), y = shortcut.defined() ? y : Tensor(), gamma = gamma.value(),
+                 beta = beta.value(), statistics, options,
                  residual = shortcut.requires_grad()](const Tensor& dy) {
                   auto [norm, dshortcut] = ops::batch_norm_relu_backward(
-                      dy, x, y, statistics, gamma, options.eps, options.training, residual);
+                      dy, x, y, statistics, gamma, beta, options.eps, options.training, residual);
                   return Gradients{norm.dx, norm.dgamma, norm.dbeta, dshortcut};
                 });
 }

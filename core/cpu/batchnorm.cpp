@@ -101,71 +101,82 @@ void chunk_moments(int64_t rows, int64_t channels, const T* x, Moments* moments)
   }
 }
 
-/// The gradient that reaches the normalisation: dy, or with a ReLU dy where y is above 0.
-template <bool kRelu, class T>
-T passed(T dy, T y) {
-  return !kRelu || y > T{0} ? dy : T{0};
-}
+/// What a ReLU after the normalisation does to the gradient: nothing without one; else dy passes where the
+/// output is above 0, which is read, or, where nothing was added to it, made again from the input: one tensor
+/// less to read.
+enum class Gate { kNone, kOutput, kInput };
 
-/// What the sums of a gradient are made from.
+/// What the gradients of rows are made from.
 template <class T>
 struct GradientRows {
   int64_t channels;
   const T* dy;
   const T* x;
-  const T* y;  // null without a ReLU
+  const T* y;  // kOutput
   const T* mean;
+  const T* scale;  // kInput: y = (x - mean) scale + shift
+  const T* shift;
   T* kept;  // where g goes, or null
 };
 
-/// Adds the sums of g and of g (x - mean) over some rows, where g = passed(dy, y); with kKeep it is written
-/// down too.
-template <bool kRelu, bool kKeep, class T>
-void add_gradients(int64_t rows, int64_t channels, const T* __restrict dy, const T* __restrict x,
-                   const T* __restrict y, const T* __restrict mean, T* __restrict kept,
-                   double* __restrict sum, double* __restrict products) {
-  const auto take = [=](int64_t i) {
-    const T g = passed<kRelu>(dy[i], kRelu ? y[i] : T{});
+/// g, the gradient that reaches the normalisation, at element i of channel c.
+template <Gate kGate, class T>
+inline T gradient_at(const GradientRows<T>& of, int64_t i, int64_t c) {
+  if constexpr (kGate == Gate::kOutput) return of.y[i] > T{0} ? of.dy[i] : T{0};
+  if constexpr (kGate == Gate::kInput) {
+    return (of.x[i] - of.mean[c]) * of.scale[c] + of.shift[c] > T{0} ? of.dy[i] : T{0};
+  }
+  return of.dy[i];
+}
+
+/// Adds the sums of g and of g (x - mean) over rows [begin, end); with kKeep, g is written down too.
+template <Gate kGate, bool kKeep, class T>
+void add_gradients(const GradientRows<T>& rows, int64_t begin, int64_t end, double* __restrict sum,
+                   double* __restrict products) {
+  const GradientRows<T> of = rows;
+  const int64_t channels = of.channels;
+  T* __restrict kept = of.kept;
+  const auto take = [&](int64_t i, int64_t c) {
+    const T g = gradient_at<kGate>(of, i, c);
     if constexpr (kKeep) kept[i] = g;
     return g;
   };
-  int64_t row = 0;
-  for (; row + 4 <= rows; row += 4) {
+  const auto product = [&](T g, int64_t i, int64_t c) { return g * (of.x[i] - of.mean[c]); };
+  int64_t row = begin;
+  for (; row + 4 <= end; row += 4) {
     const int64_t r0 = row * channels;
     const int64_t r1 = r0 + channels;
     const int64_t r2 = r1 + channels;
     const int64_t r3 = r2 + channels;
+#pragma GCC ivdep
     for (int64_t c = 0; c < channels; ++c) {
-      const T g0 = take(r0 + c);
-      const T g1 = take(r1 + c);
-      const T g2 = take(r2 + c);
-      const T g3 = take(r3 + c);
+      const T g0 = take(r0 + c, c);
+      const T g1 = take(r1 + c, c);
+      const T g2 = take(r2 + c, c);
+      const T g3 = take(r3 + c, c);
       sum[c] += static_cast<double>((g0 + g1) + (g2 + g3));
-      products[c] += static_cast<double>((g0 * (x[r0 + c] - mean[c]) + g1 * (x[r1 + c] - mean[c])) +
-                                         (g2 * (x[r2 + c] - mean[c]) + g3 * (x[r3 + c] - mean[c])));
+      products[c] += static_cast<double>((product(g0, r0 + c, c) + product(g1, r1 + c, c)) +
+                                         (product(g2, r2 + c, c) + product(g3, r3 + c, c)));
     }
   }
-  for (; row < rows; ++row) {
+  for (; row < end; ++row) {
     for (int64_t c = 0; c < channels; ++c) {
-      const T g = take(row * channels + c);
+      const T g = take(row * channels + c, c);
       sum[c] += static_cast<double>(g);
-      products[c] += static_cast<double>(g * (x[row * channels + c] - mean[c]));
+      products[c] += static_cast<double>(product(g, row * channels + c, c));
     }
   }
 }
 
 /// Those sums over all rows: of each channel, and then their products.
-template <bool kRelu, class T>
+template <Gate kGate, class T>
 std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
   const int64_t grain = rows_per_chunk(of.channels);
   std::vector<double> partial(static_cast<size_t>(chunk_count(rows, grain) * 2 * of.channels));
   parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
     double* sums = partial.data() + begin / grain * 2 * of.channels;
-    const int64_t first = begin * of.channels;
-    const T* y = kRelu ? of.y + first : nullptr;
-    const auto add = of.kept != nullptr ? &add_gradients<kRelu, true, T> : &add_gradients<kRelu, false, T>;
-    add(end - begin, of.channels, of.dy + first, of.x + first, y, of.mean,
-        of.kept != nullptr ? of.kept + first : nullptr, sums, sums + of.channels);
+    const auto add = of.kept != nullptr ? &add_gradients<kGate, true, T> : &add_gradients<kGate, false, T>;
+    add(of, begin, end, sums, sums + of.channels);
   });
   const auto size = static_cast<size_t>(2 * of.channels);
   std::vector<double> total(size);
@@ -173,15 +184,22 @@ std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
   return total;
 }
 
+/// gamma / sqrt(variance + eps) of each channel.
+template <class T>
+std::vector<T> scale_of(const Tensor& gamma, const Tensor& variance, double eps) {
+  std::vector<T> scale(static_cast<size_t>(gamma.numel()));
+  for (size_t c = 0; c < scale.size(); ++c) {
+    const auto deviation = std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
+    scale[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
+  }
+  return scale;
+}
+
 /// y = (x - center) scale + shift, with the shortcut added and what is below 0 cut off where there is a ReLU.
 template <bool kRelu, class T>
 void normalise(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
                const Tensor& beta, const Tensor& shortcut, double eps, Tensor& y) {
-  std::vector<T> of_channel(static_cast<size_t>(x.size(-1)));
-  for (size_t c = 0; c < of_channel.size(); ++c) {
-    const auto deviation = std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps);
-    of_channel[c] = static_cast<T>(static_cast<double>(gamma.data<T>()[c]) / deviation);
-  }
+  const std::vector<T> of_channel = scale_of<T>(gamma, variance, eps);
   const int64_t repeat = side_by_side(x.shape().rows(), x.size(-1));
   const int64_t channels = x.size(-1) * repeat;
   const std::vector<T> means = tiled(mean.data<T>(), x.size(-1), repeat);
@@ -211,7 +229,7 @@ void normalise(const Tensor& x, const Tensor& mean, const Tensor& variance, cons
   });
 }
 
-/// Everything that gradients are computed from; y is undefined without a ReLU.
+/// Everything that gradients are computed from; y and beta as the gate needs them.
 struct BackwardInputs {
   const Tensor& dy;
   const Tensor& x;
@@ -219,69 +237,89 @@ struct BackwardInputs {
   const Tensor& mean;
   const Tensor& variance;
   const Tensor& gamma;
+  const Tensor& beta;
   double eps;
   bool batch_statistics;
 };
 
+/// dx = of_g g + of_x (x - mean) + constant, of each channel.
+template <class T>
+struct InputGradient {
+  std::vector<T> of_g;
+  std::vector<T> of_x;
+  std::vector<T> constant;
+};
+
+template <Gate kGate, class T>
+void write_input_gradient(int64_t rows, const GradientRows<T>& given, const InputGradient<T>& formula, T* out) {
+  const int64_t channels = given.channels;
+  parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
+    const GradientRows<T> of = given;
+    const T* __restrict a = formula.of_g.data();
+    const T* __restrict b = formula.of_x.data();
+    const T* __restrict k = formula.constant.data();
+    for (int64_t row = begin; row < end; ++row) {
+      T* __restrict to = out + row * channels;
+#pragma GCC ivdep
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t i = row * channels + c;
+        to[c] = a[c] * gradient_at<kGate>(of, i, c) + (b[c] * (of.x[i] - of.mean[c]) + k[c]);
+      }
+    }
+  });
+}
+
 // With s = 1 / sqrt(variance + eps) and the sums over the M rows D = sum g, P = sum g (x - mean):
 //   dbeta = D, dgamma = s P, dx = gamma s g for constant statistics, and for those of the batch
 //   dx = gamma s (g - D / M - (x - mean) s^2 P / M).
-template <bool kRelu, class T>
+template <Gate kGate, class T>
 void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
-  const auto size = static_cast<size_t>(in.x.size(-1));
+  const int64_t width = in.x.size(-1);
   const int64_t count = in.x.shape().rows();
-  const int64_t repeat = side_by_side(count, in.x.size(-1));
+  const int64_t repeat = side_by_side(count, width);
   const int64_t rows = count / repeat;
-  const int64_t channels = in.x.size(-1) * repeat;
-  const T* x = in.x.data<T>();
-  const T* y = kRelu ? in.y.data<T>() : nullptr;
-  const std::vector<T> means = tiled(in.mean.data<T>(), in.x.size(-1), repeat);
-  T* kept = dshortcut.defined() ? dshortcut.data<T>() : nullptr;
-  T* out = dx.data<T>();
-  const std::vector<double> sums = gradient_sums<kRelu, T>(
-      rows,
-      {.channels = channels, .dy = in.dy.data<T>(), .x = x, .y = y, .mean = means.data(), .kept = kept});
-  std::vector<T> of_g(static_cast<size_t>(channels));  // dx = of_g g + of_x (x - mean) + constant
-  std::vector<T> of_x(of_g.size());
-  std::vector<T> constant(of_g.size());
-  for (size_t c = 0; c < size; ++c) {
+  const std::vector<T> means = tiled(in.mean.data<T>(), width, repeat);
+  std::vector<T> scales;
+  std::vector<T> shifts;
+  if (kGate == Gate::kInput) {
+    scales = tiled(scale_of<T>(in.gamma, in.variance, in.eps).data(), width, repeat);
+    shifts = tiled(in.beta.data<T>(), width, repeat);
+  }
+  GradientRows<T> of{.channels = width * repeat,
+                     .dy = in.dy.data<T>(),
+                     .x = in.x.data<T>(),
+                     .y = kGate == Gate::kOutput ? in.y.data<T>() : nullptr,
+                     .mean = means.data(),
+                     .scale = scales.data(),
+                     .shift = shifts.data(),
+                     .kept = dshortcut.defined() ? dshortcut.data<T>() : nullptr};
+  const std::vector<double> sums = gradient_sums<kGate, T>(rows, of);
+  const auto size = static_cast<size_t>(of.channels);
+  InputGradient<T> formula{std::vector<T>(size), std::vector<T>(size), std::vector<T>(size)};
+  for (size_t c = 0; c < static_cast<size_t>(width); ++c) {
     double sum = 0.0;
     double product = 0.0;
-    for (size_t i = c; i < of_g.size(); i += size) {
+    for (size_t i = c; i < size; i += static_cast<size_t>(width)) {
       sum += sums[i];
-      product += sums[of_g.size() + i];
+      product += sums[size + i];
     }
     const double s = 1.0 / std::sqrt(static_cast<double>(in.variance.data<T>()[c]) + in.eps);
     const double scale = static_cast<double>(in.gamma.data<T>()[c]) * s;
     dbeta.data<T>()[c] = static_cast<T>(sum);
     dgamma.data<T>()[c] = static_cast<T>(s * product);
     const bool moving = in.batch_statistics && count > 0;
-    for (size_t i = c; i < of_g.size(); i += size) {
-      of_g[i] = static_cast<T>(scale);
-      of_x[i] = moving ? static_cast<T>(-scale * s * s * product / static_cast<double>(count)) : T{0};
-      constant[i] = moving ? static_cast<T>(-scale * sum / static_cast<double>(count)) : T{0};
+    for (size_t i = c; i < size; i += static_cast<size_t>(width)) {
+      formula.of_g[i] = static_cast<T>(scale);
+      formula.of_x[i] = moving ? static_cast<T>(-scale * s * s * product / static_cast<double>(count)) : T{0};
+      formula.constant[i] = moving ? static_cast<T>(-scale * sum / static_cast<double>(count)) : T{0};
     }
   }
-  const auto write_rows = [&](const T* g, auto gradient_at) {
-    parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
-      const T* __restrict a = of_g.data();
-      const T* __restrict b = of_x.data();
-      const T* __restrict k = constant.data();
-      const T* __restrict center = means.data();
-      for (int64_t row = begin; row < end; ++row) {
-        const T* __restrict gradient = g + row * channels;
-        const T* __restrict r = x + row * channels;
-        T* __restrict to = out + row * channels;
-        for (int64_t c = 0; c < channels; ++c) {
-          to[c] = a[c] * gradient_at(gradient[c], row * channels + c) + (b[c] * (r[c] - center[c]) + k[c]);
-        }
-      }
-    });
-  };
-  if (kRelu && kept == nullptr) {
-    write_rows(in.dy.data<T>(), [y](T dy, int64_t i) { return passed<true>(dy, y[i]); });
-  } else {
-    write_rows(kept != nullptr ? kept : in.dy.data<T>(), [](T g, int64_t) { return g; });
+  T* out = dx.data<T>();
+  if (of.kept == nullptr) {
+    write_input_gradient<kGate>(rows, of, formula, out);
+  } else {  // what was kept is g already
+    of.dy = of.kept;
+    write_input_gradient<Gate::kNone>(rows, of, formula, out);
   }
 }
 
@@ -329,17 +367,20 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, 
                          Tensor& dbeta) {
   dispatch_float(x.dtype(), "batch_norm_backward", [&](auto zero) {
     Tensor no_shortcut;
-    backward<false, decltype(zero)>({dy, x, {}, mean, variance, gamma, eps, batch_statistics}, dx,
-                                    no_shortcut, dgamma, dbeta);
+    backward<Gate::kNone, decltype(zero)>({dy, x, {}, mean, variance, gamma, {}, eps, batch_statistics}, dx,
+                                          no_shortcut, dgamma, dbeta);
   });
 }
 
 void batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const Tensor& mean,
-                              const Tensor& variance, const Tensor& gamma, double eps, bool batch_statistics,
-                              Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
+                              const Tensor& variance, const Tensor& gamma, const Tensor& beta, double eps,
+                              bool batch_statistics, Tensor& dx, Tensor& dshortcut, Tensor& dgamma,
+                              Tensor& dbeta) {
   dispatch_float(x.dtype(), "batch_norm_relu_backward", [&](auto zero) {
-    backward<true, decltype(zero)>({dy, x, y, mean, variance, gamma, eps, batch_statistics}, dx, dshortcut,
-                                   dgamma, dbeta);
+    using T = decltype(zero);
+    const BackwardInputs in{dy, x, y, mean, variance, gamma, beta, eps, batch_statistics};
+    const auto run = y.defined() ? &backward<Gate::kOutput, T> : &backward<Gate::kInput, T>;
+    run(in, dx, dshortcut, dgamma, dbeta);
   });
 }
 

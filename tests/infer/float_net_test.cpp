@@ -108,7 +108,7 @@ TEST(FloatNet, ComputesShiftNetworksWithRoundedActivations) {
 TEST(FloatNet, FoldsBatchNormAndFusesWhatFollows) {
   const ModulePtr network = evaluated(models::make("resnet20"));
   const std::string text = FloatNet(trace(*network, Tensor::zeros({1, 32, 32, 3}))).str();
-  EXPECT_THAT(text, HasSubstr("layer1.0.conv1: conv2d, ReLU to [1, 32, 32, 16]: direct"));
+  EXPECT_THAT(text, HasSubstr("layer1.0.conv1: conv2d, ReLU to [1, 32, 32, 16]: Winograd"));
   EXPECT_THAT(text, HasSubstr("layer2.1.conv2: conv2d + shortcut, ReLU to [1, 16, 16, 32]"));
   for (const char* kind : {"batch_norm", ": add", ": relu"}) EXPECT_THAT(text, Not(HasSubstr(kind)));
   // 19 convolutions, two shortcuts of two calls each, pooling and the linear layer

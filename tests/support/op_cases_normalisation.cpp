@@ -143,6 +143,35 @@ OpCase batch_norm_relu_case(const Shape& x, bool shortcut) {
               }};
 }
 
+/// Without its output, which is made again. Inputs dy, x, mean, variance, gamma, beta.
+OpCase batch_norm_relu_backward_from_input_case(const Shape& x, bool batch_statistics) {
+  OpCase plain = batch_norm_backward_case(x, batch_statistics);
+  plain.inputs.push_back({Shape{x[-1]}, normal()});
+  return {.op = "batch_norm_relu_backward",
+          .variant = plain.variant + ", output made again",
+          .inputs = plain.inputs,
+          .run =
+              [=](std::vector<Tensor>& in) {
+                const auto norm =
+                    ops::batch_norm_relu_backward(in[0], in[1], {}, {.mean = in[2], .variance = in[3]}, in[4],
+                                                  in[5], kEps, batch_statistics, false)
+                        .norm;
+                return std::vector{norm.dx, norm.dgamma, norm.dbeta};
+              },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                std::vector<Values> passed = in;
+                const auto size = static_cast<size_t>(x[-1]);
+                for (size_t i = 0; i < passed[0].size(); ++i) {
+                  const size_t c = i % size;
+                  const double y =
+                      in[4][c] * (in[1][i] - in[2][c]) / std::sqrt(in[3][c] + kEps) + in[5][c];
+                  if (!(y > 0.0)) passed[0][i] = 0.0;
+                }
+                return plain.expected(passed);
+              }};
+}
+
 /// Inputs dy, x, mean, variance, gamma, y.
 OpCase batch_norm_relu_backward_case(const Shape& x, bool batch_statistics, bool shortcut) {
   OpCase plain = batch_norm_backward_case(x, batch_statistics);
@@ -154,7 +183,8 @@ OpCase batch_norm_relu_backward_case(const Shape& x, bool batch_statistics, bool
               [=](std::vector<Tensor>& in) {
                 const auto [norm, dshortcut] =
                     ops::batch_norm_relu_backward(in[0], in[1], in[5], {.mean = in[2], .variance = in[3]},
-                                                  in[4], kEps, batch_statistics, shortcut);
+                                                  in[4], Tensor::zeros({x[-1]}, in[4].dtype()), kEps,
+                                                  batch_statistics, shortcut);
                 std::vector<Tensor> results{norm.dx, norm.dgamma, norm.dbeta};
                 if (shortcut) results.push_back(dshortcut);
                 return results;
@@ -283,6 +313,8 @@ std::vector<OpCase> normalisation_cases() {
     cases.push_back(batch_norm_case(shape));
     cases.push_back(batch_norm_backward_case(shape, true));
     cases.push_back(batch_norm_backward_case(shape, false));
+    cases.push_back(batch_norm_relu_backward_from_input_case(shape, true));
+    cases.push_back(batch_norm_relu_backward_from_input_case(shape, false));
     for (const bool shortcut : {false, true}) {
       cases.push_back(batch_norm_relu_case(shape, shortcut));
       cases.push_back(batch_norm_relu_backward_case(shape, true, shortcut));

@@ -15,7 +15,7 @@ namespace ds::cpu {
 namespace {
 
 // Tiles transformed before their products are summed, and the part of them that stays in L1.
-constexpr int64_t kBlockBytes = 64 << 10;
+constexpr int64_t kBlockBytes = 32 << 10;
 constexpr int64_t kGradientTiles = 128;
 constexpr int64_t kTransformGrain = 8;
 constexpr int64_t kWriteChannels = 16;
