@@ -4,7 +4,8 @@
 //   bench_conv2d --benchmark_filter='resnet20/batch:128/.*/(onednn|native)' --benchmark_repetitions=5
 //
 // "packed" is the native forward pass of inference, whose filters were packed before
-// (core/cpu/conv2d/fused_conv2d.h), as oneDNN's are. Counters: GFLOP/s, counting two for a
+// (core/cpu/conv2d/fused_conv2d.h), as oneDNN's are. "bf16" is native with products of bf16, where the processor has
+// them. Counters: GFLOP/s, counting two for a
 // multiply-accumulate and none saved by padding; `layers`, how many convolutions of the network have this
 // shape. Threads are DEEPSHIFT_THREADS, pinned.
 #include <benchmark/benchmark.h>
@@ -16,6 +17,7 @@
 #include "bench/onednn.h"
 #include "core/backend.h"
 #include "core/cpu/conv2d/fused_conv2d.h"
+#include "core/cpu/kernels/select.h"
 #include "core/ops.h"
 #include "core/parallel.h"
 
@@ -108,12 +110,21 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
     for (const Engine engine : kEngines) {
       register_case(fmt::format("{}/{}", name, name_of(engine)), [=](benchmark::State& state) {
         set_engine(engine);
+        set_precision(Precision::kF32);
+        measure(state, layer, problem, our_call(problem));
+      });
+    }
+    if (cpu::has_bf16()) {
+      register_case(name + "/bf16", [=](benchmark::State& state) {
+        set_engine(Engine::kNative);
+        set_precision(Precision::kBf16);
         measure(state, layer, problem, our_call(problem));
       });
     }
     if (pass == Conv2dPass::kForward) {
       register_case(name + "/packed", [=](benchmark::State& state) {
         set_engine(Engine::kNative);
+        set_precision(Precision::kF32);
         measure(state, layer, problem, packed_call(problem));
       });
     }

@@ -3,6 +3,8 @@
 //
 //   bench_train_step --benchmark_filter=resnet20/q --benchmark_repetitions=5
 //
+// float_bf16, where the processor has AVX512-BF16: float weights, products of convolutions in bf16.
+//
 // peak_MiB is the highest resident set of the process less that before the network was made: of use with one
 // case a process. Threads are DEEPSHIFT_THREADS, pinned. tools/compare_training.py runs it against PyTorch.
 #include <benchmark/benchmark.h>
@@ -15,6 +17,8 @@
 #include "autograd/optim/grad_clip.h"
 #include "autograd/optim/radam.h"
 #include "autograd/optim/sgd.h"
+#include "core/backend.h"
+#include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "layers/convert.h"
@@ -81,16 +85,22 @@ void train_step(benchmark::State& state, const std::string& name, Method method,
       benchmark::Counter(static_cast<double>(kBatch * state.iterations()), benchmark::Counter::kIsRate);
 }
 
+void register_case(const std::string& network, const char* variant, Method method, Precision precision,
+                   double before) {
+  benchmark::RegisterBenchmark((network + "/" + variant).c_str(),
+                               [=](benchmark::State& state) {
+                                 set_precision(precision);
+                                 train_step(state, network, method, before);
+                               })
+      ->Unit(benchmark::kMillisecond)
+      ->UseRealTime();
+}
+
 void register_network(const std::string& name, double before) {
-  const std::pair<const char*, Method> methods[] = {
-      {"float", Method::kFloat}, {"q", Method::kQ}, {"ps", Method::kPs}};
-  for (const auto& entry : methods) {
-    const Method method = entry.second;
-    benchmark::RegisterBenchmark((name + "/" + entry.first).c_str(),
-                                 [=](benchmark::State& state) { train_step(state, name, method, before); })
-        ->Unit(benchmark::kMillisecond)
-        ->UseRealTime();
-  }
+  register_case(name, "float", Method::kFloat, Precision::kF32, before);
+  register_case(name, "q", Method::kQ, Precision::kF32, before);
+  register_case(name, "ps", Method::kPs, Precision::kF32, before);
+  if (cpu::has_bf16()) register_case(name, "float_bf16", Method::kFloat, Precision::kBf16, before);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <fmt/ranges.h>
 
+#include "core/cpu/kernels/select.h"
 #include "core/error.h"
 #include "core/profile.h"
 
@@ -16,6 +17,11 @@ std::atomic<Engine>& engine_in_use() {
     const char* text = std::getenv("DEEPSHIFT_ENGINE");
     return text == nullptr ? Engine::kNative : parse_engine(text);
   }();
+  return current;
+}
+
+std::atomic<Precision>& precision_in_use() {
+  static std::atomic<Precision> current{Precision::kF32};
   return current;
 }
 
@@ -88,5 +94,24 @@ Engine parse_engine(std::string_view text) {
 
 Engine engine() { return engine_in_use().load(std::memory_order_relaxed); }
 void set_engine(Engine engine) { engine_in_use() = engine; }
+
+std::string_view name_of(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "f32"; }
+
+Precision parse_precision(std::string_view text) {
+  for (const Precision candidate : {Precision::kF32, Precision::kBf16}) {
+    if (text == name_of(candidate)) return candidate;
+  }
+  fail("[precision] unknown precision \"{}\", expected f32 or bf16", text);
+}
+
+Precision precision() { return precision_in_use().load(std::memory_order_relaxed); }
+
+void set_precision(Precision precision) {
+  DS_CHECK(precision == Precision::kF32 || cpu::has_bf16(),
+           "[precision] bf16 needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo) and its kernels, but {} "
+           "kernels are in use",
+           instruction_set());
+  precision_in_use() = precision;
+}
 
 }  // namespace ds

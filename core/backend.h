@@ -65,6 +65,19 @@ Engine parse_engine(std::string_view text);
 /// The engine in use: DEEPSHIFT_ENGINE, or native.
 Engine engine();
 void set_engine(Engine engine);
+/// What the products of the native f32 convolutions are made of. Sums, and all other arithmetic, are f32.
+enum class Precision : uint8_t {
+  kF32,
+  kBf16  // both factors are rounded to bf16: 8 bits of mantissa, which hold a power of two exactly
+};
+std::string_view name_of(Precision precision);
+/// Throws Error unless the text is f32 or bf16.
+Precision parse_precision(std::string_view text);
+/// f32 at first.
+Precision precision();
+/// Throws Error where bf16 is asked for and the native kernels use no AVX-512 with its bf16 extension.
+void set_precision(Precision precision);
+
 /// The instruction set that the native kernels use: DEEPSHIFT_ISA, or the best this processor has. Throws
 /// Error listing those it has when DEEPSHIFT_ISA names another.
 std::string_view instruction_set();

@@ -18,14 +18,17 @@ from comparison import (add_common_options, processor_name, processors_for, repo
                         thread_count)
 
 BATCH = 128
-METHODS = ["float", "q", "ps"]
+ROWS = {"float": "DeepShift, float weights", "q": "DeepShift, q weights", "ps": "DeepShift, ps weights",
+        "float_bf16": "DeepShift, float weights, products in bf16"}  # the last where the processor has it
 
 
-def own_step(arguments, processors, arch, method):
-    """Milliseconds and mebibytes of a step."""
-    output = run_pinned(processors, [arguments.bench, f"--benchmark_filter=^{arch}/{method}/", "--benchmark_format=json",
-                                 f"--benchmark_min_time={arguments.seconds}"],
-                    DEEPSHIFT_THREADS=str(len(processors)))
+def own_step(arguments, processors, arch, row):
+    """Milliseconds and mebibytes of a step; None where the processor lacks what the row needs."""
+    output = run_pinned(processors, [arguments.bench, f"--benchmark_filter=^{arch}/{row}/", "--benchmark_format=json",
+                                     f"--benchmark_min_time={arguments.seconds}"],
+                        DEEPSHIFT_THREADS=str(len(processors)))
+    if not output.strip():
+        return None
     result = json.loads(output)["benchmarks"][0]
     return result["real_time"], result["peak_MiB"]
 
@@ -43,8 +46,10 @@ def measure(arguments, processors, arch):
     """(Milliseconds, mebibytes) of each round, by row: {"float": [...], "q": [...], "ps": [...], peer: [...]}."""
     rounds = {}
     for _ in range(arguments.rounds):
-        for method in METHODS:
-            rounds.setdefault(method, []).append(own_step(arguments, processors, arch, method))
+        for row in ROWS:
+            figures = own_step(arguments, processors, arch, row)
+            if figures is not None:
+                rounds.setdefault(row, []).append(figures)
         for python in arguments.python if arguments.peer else []:
             for layout in ("nchw", "channels-last"):
                 name, figures = peer_step(arguments, processors, arch, python, layout)
@@ -56,12 +61,12 @@ def table(title, rounds):
     times = {name: [milliseconds for milliseconds, _ in figures] for name, figures in rounds.items()}
     memory = {name: statistics.median(mebibytes for _, mebibytes in figures) for name, figures in rounds.items()}
     medians = {name: statistics.median(values) for name, values in times.items()}
-    peers = [name for name in times if name not in METHODS]
+    peers = [name for name in times if name not in ROWS]
     best = min((medians[peer] for peer in peers), default=None)
     lines = [f"## {title}", "", "| | ms a step, median (range) | images/s | MiB at most | step / float step |" +
              (" images/s / best peer's |" if best else ""), "|---|---|---|---|---|" + ("---|" if best else "")]
     for name, values in times.items():
-        cells = [name if name in peers else f"DeepShift, {name} weights",
+        cells = [ROWS.get(name, name),
                  f"{medians[name]:.1f} ({min(values):.1f} to {max(values):.1f})", f"{1000 * BATCH / medians[name]:.0f}",
                  f"{memory[name]:.0f}", f"{medians[name] / medians['float']:.3f}"]
         cells += [f"{best / medians[name]:.2f}"] if best else []

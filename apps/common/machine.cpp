@@ -1,6 +1,7 @@
 #include "apps/common/machine.h"
 
 #include "core/backend.h"
+#include "core/error.h"
 #include "core/parallel.h"
 
 namespace ds::apps {
@@ -12,6 +13,10 @@ void set_up_machine(MachineOptions& options) {
   backend(device);  // throws when it is not there
   options.device = device.str();
   instruction_set();  // throws when DEEPSHIFT_ISA names none
+  const Precision wanted = parse_precision(options.precision);
+  DS_CHECK(wanted == Precision::kF32 || engine() == Engine::kNative,
+           "[precision] {} is of the native engine, but the engine is {}", options.precision, options.engine);
+  set_precision(wanted);
   if (options.threads > 0) set_num_threads(options.threads);
   pin_threads();
 }

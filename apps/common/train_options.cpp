@@ -156,7 +156,10 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
            "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed", Effect::kResources)
       ->check(between(0, 4096));
   table.add("device", o.machine.device, "auto, cpu, cuda or cuda:N", Effect::kResults);
-  table.add("precision", o.precision, "of float arithmetic", Effect::kResults)->transform(one_of({"f32"}));
+  table
+      .add("precision", o.machine.precision,
+           "of the products in convolutions; sums and all else are f32. bf16 needs AVX512-BF16", Effect::kResults)
+      ->transform(one_of({"f32", "bf16"}));
   table.add(
       "recompute", o.recompute,
       "keep the inputs of a network's blocks alone, and compute the rest again in the backward pass: less "

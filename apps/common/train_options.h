@@ -64,7 +64,6 @@ struct TrainOptions {
   double grad_clip = 0.0;
   // Machine
   MachineOptions machine = {};
-  std::string precision = "f32";
   bool recompute = false;
   // Run
   std::string output = {};

@@ -29,6 +29,17 @@ class ScopedIsa {
   cpu::Isa before_;
 };
 
+class ScopedPrecision {
+ public:
+  explicit ScopedPrecision(Precision precision) : before_(ds::precision()) { set_precision(precision); }
+  ~ScopedPrecision() { set_precision(before_); }
+  ScopedPrecision(const ScopedPrecision&) = delete;
+  ScopedPrecision& operator=(const ScopedPrecision&) = delete;
+
+ private:
+  Precision before_;
+};
+
 class ScopedThreads {
  public:
   explicit ScopedThreads(int count) : before_(num_threads()) { set_num_threads(count); }

@@ -11,20 +11,27 @@
 namespace ds::cpu {
 namespace {
 
-/// Weights of one group as [panel][tap][channel][lanes of the panel], zero beyond the last output channel.
-/// weight(tap index, channel, output) reads them.
+/// Weights of one group as [panel][tap][channel, or pair of channels][lanes of the panel], zero beyond the last output
+/// channel. weight(tap index, channel, output) reads them.
 template <class Weight>
-void pack_weights(const std::vector<Tap>& taps, int64_t channels, const std::vector<Panel>& panels, int lanes,
-                  const Weight& weight, float* packed) {
-  const int64_t rows = static_cast<int64_t>(taps.size()) * channels;
+void pack_weights(const std::vector<Tap>& taps, int64_t channels, const std::vector<Panel>& panels,
+                  const DirectKernels& kernels, const Weight& weight, float* packed) {
+  const int64_t words = static_cast<int64_t>(taps.size()) * channels / kernels.values;
   parallel_chunks(static_cast<int64_t>(panels.size()), [&](int64_t chunk) {
     const Panel& panel = panels[static_cast<size_t>(chunk)];
-    const int64_t width = int64_t{panel.vectors} * lanes;
-    float* row = packed + rows * panel.first;
+    const int64_t width = int64_t{panel.vectors} * kernels.lanes;
+    std::vector<float> odd(static_cast<size_t>(width));
+    float* row = packed + words * panel.first;
+    const auto read = [&](const Tap& tap, int64_t c, float* target) {
+      for (int64_t o = 0; o < panel.outputs; ++o) target[o] = weight(tap.index, c, panel.first + o);
+    };
     for (const Tap& tap : taps) {
-      for (int64_t c = 0; c < channels; ++c, row += width) {
-        for (int64_t o = 0; o < panel.outputs; ++o) row[o] = weight(tap.index, c, panel.first + o);
+      for (int64_t c = 0; c < channels; c += kernels.values, row += width) {
+        read(tap, c, row);
         std::fill(row + panel.outputs, row + width, 0.0F);
+        if (kernels.values == 1) continue;
+        read(tap, c + 1, odd.data());
+        kernels.pair_rows(row, odd.data(), width, row);
       }
     }
   });
@@ -32,24 +39,26 @@ void pack_weights(const std::vector<Tap>& taps, int64_t channels, const std::vec
 
 }  // namespace
 
-DirectFilters pack_direct(const Tensor& w, const Tensor& bias, int64_t groups) {
-  const int lanes = direct_kernels().lanes;
+DirectFilters pack_direct(const Tensor& w, const Tensor& bias, int64_t groups, Precision precision) {
+  const DirectKernels& kernels = direct_kernels(precision);
   const int64_t channels = w.size(3);
   const int64_t outputs = w.size(0) / groups;
   const int64_t positions = w.size(1) * w.size(2);
-  const std::vector<Panel> panels = panels_of(outputs, lanes);
-  const int64_t width = packed_width(panels, lanes);
+  const std::vector<Panel> panels = panels_of(outputs, kernels.lanes);
+  const int64_t width = packed_width(panels, kernels.lanes);
+  const int64_t size = positions * channels / kernels.values * width;
   std::vector<Tap> taps(static_cast<size_t>(positions));
   for (int64_t i = 0; i < positions; ++i) taps[static_cast<size_t>(i)].index = i;
   DirectFilters filters{.shape = w.shape(),
-                        .packed = Tensor::empty({groups, positions * channels * width}),
-                        .bias = bias.defined() ? Tensor::zeros({groups, width}) : Tensor{}};
+                        .packed = Tensor::empty({groups, size}),
+                        .bias = bias.defined() ? Tensor::zeros({groups, width}) : Tensor{},
+                        .precision = precision};
   for (int64_t group = 0; group < groups; ++group) {
     const float* weights = w.data<float>() + group * outputs * positions * channels;
     pack_weights(
-        taps, channels, panels, lanes,
+        taps, channels, panels, kernels,
         [&](int64_t tap, int64_t c, int64_t o) { return weights[(o * positions + tap) * channels + c]; },
-        filters.packed.data<float>() + group * positions * channels * width);
+        filters.packed.data<float>() + group * size);
     if (!bias.defined()) continue;
     std::copy_n(bias.data<float>() + group * outputs, outputs, filters.bias.data<float>() + group * width);
   }
@@ -73,6 +82,7 @@ void conv2d_direct(const Tensor& x, const DirectFilters& filters, const Conv2dOp
                         .target_pitch = y.size(3),
                         .target_from = group * outputs};
     const Filters of_group{
+        .precision = filters.precision,
         .panels = panels,
         .packed = filters.packed.slice(group, group + 1).data<float>(),
         .bias = filters.bias.defined() ? filters.bias.slice(group, group + 1).data<float>() : nullptr,
@@ -82,13 +92,13 @@ void conv2d_direct(const Tensor& x, const DirectFilters& filters, const Conv2dOp
 }
 
 void conv2d_native(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
-                   Tensor& y) {
-  conv2d_direct(x, pack_direct(w, bias, options.groups), options, {}, y);
+                   Precision precision, Tensor& y) {
+  conv2d_direct(x, pack_direct(w, bias, options.groups, precision), options, {}, y);
 }
 
 void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
-                                 Tensor& dx) {
-  const DirectKernels& kernels = direct_kernels();
+                                 Precision precision, Tensor& dx) {
+  const DirectKernels& kernels = direct_kernels(precision);
   const int64_t channels = w.size(3);
   const int64_t outputs = w.size(0) / options.groups;
   const int64_t positions = w.size(1) * w.size(2);
@@ -96,7 +106,11 @@ void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2d
   if (pixels_covered(phases) < dx.size(1) * dx.size(2)) dx.fill(0.0);
   const std::vector<Panel> panels = panels_of(channels, kernels.lanes);
   Tensor packed = Tensor::empty({positions * outputs * packed_width(panels, kernels.lanes)});
-  const Filters filters{.panels = panels, .packed = packed.data<float>(), .bias = nullptr, .epilogue = {}};
+  const Filters filters{.precision = precision,
+                        .panels = panels,
+                        .packed = packed.data<float>(),
+                        .bias = nullptr,
+                        .epilogue = {}};
   for (int64_t group = 0; group < options.groups; ++group) {
     const float* weights = w.data<float>() + group * outputs * positions * channels;
     const Images images{.source = dy.data<float>(),
@@ -110,7 +124,7 @@ void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2d
                         .target_from = group * channels};
     for (const Correlation& phase : phases) {
       pack_weights(
-          phase.taps, outputs, panels, kernels.lanes,
+          phase.taps, outputs, panels, kernels,
           [&](int64_t tap, int64_t o, int64_t c) { return weights[(o * positions + tap) * channels + c]; },
           packed.data<float>());
       correlate(phase, images, filters, dy.size(0));

@@ -32,6 +32,7 @@ constexpr int64_t kWriteRows = 16;
 struct WeightGradient {
   const Tensor& dy;
   const Tensor& x;
+  const DirectKernels& kernels;
   Correlation correlation;
   int64_t channels;
   int64_t first_channel;
@@ -60,12 +61,14 @@ class WindowSums {
  public:
   explicit WindowSums(const WeightGradient& gradient)
       : gradient_(gradient),
-        kernels_(direct_kernels()),
+        kernels_(gradient.kernels),
         window_(window_of(gradient.correlation, gradient.channels)),
         runs_(merge_taps(gradient.correlation.taps, window_)) {}
 
-  /// Where an image has enough pixels, and they lie close together or what is gathered would be used only once.
+  /// In f32, where an image has enough pixels, and they lie close together or what is gathered would be used only
+  /// once.
   static bool suit(const WeightGradient& gradient) {
+    if (gradient.kernels.values > 1) return false;
     const bool close = gradient.channels * gradient.correlation.step.width <= kWindowPitch;
     return gradient.pixels() >= kWindowPixels && (close || gradient.panels.size() == 1);
   }
@@ -159,7 +162,7 @@ class GatheredSums {
     for (int64_t first = 0; first < rows; first += block) {
       const int64_t count = std::min(block, rows - first);
       const std::vector<Stretch> stretches = stretches_of(begin, first, count);
-      pack_gradients(gradient_.dy_image(begin) + first * gradient_.dy.size(3), gradient_.dy.size(3), count,
+      pack_gradients(gradient_.kernels, gradient_.dy_image(begin) + first * gradient_.dy.size(3), gradient_.dy.size(3), count,
                      gradient_.panels, dy);
       float* target = sums;
       for (const Tap& tap : gradient_.correlation.taps) {
@@ -234,10 +237,11 @@ class GatheredSums {
     }
   }
 
-  void add_tiles(std::span<const Tile> tiles, const float* x, const float* dy, int64_t pixels,
+  void add_tiles(std::span<const Tile> tiles, float* x, const float* dy, int64_t pixels,
                  float* sums) const {
     for (const Tile& tile : tiles) {
-      add_products({.x = x, .x_pitch = kPackedChannels, .dy = dy, .rows = pixels}, tile.count,
+      if (gradient_.kernels.values > 1) pair_rows(gradient_.kernels, pixels, kPackedChannels, x);
+      add_products(gradient_.kernels, {.x = x, .x_pitch = kPackedChannels, .dy = dy, .rows = pixels}, tile.count,
                    gradient_.panels, sums + tile.begin * gradient_.width, gradient_.width);
       x += pixels * kPackedChannels;
     }
@@ -282,20 +286,21 @@ void sum_images(const WeightGradient& gradient, const Sums& sums, Tensor& dw) {
 }  // namespace
 
 void conv2d_backward_weight_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
-                                   Tensor& dw) {
-  const int lanes = direct_kernels().lanes;
+                                   Precision precision, Tensor& dw) {
+  const DirectKernels& kernels = direct_kernels(precision);
   const int64_t outputs = dw.size(0) / options.groups;
-  const std::vector<Panel> panels = panels_of(outputs, lanes);
+  const std::vector<Panel> panels = panels_of(outputs, kernels.lanes);
   for (int64_t group = 0; group < options.groups; ++group) {
     const WeightGradient gradient{.dy = dy,
                                   .x = x,
+                                  .kernels = kernels,
                                   .correlation = forward_correlation(dw.shape(), dy.shape(), options),
                                   .channels = dw.size(3),
                                   .first_channel = group * dw.size(3),
                                   .outputs = outputs,
                                   .first_output = group * outputs,
                                   .panels = panels,
-                                  .width = packed_width(panels, lanes)};
+                                  .width = packed_width(panels, kernels.lanes)};
     if (WindowSums::suit(gradient)) {
       sum_images(gradient, WindowSums(gradient), dw);
     } else {

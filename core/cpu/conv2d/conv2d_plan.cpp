@@ -20,9 +20,11 @@ constexpr double kWinogradCovered = 0.5;
 /// And this many tiles: filters are four times as large when they are transformed, and with few tiles it is
 /// their way from memory that takes the time.
 constexpr int64_t kWinogradTiles = 8;
+/// Weight gradients of bf16 gather their inputs a tap at a time, which costs more than it saves with few channels.
+constexpr int64_t kBf16WeightChannels = 8;
 
 // Everything that a plan depends on, as numbers.
-using Key = std::array<int64_t, 23>;
+using Key = std::array<int64_t, 24>;
 
 Key key_of(const Conv2dProblem& p) {
   Key key{};
@@ -38,6 +40,7 @@ Key key_of(const Conv2dProblem& p) {
   key[at++] = static_cast<int64_t>(p.pass);
   key[at++] = static_cast<int64_t>(p.dtype);
   key[at++] = static_cast<int64_t>(engine()) * 16 + static_cast<int64_t>(isa());
+  key[at++] = static_cast<int64_t>(precision());
   return key;
 }
 
@@ -68,11 +71,30 @@ std::string winograd_objection(const Conv2dProblem& p) {
   return {};
 }
 
+/// Products of bf16 are made in pairs: of channels, of which there must be an even number, or of pixels.
+Precision precision_of(const Conv2dProblem& p, std::string& reason) {
+  if (precision() == Precision::kF32 || !has_bf16()) return Precision::kF32;
+  const int64_t summed = p.pass == Conv2dPass::kBackwardData ? p.w[0] / p.options.groups : p.w[3];
+  if (p.pass == Conv2dPass::kBackwardWeight) {
+    if (p.w[3] < kBf16WeightChannels) {
+      reason += fmt::format("; f32: {} channels, pairs of pixels pay from {}", p.w[3], kBf16WeightChannels);
+      return Precision::kF32;
+    }
+  } else if (summed % 2 != 0) {
+    reason += fmt::format("; f32: {} channels make no pairs", summed);
+    return Precision::kF32;
+  }
+  reason += "; bf16";
+  return Precision::kBf16;
+}
+
 Conv2dPlan native_plan(const Conv2dProblem& p) {
   const std::string objection = winograd_objection(p);
-  if (!objection.empty()) return {.algorithm = Conv2dAlgorithm::kDirect, .reason = objection};
-  return {.algorithm = Conv2dAlgorithm::kWinograd,
-          .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
+  Conv2dPlan plan{.algorithm = Conv2dAlgorithm::kWinograd,
+                  .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
+  if (!objection.empty()) plan = {.algorithm = Conv2dAlgorithm::kDirect, .reason = objection};
+  plan.precision = precision_of(p, plan.reason);
+  return plan;
 }
 
 /// Why the native kernels cannot or should not compute it, or nothing.

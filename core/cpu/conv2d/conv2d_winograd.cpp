@@ -22,27 +22,39 @@ constexpr int64_t kFewTilesGrain = 2;
 // Channels of filters that one chunk of the filter transform takes.
 constexpr int64_t kFilterChannels = 16;
 
-/// Transformed filters as [panel][position][channel][lanes of the panel].
+/// Transformed filters as [panel][position][channel, or pair of channels][lanes of the panel].
 /// weight(tap, channel, output) reads the filters.
 template <class Weight>
-Tensor transform_filters(int64_t channels, const std::vector<Panel>& panels, const Weight& weight) {
-  const int lanes = direct_kernels().lanes;
-  const WinogradKernels& kernels = winograd_kernels();
-  Tensor result = Tensor::empty({kWinogradPositions * channels * packed_width(panels, lanes)});
+Tensor transform_filters(int64_t channels, const std::vector<Panel>& panels, Precision precision,
+                         const Weight& weight) {
+  const DirectKernels& direct = direct_kernels(precision);
+  const WinogradKernels& kernels = winograd_kernels(precision);
+  const int64_t words = channels / direct.values;
+  Tensor result = Tensor::empty({kWinogradPositions * words * packed_width(panels, direct.lanes)});
   float* packed = result.data<float>();
   const int64_t blocks = chunk_count(channels, kFilterChannels);
   parallel_chunks(static_cast<int64_t>(panels.size()) * blocks, [&](int64_t chunk) {
     const Panel& panel = panels[static_cast<size_t>(chunk / blocks)];
-    const int64_t width = int64_t{panel.vectors} * lanes;
-    float* target = packed + kWinogradPositions * channels * panel.first;
+    const int64_t width = int64_t{panel.vectors} * direct.lanes;
+    float* target = packed + kWinogradPositions * words * panel.first;
     std::vector<float> filters(static_cast<size_t>(kTaps * width));  // zero beyond the last output
-    const int64_t begin = chunk % blocks * kFilterChannels;
-    for (int64_t c = begin; c < std::min(channels, begin + kFilterChannels); ++c) {
+    std::vector<float> odd(static_cast<size_t>(kWinogradPositions * width));
+    const auto transform = [&](int64_t c, float* u, int64_t pitch) {
       for (int64_t tap = 0; tap < kTaps; ++tap) {
         float* row = filters.data() + tap * width;
         for (int64_t o = 0; o < panel.outputs; ++o) row[o] = weight(tap, c, panel.first + o);
       }
-      kernels.filter(filters.data(), width, target + c * width, channels * width);
+      kernels.filter(filters.data(), width, u, pitch);
+    };
+    const int64_t begin = chunk % blocks * kFilterChannels;
+    for (int64_t c = begin; c < std::min(channels, begin + kFilterChannels); c += direct.values) {
+      float* u = target + c / direct.values * width;
+      transform(c, u, words * width);
+      if (direct.values == 1) continue;
+      transform(c + 1, odd.data(), width);
+      for (int64_t s = 0; s < kWinogradPositions; ++s) {
+        direct.pair_rows(u + s * words * width, odd.data() + s * width, width, u + s * words * width);
+      }
     }
   });
   return result;
@@ -50,6 +62,7 @@ Tensor transform_filters(int64_t channels, const std::vector<Panel>& panels, con
 
 /// A convolution of all tiles: forward, or backward-data with the filters turned round.
 struct Job {
+  Precision precision;
   Tiling tiling;
   int64_t channels;
   int64_t outputs;
@@ -69,7 +82,9 @@ class TileGroup {
       : job_(job),
         first_(first),
         tiles_(tiles),
-        v_pitch_(padded_pitch(tiles, job.channels)),
+        direct_(direct_kernels(job.precision)),
+        words_(job.channels / direct_.values),
+        v_pitch_(padded_pitch(tiles, words_)),
         m_pitch_(padded_pitch(tiles, job.outputs)),
         memory_(Tensor::empty({kWinogradPositions * (v_pitch_ + m_pitch_)})),
         v_(memory_.data<float>()),
@@ -77,34 +92,33 @@ class TileGroup {
 
   /// Tiles [begin, end) of the group; `zeros` has a value for each channel.
   void transform(int64_t begin, int64_t end, const float* zeros) const {
-    const WinogradKernels& kernels = winograd_kernels();
+    const WinogradKernels& kernels = winograd_kernels(job_.precision);
     for_tiles(
         begin, end, job_.channels,
         [&](int64_t t) { return input_pixels(job_.tiling, job_.x, job_.channels, first_ + t, zeros); },
         [&](int64_t t, const auto& pixels) {
-          kernels.input(pixels.data(), job_.channels, v_ + t * job_.channels, v_pitch_);
+          kernels.input(pixels.data(), job_.channels, v_ + t * words_, v_pitch_);
         });
   }
 
   /// All tiles of one position and one panel.
   void multiply(int64_t position, const Panel& panel) const {
-    const DirectKernels& kernels = direct_kernels();
     constexpr int64_t kNoOffset = 0;
-    const int64_t width = int64_t{panel.vectors} * kernels.lanes;
+    const int64_t width = int64_t{panel.vectors} * direct_.lanes;
     DirectTile tile{.x = nullptr,
-                    .x_pitch = job_.channels,
+                    .x_pitch = words_,
                     .tap_offsets = &kNoOffset,
                     .taps = 1,
-                    .channels = job_.channels,
-                    .w = job_.filters + (kWinogradPositions * panel.first + position * width) * job_.channels,
+                    .channels = words_,
+                    .w = job_.filters + (kWinogradPositions * panel.first + position * width) * words_,
                     .bias = nullptr,
                     .y = nullptr,
                     .y_pitch = job_.outputs,
                     .outputs = panel.outputs};
-    for_even_pieces(tiles_, kernels.max_pixels[panel.vectors - 1], [&](int64_t begin, int64_t tiles) {
-      tile.x = v_ + position * v_pitch_ + begin * job_.channels;
+    for_even_pieces(tiles_, direct_.max_pixels[panel.vectors - 1], [&](int64_t begin, int64_t tiles) {
+      tile.x = v_ + position * v_pitch_ + begin * words_;
       tile.y = m_ + position * m_pitch_ + begin * job_.outputs + panel.first;
-      kernels.tile[panel.vectors - 1][tiles - 1](tile);
+      direct_.tile[panel.vectors - 1][tiles - 1](tile);
     });
   }
 
@@ -125,6 +139,8 @@ class TileGroup {
   const Job& job_;
   int64_t first_;
   int64_t tiles_;
+  const DirectKernels& direct_;
+  int64_t words_;  // of a tile's channels
   int64_t v_pitch_;
   int64_t m_pitch_;
   Tensor memory_;
@@ -176,23 +192,26 @@ void run(const Job& job) {
 
 }  // namespace
 
-WinogradFilters transform_winograd(const Tensor& w, const Tensor& bias) {
+WinogradFilters transform_winograd(const Tensor& w, const Tensor& bias, Precision precision) {
   const int64_t channels = w.size(3);
   const float* filters = w.data<float>();
   const auto filter = [&](int64_t tap, int64_t c, int64_t o) {
     return filters[(o * kTaps + tap) * channels + c];
   };
-  return {.transformed = transform_filters(channels, panels_of(w.size(0), direct_kernels().lanes), filter),
-          .bias = bias};
+  const std::vector<Panel> panels = panels_of(w.size(0), direct_kernels(precision).lanes);
+  return {.transformed = transform_filters(channels, panels, precision, filter),
+          .bias = bias,
+          .precision = precision};
 }
 
 void conv2d_winograd(const Tensor& x, const WinogradFilters& filters, const Conv2dOptions& options,
                      const Conv2dEpilogue& epilogue, Tensor& y) {
-  run({.tiling =
+  run({.precision = filters.precision,
+       .tiling =
            {.input = image_size(x), .output = image_size(y), .padding = options.padding, .batch = x.size(0)},
        .channels = x.size(3),
        .outputs = y.size(3),
-       .panels = panels_of(y.size(3), direct_kernels().lanes),
+       .panels = panels_of(y.size(3), direct_kernels(filters.precision).lanes),
        .x = x.data<float>(),
        .filters = filters.transformed.data<float>(),
        .bias = filters.bias.defined() ? filters.bias.data<float>() : nullptr,
@@ -201,19 +220,21 @@ void conv2d_winograd(const Tensor& x, const WinogradFilters& filters, const Conv
 }
 
 void conv2d_winograd(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
-                     Tensor& y) {
-  conv2d_winograd(x, transform_winograd(w, bias), options, {}, y);
+                     Precision precision, Tensor& y) {
+  conv2d_winograd(x, transform_winograd(w, bias, precision), options, {}, y);
 }
 
 void conv2d_backward_data_winograd(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
-                                   Tensor& dx) {
+                                   Precision precision, Tensor& dx) {
   const int64_t channels = w.size(3);
-  const std::vector<Panel> panels = panels_of(channels, direct_kernels().lanes);
+  const std::vector<Panel> panels = panels_of(channels, direct_kernels(precision).lanes);
   const float* filters = w.data<float>();
-  const Tensor transformed = transform_filters(w.size(0), panels, [&](int64_t tap, int64_t o, int64_t c) {
+  const auto filter = [&](int64_t tap, int64_t o, int64_t c) {
     return filters[(o * kTaps + kTaps - 1 - tap) * channels + c];
-  });
-  run({.tiling = {.input = image_size(dy),
+  };
+  const Tensor transformed = transform_filters(w.size(0), panels, precision, filter);
+  run({.precision = precision,
+       .tiling = {.input = image_size(dy),
                   .output = image_size(dx),
                   .padding = {2 - options.padding.height, 2 - options.padding.width},
                   .batch = dy.size(0)},

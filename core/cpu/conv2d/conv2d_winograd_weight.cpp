@@ -28,18 +28,23 @@ struct GradientSums {
   int64_t outputs;
   int64_t width;  // padded outputs
   std::vector<Panel> panels;
+  Precision precision;
+  const DirectKernels& kernels;
 
   int64_t pitch() const { return padded_pitch(channels, width); }
   int64_t size() const { return kWinogradPositions * pitch(); }
 };
 
-/// A block of tiles: transformed inputs [position][tile][channel] and gradients [position][tile][output].
+/// A block of tiles: transformed inputs [position][tile][channel] and gradients [position][tile][output], floats or
+/// bf16 values.
 class TileBlock {
  public:
   TileBlock(const GradientSums& sums, int64_t most)
       : sums_(sums),
-        v_pitch_(padded_pitch(most, sums.channels)),
-        z_pitch_(padded_pitch(most, sums.outputs)),
+        v_row_(word_rows(sums.channels, sums.kernels.values)),
+        z_row_(word_rows(sums.outputs, sums.kernels.values)),
+        v_pitch_(padded_pitch(most, v_row_)),
+        z_pitch_(padded_pitch(most, z_row_)),
         memory_(Tensor::empty({kWinogradPositions * (v_pitch_ + z_pitch_)})),
         v_(memory_.data<float>()),
         z_(v_ + kWinogradPositions * v_pitch_) {}
@@ -47,12 +52,12 @@ class TileBlock {
   /// Tiles [first + begin, first + end) of all images become tiles [begin, end) of the block.
   void transform(const Tiling& tiling, const Tensor& x, const Tensor& dy, const float* zeros, int64_t first,
                  int64_t begin, int64_t end) const {
-    const WinogradKernels& kernels = winograd_kernels();
+    const WinogradKernels& kernels = winograd_kernels(sums_.precision);
     for_tiles(
         begin, end, sums_.channels,
         [&](int64_t t) { return input_pixels(tiling, x.data<float>(), sums_.channels, first + t, zeros); },
         [&](int64_t t, const auto& pixels) {
-          kernels.input(pixels.data(), sums_.channels, v_ + t * sums_.channels, v_pitch_);
+          kernels.input(pixels.data(), sums_.channels, v_ + t * v_row_, v_pitch_);
         });
     for_tiles(
         begin, end, sums_.outputs,
@@ -60,41 +65,66 @@ class TileBlock {
           return output_pixels<const float>(tiling, dy.data<float>(), sums_.outputs, first + t, zeros);
         },
         [&](int64_t t, const auto& pixels) {
-          kernels.gradient(pixels.data(), sums_.outputs, z_ + t * sums_.outputs, z_pitch_);
+          kernels.gradient(pixels.data(), sums_.outputs, z_ + t * z_row_, z_pitch_);
         });
   }
 
   /// Adds the products of the first `tiles` tiles at one position.
   void add_to(float* du, int64_t position, int64_t tiles) const {
-    const int64_t channels = sums_.channels;
-    const float* v = v_ + position * v_pitch_;
-    const float* z = z_ + position * z_pitch_;
     const int64_t most = std::min(tiles, kGradientTiles);
     Tensor memory = Tensor::empty({most * (sums_.width + kPackedChannels)});
     float* gradients = memory.data<float>();
     float* inputs = gradients + most * sums_.width;
     for (int64_t first = 0; first < tiles; first += kGradientTiles) {
       const int64_t rows = std::min(kGradientTiles, tiles - first);
-      pack_gradients(z + first * sums_.outputs, sums_.outputs, rows, sums_.panels, gradients);
-      for_even_pieces(channels, channels_of_tile(sums_.panels), [&](int64_t begin, int64_t count) {
-        const float* tile = v + first * channels + begin;
-        if (channels > kClose) {
-          for (int64_t row = 0; row < rows; ++row) {
-            copy_channels_of_row(tile + row * channels, z_, count, inputs + row * kPackedChannels);
-          }
+      const float* v = v_ + position * v_pitch_ + first * v_row_;
+      pack_z(z_ + position * z_pitch_ + first * z_row_, rows, gradients);
+      for_even_pieces(sums_.channels, channels_of_tile(sums_.panels), [&](int64_t begin, int64_t count) {
+        PackedRows packed{.x = inputs, .x_pitch = kPackedChannels, .dy = gradients, .rows = rows};
+        if (sums_.kernels.values == 1 && v_row_ <= kClose) {
+          packed.x = v + begin;
+          packed.x_pitch = v_row_;
+        } else {
+          pack_v(v, rows, begin, count, inputs);
         }
-        const PackedRows packed{.x = channels > kClose ? inputs : tile,
-                                .x_pitch = channels > kClose ? kPackedChannels : channels,
-                                .dy = gradients,
-                                .rows = rows};
-        add_products(packed, count, sums_.panels, du + position * sums_.pitch() + begin * sums_.width, sums_.width);
+        add_products(sums_.kernels, packed, count, sums_.panels,
+                     du + position * sums_.pitch() + begin * sums_.width, sums_.width);
       });
     }
   }
 
  private:
+  void pack_z(const float* z, int64_t rows, float* packed) const {
+    if (sums_.kernels.values == 1) {
+      pack_gradients(sums_.kernels, z, z_row_, rows, sums_.panels, packed);
+    } else {
+      pack_half_gradients(sums_.kernels, reinterpret_cast<const uint16_t*>(z), 2 * z_row_, rows, sums_.panels,
+                          packed);
+    }
+  }
+
+  /// A tile of channels: [row, or pair of rows][kPackedChannels].
+  void pack_v(const float* v, int64_t rows, int64_t begin, int64_t count, float* packed) const {
+    if (sums_.kernels.values == 1) {
+      for (int64_t row = 0; row < rows; ++row, packed += kPackedChannels)
+        copy_channels_of_row(v + row * v_row_ + begin, z_, count, packed);
+      return;
+    }
+    static constexpr std::array<uint16_t, kPackedChannels> kZeros{};
+    const auto* halves = reinterpret_cast<const uint16_t*>(v) + begin;
+    const auto* end = reinterpret_cast<const uint16_t*>(z_);
+    for (int64_t row = 0; row < rows; row += 2, packed += kPackedChannels) {
+      const uint16_t* even = halves + row * 2 * v_row_;
+      const uint16_t* odd = row + 1 < rows ? even + 2 * v_row_ : kZeros.data();
+      const bool whole = end - even >= 2 * v_row_ + kPackedChannels;  // more than the tile may be read, at a fixed length
+      sums_.kernels.pair_half_rows(even, odd, whole ? kPackedChannels : count, packed);
+    }
+  }
+
   const GradientSums& sums_;
-  int64_t v_pitch_;
+  int64_t v_row_;  // floats of a tile
+  int64_t z_row_;
+  int64_t v_pitch_;  // floats of a position
   int64_t z_pitch_;
   Tensor memory_;
   float* v_;
@@ -151,13 +181,18 @@ void write_gradient(const GradientSums& sums, const float* du, Tensor& dw) {
 }  // namespace
 
 void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
-                                     Tensor& dw) {
-  const int lanes = direct_kernels().lanes;
+                                     Precision precision, Tensor& dw) {
+  const DirectKernels& kernels = direct_kernels(precision);
   const Tiling tiling{
       .input = image_size(x), .output = image_size(dy), .padding = options.padding, .batch = x.size(0)};
   GradientSums sums{
-      .channels = dw.size(3), .outputs = dw.size(0), .width = 0, .panels = panels_of(dw.size(0), lanes)};
-  sums.width = packed_width(sums.panels, lanes);
+      .channels = dw.size(3),
+      .outputs = dw.size(0),
+      .width = 0,
+      .panels = panels_of(dw.size(0), kernels.lanes),
+      .precision = precision,
+      .kernels = kernels};
+  sums.width = packed_width(sums.panels, kernels.lanes);
   const Tensor zeros = Tensor::zeros({std::max(sums.channels, sums.outputs)});
   const Tensor du = sum_tiles(sums, tiling, x, dy, zeros.data<float>());
   write_gradient(sums, du.data<float>(), dw);

@@ -48,13 +48,14 @@ struct Cut {
 class WindowCorrelator {
  public:
   WindowCorrelator(const Correlation& correlation, const Images& images, const Filters& filters)
-      : kernels_(direct_kernels()),
+      : kernels_(direct_kernels(filters.precision)),
         correlation_(correlation),
         images_(images),
         filters_(filters),
-        window_(window_of(correlation, images.source_channels)) {
+        window_(window_of(correlation, images.source_channels / kernels_.values)) {
     // Without a border the image itself will do: its rows are longer, no more.
-    in_place_ = images.source_pitch == images.source_channels && window_.within(images.source_size);
+    in_place_ = kernels_.values == 1 && images.source_pitch == images.source_channels &&
+                window_.within(images.source_size);
     if (in_place_) window_ = Window::whole(images.source_size, images.source_pitch);
     runs_ = merge_taps(correlation.taps, window_);
   }
@@ -101,8 +102,17 @@ class WindowCorrelator {
   }
 
   void fill(const Window& window, int64_t image, float* scratch) const {
-    fill_window(window, images_.source + image * images_.source_image(), images_.source_size,
-                images_.source_pitch, images_.source_from, scratch);
+    const float* source = images_.source + image * images_.source_image();
+    if (kernels_.values == 1) {
+      fill_window(window, source, images_.source_size, images_.source_pitch, images_.source_from, scratch);
+      return;
+    }
+    Window of_floats = window;
+    of_floats.channels *= kernels_.values;
+    Tensor floats = Tensor::empty({of_floats.size()});
+    fill_window(of_floats, source, images_.source_size, images_.source_pitch, images_.source_from,
+                floats.data<float>());
+    kernels_.pair_neighbours(floats.data<float>(), window.size(), scratch);
   }
 
   void run_chunk(const Place& place, const PanelRange& range, const Tensor& shared) const {
@@ -136,7 +146,7 @@ class WindowCorrelator {
 
   /// All pixels of one image and one panel.
   void correlate(int64_t image, const Place& place, const Panel& panel, const float* source) const {
-    const int64_t tap_rows = static_cast<int64_t>(correlation_.taps.size()) * images_.source_channels;
+    const int64_t tap_rows = static_cast<int64_t>(correlation_.taps.size()) * window_.channels;
     DirectTile tile{.x = nullptr,
                     .x_pitch = correlation_.step.width * window_.channels,
                     .tap_offsets = runs_.offsets.data(),
@@ -182,7 +192,7 @@ class WindowCorrelator {
   const Correlation& correlation_;
   const Images& images_;
   const Filters& filters_;
-  Window window_;
+  Window window_;  // in words
   bool in_place_ = false;
   TapRuns runs_;
 };

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "core/backend.h"
 #include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/conv2d/epilogue.h"
 
@@ -27,6 +28,7 @@ struct Images {
 
 /// Filters of one group, and what happens to their outputs.
 struct Filters {
+  Precision precision;  // for which they are packed
   const std::vector<Panel>& panels;
   const float* packed;
   const float* bias;

@@ -24,14 +24,14 @@ constexpr int64_t kGatherGrain = 8;
 class RowCorrelator {
  public:
   RowCorrelator(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch)
-      : kernels_(direct_kernels()),
+      : kernels_(direct_kernels(filters.precision)),
         correlation_(correlation),
         images_(images),
         filters_(filters),
         pixels_(correlation.count.height * correlation.count.width),
         rows_(batch * pixels_),
-        length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels),
-        in_place_(correlation.taps.size() == 1 && correlation.step == Size2d(1) &&
+        length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels / kernels_.values),
+        in_place_(kernels_.values == 1 && correlation.taps.size() == 1 && correlation.step == Size2d(1) &&
                   correlation.taps[0].row == 0 && correlation.taps[0].column == 0 &&
                   correlation.count == images.source_size) {}
 
@@ -71,6 +71,15 @@ class RowCorrelator {
   }
 
   void gather(int64_t begin, int64_t end, float* target) const {
+    if (kernels_.values == 1) return gather_floats(begin, end, target);
+    Tensor floats = Tensor::empty({length_ * kernels_.values});
+    for (int64_t i = begin; i < end; ++i, target += length_) {
+      gather_floats(i, i + 1, floats.data<float>());
+      kernels_.pair_neighbours(floats.data<float>(), length_, target);
+    }
+  }
+
+  void gather_floats(int64_t begin, int64_t end, float* target) const {
     const Size2d size = images_.source_size;
     const int64_t channels = images_.source_channels;
     for (int64_t i = begin; i < end; ++i) {
@@ -129,7 +138,7 @@ class RowCorrelator {
   const Filters& filters_;
   int64_t pixels_;  // of one image's output
   int64_t rows_;
-  int64_t length_;
+  int64_t length_;  // words of a row
   bool in_place_;
 };
 

@@ -25,9 +25,19 @@ inline void copy_channels_of_row(const float* source, const float* end, int64_t 
   }
 }
 
-/// Rows of dy, [outputs] each, as [panel][row][lanes of the panel] with zeros beyond the last output.
-void pack_gradients(const float* dy, int64_t pitch, int64_t rows, const std::vector<Panel>& panels,
-                    float* packed);
+/// Rows of dy, [outputs] each, as [panel][row, or pair of rows][lanes of the panel] with zeros beyond the last output.
+/// Panels are `rows` rows apart in any case.
+void pack_gradients(const DirectKernels& kernels, const float* dy, int64_t pitch, int64_t rows,
+                    const std::vector<Panel>& panels, float* packed);
+
+/// Packed rows two by two as pairs of bf16 values, in place: [rows][width] becomes [word_rows(rows, 2)][width].
+void pair_rows(const DirectKernels& kernels, int64_t rows, int64_t width, float* packed);
+/// Rows of words that such kernels sum over.
+constexpr int64_t word_rows(int64_t rows, int values) { return (rows + values - 1) / values; }
+
+/// The same from rows of bf16 values, `pitch` of them apart.
+void pack_half_gradients(const DirectKernels& kernels, const uint16_t* dy, int64_t pitch, int64_t rows,
+                         const std::vector<Panel>& panels, float* packed);
 
 /// Channels of x that the products of such panels take at a time.
 int64_t channels_of_tile(const std::vector<Panel>& panels);
@@ -37,11 +47,11 @@ struct PackedRows {
   const float* x;  // a tile of channels of each row
   int64_t x_pitch;
   const float* dy;  // from pack_gradients()
-  int64_t rows;
+  int64_t rows;     // before they were paired
 };
 
 /// Adds the products of one tile of channels and all panels to dw [channels][dw_pitch].
-void add_products(const PackedRows& packed, int64_t channels, const std::vector<Panel>& panels, float* dw,
-                  int64_t dw_pitch);
+void add_products(const DirectKernels& kernels, const PackedRows& packed, int64_t channels,
+                  const std::vector<Panel>& panels, float* dw, int64_t dw_pitch);
 
 }  // namespace ds::cpu

@@ -4,6 +4,10 @@
 // of the filter's origin. Strides, dilations, padding (a zero border in a scratch copy) and the phases of a
 // strided backward pass are all expressed by taps and pitches, so that the kernels know none of them. They
 // know no tensors, threads or memory either.
+//
+// The kernels of bf16 multiply pairs of bf16 values and add to f32 sums. To them x, dy and w are words of 32 bits, two
+// values each: of neighbouring channels in a tile, of neighbouring rows in a weight tile. All counts, offsets and pitches
+// are in words then, and the first value of a pair is in the lower half.
 #pragma once
 
 #include <cstdint>
@@ -49,12 +53,20 @@ struct DirectKernels {
   static constexpr int kMaxChannels = 16;
   const char* isa;
   int lanes;                            // floats in a vector
+  int values;                           // of x and w in a word: 1, or 2 of bf16
   int max_pixels[kDirectMaxVectors];    // largest tile for 1, 2 vectors
   int max_channels[kDirectMaxVectors];  // largest weight tile for 1, 2 vectors
   void (*tile[kDirectMaxVectors][kMaxPixels])(const DirectTile&);
   void (*weight_tile[kDirectMaxVectors][kMaxChannels])(const DirectWeightTile&);
+  /// Words from 2 * words neighbouring floats, rounded to nearest, ties to even. Null for f32.
+  void (*pair_neighbours)(const float* source, int64_t words, float* target);
+  /// Words from two rows of floats, `count` a multiple of the lanes; the target may be the even row. Null for f32.
+  void (*pair_rows)(const float* even, const float* odd, int64_t count, float* target);
+  /// The same from rows of bf16 values, for any count. Null for f32.
+  void (*pair_half_rows)(const uint16_t* even, const uint16_t* odd, int64_t count, float* target);
 };
 
+extern const DirectKernels kDirect__avx512_bf16;
 extern const DirectKernels kDirect__avx512;
 extern const DirectKernels kDirect__avx2;
 extern const DirectKernels kDirect__generic;

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "core/backend.h"
 #include "core/error.h"
 
 namespace ds::cpu {
@@ -81,8 +80,28 @@ Isa isa() { return current().load(std::memory_order_relaxed); }
 void set_isa(Isa isa) { current() = checked(name_of(isa)); }
 
 const DepthwiseKernels& depthwise_kernels() { return *kernels_of(isa()).depthwise; }
-const DirectKernels& direct_kernels() { return *kernels_of(isa()).direct; }
-const WinogradKernels& winograd_kernels() { return *kernels_of(isa()).winograd; }
+
+const DirectKernels& direct_kernels(Precision precision) {
+#if defined(__x86_64__)
+  if (precision == Precision::kBf16) return kDirect__avx512_bf16;
+#endif
+  return *kernels_of(isa()).direct;
+}
+
+const WinogradKernels& winograd_kernels(Precision precision) {
+#if defined(__x86_64__)
+  if (precision == Precision::kBf16) return kWinograd__avx512_bf16;
+#endif
+  return *kernels_of(isa()).winograd;
+}
+
+bool has_bf16() {
+#if defined(__x86_64__)
+  return isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
 
 }  // namespace ds::cpu
 

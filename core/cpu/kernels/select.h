@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/backend.h"
 #include "core/cpu/kernels/depthwise.h"
 #include "core/cpu/kernels/direct.h"
 #include "core/cpu/kernels/winograd.h"
@@ -21,7 +22,10 @@ Isa isa();
 void set_isa(Isa isa);
 
 const DepthwiseKernels& depthwise_kernels();
-const DirectKernels& direct_kernels();
-const WinogradKernels& winograd_kernels();
+/// Of f32, or of bf16 where has_bf16().
+const DirectKernels& direct_kernels(Precision precision = Precision::kF32);
+const WinogradKernels& winograd_kernels(Precision precision = Precision::kF32);
+/// Whether the instruction set in use is avx512, and the processor has its bf16 extension.
+bool has_bf16();
 
 }  // namespace ds::cpu

@@ -1,0 +1,152 @@
+// Convolutions with products of bf16: near the reference, exact where both factors are bf16 numbers.
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "core/ops.h"
+#include "tests/layers/support.h"
+#include "tests/support/conv2d_cases.h"
+#include "tests/support/scoped.h"
+
+namespace ds {
+namespace {
+
+using cpu::Conv2dPass;
+using test::Conv2dCase;
+using test::Conv2dOperands;
+using test::Conv2dResults;
+using test::expect_close;
+using test::operands_of;
+using test::plan_of;
+using test::run;
+using test::run_f32;
+using test::ScopedPrecision;
+using testing::HasSubstr;
+
+// Rounding to 8 bits changes a factor by up to 2^-9; Winograd's transforms multiply errors by some ten.
+constexpr double kLargestDirectError = 0.03;
+constexpr double kWinogradError = 0.05;
+
+/// The RMS of the difference, relative to that of what is expected.
+double relative_rms(const Tensor& found, const Tensor& expected) {
+  double errors = 0.0;
+  double squares = 0.0;
+  for (int64_t i = 0; i < expected.numel(); ++i) {
+    const double error = found.data<double>()[i] - expected.data<double>()[i];
+    errors += error * error;
+    squares += expected.data<double>()[i] * expected.data<double>()[i];
+  }
+  return std::sqrt(errors / squares);
+}
+
+class Conv2dBf16 : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!cpu::has_bf16()) GTEST_SKIP() << "this processor has no AVX512-BF16";
+  }
+};
+
+TEST_F(Conv2dBf16, AgreesWithTheReferenceOnRandomShapes) {
+  const ScopedPrecision precision(Precision::kBf16);
+  Generator generator(1);
+  int by_bf16 = 0;
+  for (int i = 0; i < 600 && !HasFailure(); ++i) {
+    const Conv2dCase c = test::random_conv2d_case(generator);
+    if (plan_of(c, Conv2dPass::kForward).algorithm == cpu::Conv2dAlgorithm::kWinograd) continue;
+    const Conv2dOperands o = operands_of(c, generator);
+    by_bf16 += plan_of(c, Conv2dPass::kForward).precision == Precision::kBf16 ? 1 : 0;
+    expect_close(c, run_f32(Engine::kNative, c, o), run(Engine::kReference, c, o), kLargestDirectError);
+  }
+  EXPECT_GT(by_bf16, 200);
+}
+
+TEST_F(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
+  const ScopedPrecision precision(Precision::kBf16);
+  Generator generator(4);
+  int by_bf16 = 0;
+  for (int i = 0; i < 100 && !HasFailure(); ++i) {
+    const Conv2dCase c = test::random_winograd_case(generator);
+    const Conv2dOperands o = operands_of(c, generator);
+    const cpu::Conv2dPlan plan = plan_of(c, Conv2dPass::kForward);
+    by_bf16 += plan.algorithm == cpu::Conv2dAlgorithm::kWinograd && plan.precision == Precision::kBf16 ? 1 : 0;
+    const Conv2dResults found = run_f32(Engine::kNative, c, o);
+    const Conv2dResults expected = run(Engine::kReference, c, o);
+    EXPECT_LE(relative_rms(found.y, expected.y), kWinogradError) << c.str();
+    EXPECT_LE(relative_rms(found.dx, expected.dx), kWinogradError) << c.str();
+    EXPECT_LE(relative_rms(found.dw, expected.dw), kWinogradError) << c.str();
+  }
+  EXPECT_GT(by_bf16, 25);
+}
+
+TEST_F(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
+  Generator generator(2);
+  const std::vector<Conv2dCase> cases = {
+      {.batch = 3, .input = 17, .kernel = 3, .channels = 10, .outputs = 40, .options = {.stride = 2, .padding = 1}},
+      {.batch = 2, .input = 16, .kernel = 1, .channels = 48, .outputs = 18, .options = {}},
+      {.batch = 9, .input = 4, .kernel = 1, .channels = 50, .outputs = 70, .options = {.groups = 2}}};
+  for (const Conv2dCase& c : cases) {
+    Conv2dOperands o = operands_of(c, generator);
+    for (Tensor* values : {&o.x, &o.dy}) {
+      for (int64_t i = 0; i < values->numel(); ++i) values->data<double>()[i] = std::round(8 * values->data<double>()[i]);
+    }
+    o.w = ops::shift_q(o.w, {.range = {.p_min = -7, .p_max = 0}});
+    const Conv2dResults expected = run(Engine::kReference, c, o);
+    const ScopedPrecision precision(Precision::kBf16);
+    const Conv2dResults found = run_f32(Engine::kNative, c, o);
+    EXPECT_EQ(found.y.to_vector<double>(), expected.y.to_vector<double>()) << c.str();
+    EXPECT_EQ(found.dx.to_vector<double>(), expected.dx.to_vector<double>()) << c.str();
+    EXPECT_EQ(found.dw.to_vector<double>(), expected.dw.to_vector<double>()) << c.str();
+  }
+}
+
+TEST_F(Conv2dBf16, GivesEqualBitsForAnyNumberOfThreads) {
+  const ScopedPrecision precision(Precision::kBf16);
+  Generator generator(3);
+  const std::vector<Conv2dCase> cases = {
+      {.batch = 9, .input = 16, .kernel = 3, .channels = 8, .outputs = 24, .options = {.padding = 1}},
+      {.batch = 5, .input = 17, .kernel = 3, .channels = 24, .outputs = 24, .options = {.stride = 2, .padding = 1}},
+      {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}},
+      {.batch = 40, .input = 18, .kernel = 3, .channels = 32, .outputs = 40, .options = {.padding = 1}}};
+  for (const Conv2dCase& c : cases) {
+    const Conv2dOperands o = operands_of(c, generator);
+    std::vector<Conv2dResults> results;
+    for (const int threads : {1, 2, 3}) {
+      const test::ScopedThreads scope(threads);
+      results.push_back(run_f32(Engine::kNative, c, o));
+    }
+    for (const size_t i : {1, 2}) {
+      EXPECT_EQ(results[0].y.to_vector<double>(), results[i].y.to_vector<double>()) << c.str();
+      EXPECT_EQ(results[0].dx.to_vector<double>(), results[i].dx.to_vector<double>()) << c.str();
+      EXPECT_EQ(results[0].dw.to_vector<double>(), results[i].dw.to_vector<double>()) << c.str();
+    }
+  }
+}
+
+TEST_F(Conv2dBf16, IsPlannedWhereChannelsMakePairs) {
+  const ScopedPrecision precision(Precision::kBf16);
+  const test::ScopedEngine engine(Engine::kNative);
+  Conv2dCase c{.batch = 4, .input = 16, .kernel = 3, .channels = 32, .outputs = 32, .options = {.padding = 1}};
+  EXPECT_EQ(plan_of(c, Conv2dPass::kForward).precision, Precision::kBf16);
+  EXPECT_THAT(plan_of(c, Conv2dPass::kForward).reason, HasSubstr("; bf16"));
+  c.channels = 3;
+  EXPECT_EQ(plan_of(c, Conv2dPass::kForward).precision, Precision::kF32);
+  EXPECT_THAT(plan_of(c, Conv2dPass::kForward).reason, HasSubstr("f32: 3 channels make no pairs"));
+  EXPECT_EQ(plan_of(c, Conv2dPass::kBackwardData).precision, Precision::kBf16);
+  EXPECT_EQ(plan_of(c, Conv2dPass::kForward, DType::kF64).precision, Precision::kF32);
+}
+
+TEST(Precision, NamesAreRead) {
+  EXPECT_EQ(parse_precision("bf16"), Precision::kBf16);
+  EXPECT_EQ(parse_precision("f32"), Precision::kF32);
+  EXPECT_THAT(test::error_of([] { parse_precision("f16"); }), HasSubstr("expected f32 or bf16"));
+}
+
+TEST(Precision, Bf16IsRefusedWithoutItsInstructions) {
+  const test::ScopedIsa isa(cpu::available_isas().back());
+  EXPECT_THAT(test::error_of([] { set_precision(Precision::kBf16); }),
+              HasSubstr("bf16 needs a processor with AVX512-BF16"));
+  EXPECT_EQ(precision(), Precision::kF32);
+}
+
+}  // namespace
+}  // namespace ds
