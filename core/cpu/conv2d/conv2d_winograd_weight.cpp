@@ -14,6 +14,11 @@
 namespace ds::cpu {
 namespace {
 
+// Sums of up to this size are made by each chunk of tiles on its own: nothing passes from one core to another.
+constexpr int64_t kOwnBytes = 1 << 20;
+constexpr int64_t kOwnChunks = 16;
+constexpr int64_t kOwnTiles = 96;
+constexpr int64_t kAddGrain = 4096;
 // Tiles transformed before their products are summed, and the part of them that stays in L1.
 constexpr int64_t kBlockBytes = 32 << 10;
 constexpr int64_t kGradientTiles = 128;
@@ -131,10 +136,36 @@ class TileBlock {
   float* z_;
 };
 
+/// Every chunk of tiles is transformed and summed on its own; the sums are added in order.
+Tensor sum_apart(const GradientSums& sums, const Tiling& tiling, const Tensor& x, const Tensor& dy,
+                 const float* zeros) {
+  const int64_t grain = std::max(kOwnTiles, chunk_count(tiling.count(), kOwnChunks));
+  const int64_t chunks = chunk_count(tiling.count(), grain);
+  Tensor partials = Tensor::empty({chunks, sums.size()});
+  float* du = partials.data<float>();
+  parallel_for(tiling.count(), grain, [&](int64_t begin, int64_t end) {
+    float* partial = du + begin / grain * sums.size();
+    std::fill_n(partial, sums.size(), 0.0F);
+    const TileBlock block(sums, kOwnTiles);
+    for (int64_t first = begin; first < end; first += kOwnTiles) {
+      const int64_t tiles = std::min(kOwnTiles, end - first);
+      block.transform(tiling, x, dy, zeros, first, 0, tiles);
+      for (int64_t s = 0; s < kWinogradPositions; ++s) block.add_to(partial, s, tiles);
+    }
+  });
+  parallel_for(sums.size(), kAddGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+      const float* more = du + chunk * sums.size();
+      for (int64_t i = begin; i < end; ++i) du[i] += more[i];
+    }
+  });
+  return partials;
+}
+
 /// Blocks of tiles, one after the other: threads take positions of one block, whose products need no partial
 /// sums, and tiles of the next block to transform, so that they meet once a block.
-Tensor sum_tiles(const GradientSums& sums, const Tiling& tiling, const Tensor& x, const Tensor& dy,
-                 const float* zeros) {
+Tensor sum_together(const GradientSums& sums, const Tiling& tiling, const Tensor& x, const Tensor& dy,
+                    const float* zeros) {
   Tensor total = Tensor::zeros({sums.size()});
   const int64_t fit =
       std::clamp(kBlockBytes / (sums.channels * int64_t{sizeof(float)}), kGradientTiles, 4 * kGradientTiles);
@@ -194,7 +225,8 @@ void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Co
       .kernels = kernels};
   sums.width = packed_width(sums.panels, kernels.lanes);
   const Tensor zeros = Tensor::zeros({std::max(sums.channels, sums.outputs)});
-  const Tensor du = sum_tiles(sums, tiling, x, dy, zeros.data<float>());
+  const bool apart = sums.size() * int64_t{sizeof(float)} <= kOwnBytes;
+  const Tensor du = (apart ? sum_apart : sum_together)(sums, tiling, x, dy, zeros.data<float>());
   write_gradient(sums, du.data<float>(), dw);
 }
 
