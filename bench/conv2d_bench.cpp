@@ -4,10 +4,9 @@
 //   bench_conv2d --benchmark_filter='resnet20/batch:128/.*/(onednn|native)' --benchmark_repetitions=5
 //
 // "packed" is the native forward pass of inference, whose filters were packed before
-// (core/cpu/conv2d/fused_conv2d.h), as oneDNN's are. "bf16" is native with products of bf16, where the processor has
-// them. Counters: GFLOP/s, counting two for a
-// multiply-accumulate and none saved by padding; `layers`, how many convolutions of the network have this
-// shape. Threads are DEEPSHIFT_THREADS, pinned.
+// (core/cpu/conv2d/fused_conv2d.h), as oneDNN's are. "bf16" is native with products of bf16, where the
+// processor has them. Counters: GFLOP/s, counting two for a multiply-accumulate and none saved by padding;
+// `layers`, how many convolutions of the network have this shape. Threads are DEEPSHIFT_THREADS, pinned.
 #include <benchmark/benchmark.h>
 
 #include <filesystem>

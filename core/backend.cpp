@@ -108,7 +108,8 @@ Precision precision() { return precision_in_use().load(std::memory_order_relaxed
 
 void set_precision(Precision precision) {
   DS_CHECK(precision == Precision::kF32 || cpu::has_bf16(),
-           "[precision] bf16 needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo) and its kernels, but {} "
+           "[precision] bf16 needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo) and its "
+           "kernels, but {} "
            "kernels are in use",
            instruction_set());
   precision_in_use() = precision;

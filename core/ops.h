@@ -91,8 +91,8 @@ struct BatchNormReluGradients {
   BatchNormGradients norm;
   Tensor dshortcut;  // undefined where it was not asked for
 };
-/// y is the output of batch_norm_relu. Where it had no shortcut, y may be undefined: where it was above 0 is then
-/// made again from x and beta. `shortcut`: whether its gradient is asked for.
+/// y is the output of batch_norm_relu. Where it had no shortcut, y may be undefined: where it was above 0 is
+/// then made again from x and beta. `shortcut`: whether its gradient is asked for.
 BatchNormReluGradients batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y,
                                                 const BatchStatistics& statistics, const Tensor& gamma,
                                                 const Tensor& beta, double eps, bool batch_statistics,

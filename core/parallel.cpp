@@ -29,7 +29,8 @@ cpu_set_t current_mask() {
 const cpu_set_t kProcessMask = current_mask();
 
 int default_threads() {
-  const int processors = std::max(1, omp_get_num_procs());  // all of them, also if OpenMP has bound this thread
+  const int processors =
+      std::max(1, omp_get_num_procs());  // all of them, also if OpenMP has bound this thread
   const char* text = std::getenv("DEEPSHIFT_THREADS");
   if (text == nullptr) return processors;
   int count = 0;
@@ -84,8 +85,8 @@ void detail::run_chunks(int64_t chunks, ChunkBody body) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body.call(body.object, chunk);
     return;
   }
-  // Each thread begins with a share of its own, the same in every call of so many chunks, and then helps the others: what
-  // it wrote in one call is likely to be in its cache when the next reads it.
+  // Each thread begins with a share of its own, the same in every call of so many chunks, and then helps the
+  // others: what it wrote in one call is likely to be in its cache when the next reads it.
   std::vector<Share> shares(static_cast<size_t>(threads));
   for (int64_t i = 0; i < threads; ++i) {
     shares[static_cast<size_t>(i)].next = chunks * i / threads;

@@ -13,9 +13,9 @@ struct MachineOptions {
   std::string precision = "f32";
 };
 
-/// Sets engine, precision and number of threads, binds the threads to processors, and puts the names of what is in
-/// use in the place of "auto" and "". Throws Error when there is no such engine or device, or the precision cannot be
-/// had.
+/// Sets engine, precision and number of threads, binds the threads to processors, and puts the names of what
+/// is in use in the place of "auto" and "". Throws Error when there is no such engine or device, or the
+/// precision cannot be had.
 void set_up_machine(MachineOptions& options);
 
 }  // namespace ds::apps

@@ -158,7 +158,8 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
   table.add("device", o.machine.device, "auto, cpu, cuda or cuda:N", Effect::kResults);
   table
       .add("precision", o.machine.precision,
-           "of the products in convolutions; sums and all else are f32. bf16 needs AVX512-BF16", Effect::kResults)
+           "of the products in convolutions; sums and all else are f32. bf16 needs AVX512-BF16",
+           Effect::kResults)
       ->transform(one_of({"f32", "bf16"}));
   table.add(
       "recompute", o.recompute,

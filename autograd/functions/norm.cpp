@@ -70,14 +70,14 @@ Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variabl
   const ops::BatchStatistics statistics = statistics_of(x.value(), running_mean, running_variance, options);
   Tensor y = ops::batch_norm_relu(x.value(), statistics, gamma.value(), beta.value(),
                                   shortcut.defined() ? shortcut.value() : Tensor(), options.eps);
-  return record({.kind = "batch_norm_relu", .inputs = {x, gamma, beta, shortcut}, .options = options}, y,
-                [x = x.value(), y = shortcut.defined() ? y : Tensor(), gamma = gamma.value(),
-                 beta = beta.value(), statistics, options,
-                 residual = shortcut.requires_grad()](const Tensor& dy) {
-                  auto [norm, dshortcut] = ops::batch_norm_relu_backward(
-                      dy, x, y, statistics, gamma, beta, options.eps, options.training, residual);
-                  return Gradients{norm.dx, norm.dgamma, norm.dbeta, dshortcut};
-                });
+  return record(
+      {.kind = "batch_norm_relu", .inputs = {x, gamma, beta, shortcut}, .options = options}, y,
+      [x = x.value(), y = shortcut.defined() ? y : Tensor(), gamma = gamma.value(), beta = beta.value(),
+       statistics, options, residual = shortcut.requires_grad()](const Tensor& dy) {
+        auto [norm, dshortcut] = ops::batch_norm_relu_backward(dy, x, y, statistics, gamma, beta, options.eps,
+                                                               options.training, residual);
+        return Gradients{norm.dx, norm.dgamma, norm.dbeta, dshortcut};
+      });
 }
 
 }  // namespace ds

@@ -251,7 +251,8 @@ struct InputGradient {
 };
 
 template <Gate kGate, class T>
-void write_input_gradient(int64_t rows, const GradientRows<T>& given, const InputGradient<T>& formula, T* out) {
+void write_input_gradient(int64_t rows, const GradientRows<T>& given, const InputGradient<T>& formula,
+                          T* out) {
   const int64_t channels = given.channels;
   parallel_for(rows, rows_per_chunk(channels), [&](int64_t begin, int64_t end) {
     const GradientRows<T> of = given;

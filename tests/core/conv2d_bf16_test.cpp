@@ -68,7 +68,8 @@ TEST_F(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
     const Conv2dCase c = test::random_winograd_case(generator);
     const Conv2dOperands o = operands_of(c, generator);
     const cpu::Conv2dPlan plan = plan_of(c, Conv2dPass::kForward);
-    by_bf16 += plan.algorithm == cpu::Conv2dAlgorithm::kWinograd && plan.precision == Precision::kBf16 ? 1 : 0;
+    by_bf16 +=
+        plan.algorithm == cpu::Conv2dAlgorithm::kWinograd && plan.precision == Precision::kBf16 ? 1 : 0;
     const Conv2dResults found = run_f32(Engine::kNative, c, o);
     const Conv2dResults expected = run(Engine::kReference, c, o);
     EXPECT_LE(relative_rms(found.y, expected.y), kWinogradError) << c.str();
@@ -81,13 +82,19 @@ TEST_F(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
 TEST_F(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
   Generator generator(2);
   const std::vector<Conv2dCase> cases = {
-      {.batch = 3, .input = 17, .kernel = 3, .channels = 10, .outputs = 40, .options = {.stride = 2, .padding = 1}},
+      {.batch = 3,
+       .input = 17,
+       .kernel = 3,
+       .channels = 10,
+       .outputs = 40,
+       .options = {.stride = 2, .padding = 1}},
       {.batch = 2, .input = 16, .kernel = 1, .channels = 48, .outputs = 18, .options = {}},
       {.batch = 9, .input = 4, .kernel = 1, .channels = 50, .outputs = 70, .options = {.groups = 2}}};
   for (const Conv2dCase& c : cases) {
     Conv2dOperands o = operands_of(c, generator);
     for (Tensor* values : {&o.x, &o.dy}) {
-      for (int64_t i = 0; i < values->numel(); ++i) values->data<double>()[i] = std::round(8 * values->data<double>()[i]);
+      for (int64_t i = 0; i < values->numel(); ++i)
+        values->data<double>()[i] = std::round(8 * values->data<double>()[i]);
     }
     o.w = ops::shift_q(o.w, {.range = {.p_min = -7, .p_max = 0}});
     const Conv2dResults expected = run(Engine::kReference, c, o);
@@ -104,7 +111,12 @@ TEST_F(Conv2dBf16, GivesEqualBitsForAnyNumberOfThreads) {
   Generator generator(3);
   const std::vector<Conv2dCase> cases = {
       {.batch = 9, .input = 16, .kernel = 3, .channels = 8, .outputs = 24, .options = {.padding = 1}},
-      {.batch = 5, .input = 17, .kernel = 3, .channels = 24, .outputs = 24, .options = {.stride = 2, .padding = 1}},
+      {.batch = 5,
+       .input = 17,
+       .kernel = 3,
+       .channels = 24,
+       .outputs = 24,
+       .options = {.stride = 2, .padding = 1}},
       {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}},
       {.batch = 40, .input = 18, .kernel = 3, .channels = 32, .outputs = 40, .options = {.padding = 1}}};
   for (const Conv2dCase& c : cases) {
@@ -125,7 +137,8 @@ TEST_F(Conv2dBf16, GivesEqualBitsForAnyNumberOfThreads) {
 TEST_F(Conv2dBf16, IsPlannedWhereChannelsMakePairs) {
   const ScopedPrecision precision(Precision::kBf16);
   const test::ScopedEngine engine(Engine::kNative);
-  Conv2dCase c{.batch = 4, .input = 16, .kernel = 3, .channels = 32, .outputs = 32, .options = {.padding = 1}};
+  Conv2dCase c{
+      .batch = 4, .input = 16, .kernel = 3, .channels = 32, .outputs = 32, .options = {.padding = 1}};
   EXPECT_EQ(plan_of(c, Conv2dPass::kForward).precision, Precision::kBf16);
   EXPECT_THAT(plan_of(c, Conv2dPass::kForward).reason, HasSubstr("; bf16"));
   c.channels = 3;

@@ -164,8 +164,7 @@ OpCase batch_norm_relu_backward_from_input_case(const Shape& x, bool batch_stati
                 const auto size = static_cast<size_t>(x[-1]);
                 for (size_t i = 0; i < passed[0].size(); ++i) {
                   const size_t c = i % size;
-                  const double y =
-                      in[4][c] * (in[1][i] - in[2][c]) / std::sqrt(in[3][c] + kEps) + in[5][c];
+                  const double y = in[4][c] * (in[1][i] - in[2][c]) / std::sqrt(in[3][c] + kEps) + in[5][c];
                   if (!(y > 0.0)) passed[0][i] = 0.0;
                 }
                 return plain.expected(passed);
@@ -181,10 +180,9 @@ OpCase batch_norm_relu_backward_case(const Shape& x, bool batch_statistics, bool
           .inputs = plain.inputs,
           .run =
               [=](std::vector<Tensor>& in) {
-                const auto [norm, dshortcut] =
-                    ops::batch_norm_relu_backward(in[0], in[1], in[5], {.mean = in[2], .variance = in[3]},
-                                                  in[4], Tensor::zeros({x[-1]}, in[4].dtype()), kEps,
-                                                  batch_statistics, shortcut);
+                const auto [norm, dshortcut] = ops::batch_norm_relu_backward(
+                    in[0], in[1], in[5], {.mean = in[2], .variance = in[3]}, in[4],
+                    Tensor::zeros({x[-1]}, in[4].dtype()), kEps, batch_statistics, shortcut);
                 std::vector<Tensor> results{norm.dx, norm.dgamma, norm.dbeta};
                 if (shortcut) results.push_back(dshortcut);
                 return results;

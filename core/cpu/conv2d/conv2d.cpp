@@ -52,7 +52,8 @@ void conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Conv2dOptio
     case Conv2dAlgorithm::kDepthwise: return conv2d_backward_weight_depthwise_native(dy, x, options, dw);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_backward_weight_openblas(dy, x, options, dw);
     case Conv2dAlgorithm::kDirect: return conv2d_backward_weight_native(dy, x, options, plan.precision, dw);
-    case Conv2dAlgorithm::kWinograd: return conv2d_backward_weight_winograd(dy, x, options, plan.precision, dw);
+    case Conv2dAlgorithm::kWinograd:
+      return conv2d_backward_weight_winograd(dy, x, options, plan.precision, dw);
   }
 }
 

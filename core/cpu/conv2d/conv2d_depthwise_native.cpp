@@ -8,12 +8,17 @@
 #include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
+#include "core/cpu/prefetch.h"
 #include "core/parallel.h"
 
 namespace ds::cpu {
 namespace {
 
-constexpr int64_t kGrain = 65536;     // multiply-accumulates a chunk holds at least
+// Multiply-accumulates of a chunk: enough to hide its hand-out, and of a large batch so many that
+// neighbouring rows, which read the same inputs, are mostly in one.
+constexpr int64_t kFewestProducts = 1 << 16;
+constexpr int64_t kMostProducts = 1 << 20;
+constexpr int64_t kChunks = 64;
 constexpr int64_t kMaxPartials = 64;  // partial sums of a weight gradient, added in order
 constexpr int64_t kWeightBlockChannels = 64;
 constexpr int64_t kWeightBlockPixels =
@@ -85,6 +90,12 @@ void correlate_row(const Correlation& correlation, const Region& region, int64_t
   for_even_pieces(width, DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
     const int64_t column = region.columns.begin + from;
     tile.start = row * correlation.step.height * source_width * tile.channels + column * tile.x_pitch;
+    // The next row is too far away for the processor to foresee it: its last tap's inputs, which no other row
+    // has read.
+    if (tile.taps > 0) {
+      const int64_t next_row = correlation.step.height * source_width * tile.channels;
+      prefetch(tile.x + tile.start + region.offsets.back() + next_row, pixels * tile.x_pitch);
+    }
     tile.y = target + column * tile.y_pitch;
     kernels.tile[pixels - 1](tile);
   });
@@ -108,24 +119,23 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
                              .channels = channels};
   const int64_t row_work = correlation.count.width * channels * static_cast<int64_t>(correlation.taps.size());
   const int64_t rows = correlation.count.height;
-  parallel_for(
-      source.size(0) * rows, std::max<int64_t>(1, kGrain / row_work), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t image = i / rows;
-          const int64_t row = i % rows;
-          DepthwiseTile tile = common;
-          tile.x = source.data<float>() + image * size.height * size.width * channels;
-          const int64_t target_row =
-              image * target.size(1) + correlation.first.height + row * correlation.spacing.height;
-          float* y =
-              target.data<float>() + (target_row * target.size(2) + correlation.first.width) * channels;
-          for (const Region& region : regions) {
-            if (region.rows.begin <= row && row < region.rows.end) {
-              correlate_row(correlation, region, row, tile, size.width, y);
-            }
-          }
+  const int64_t work = std::clamp(source.size(0) * rows * row_work / kChunks, kFewestProducts, kMostProducts);
+  parallel_for(source.size(0) * rows, std::max<int64_t>(1, work / row_work), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t image = i / rows;
+      const int64_t row = i % rows;
+      DepthwiseTile tile = common;
+      tile.x = source.data<float>() + image * size.height * size.width * channels;
+      const int64_t target_row =
+          image * target.size(1) + correlation.first.height + row * correlation.spacing.height;
+      float* y = target.data<float>() + (target_row * target.size(2) + correlation.first.width) * channels;
+      for (const Region& region : regions) {
+        if (region.rows.begin <= row && row < region.rows.end) {
+          correlate_row(correlation, region, row, tile, size.width, y);
         }
-      });
+      }
+    }
+  });
 }
 
 /// Adds what one image gives to the weight gradient [position][channel].
@@ -199,12 +209,15 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
     }
   });
   parallel_for(channels, kWeightBlockChannels, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      for (int64_t p = 0; p < positions; ++p) {
-        float sum = 0.0F;
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[(chunk * positions + p) * channels + c];
-        dw.data<float>()[c * positions + p] = sum;
+    std::vector<float> total(static_cast<size_t>(end - begin));
+    for (int64_t p = 0; p < positions; ++p) {
+      std::fill(total.begin(), total.end(), 0.0F);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const float* more = sums + (chunk * positions + p) * channels + begin;
+        for (size_t c = 0; c < total.size(); ++c) total[c] += more[c];
       }
+      for (int64_t c = begin; c < end; ++c)
+        dw.data<float>()[c * positions + p] = total[static_cast<size_t>(c - begin)];
     }
   });
 }

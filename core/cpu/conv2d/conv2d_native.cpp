@@ -11,8 +11,8 @@
 namespace ds::cpu {
 namespace {
 
-/// Weights of one group as [panel][tap][channel, or pair of channels][lanes of the panel], zero beyond the last output
-/// channel. weight(tap index, channel, output) reads them.
+/// Weights of one group as [panel][tap][channel, or pair of channels][lanes of the panel], zero beyond the
+/// last output channel. weight(tap index, channel, output) reads them.
 template <class Weight>
 void pack_weights(const std::vector<Tap>& taps, int64_t channels, const std::vector<Panel>& panels,
                   const DirectKernels& kernels, const Weight& weight, float* packed) {

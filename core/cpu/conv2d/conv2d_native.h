@@ -9,8 +9,8 @@
 
 namespace ds::cpu {
 
-/// f32 tensors; shapes as in core/ops.def. With products of bf16, what they are summed over is even: channels of x
-/// forward, of dy in backward-data.
+/// f32 tensors; shapes as in core/ops.def. With products of bf16, what they are summed over is even: channels
+/// of x forward, of dy in backward-data.
 void conv2d_native(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                    Precision precision, Tensor& y);
 void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,

@@ -16,7 +16,8 @@ constexpr int64_t kMaxWeightPartials = 16;   // partial sums of a weight gradien
 constexpr int64_t kPartialBytes = 32 << 20;  // and the memory they may take
 // Pixels of a window that a weight tile sweeps before the next tile does: x and dy stay in the L1 cache.
 constexpr int64_t kWindowPixels = 128;
-// Floats between neighbouring pixels of a window: further apart, their lines push one another out of the cache.
+// Floats between neighbouring pixels of a window: further apart, their lines push one another out of the
+// cache.
 constexpr int64_t kWindowPitch = 128;
 // Gathered pixels that go together: the sums are read and written once for all of them, and their gradients
 // stay in the L2 cache.
@@ -65,8 +66,8 @@ class WindowSums {
         window_(window_of(gradient.correlation, gradient.channels)),
         runs_(merge_taps(gradient.correlation.taps, window_)) {}
 
-  /// In f32, where an image has enough pixels, and they lie close together or what is gathered would be used only
-  /// once.
+  /// In f32, where an image has enough pixels, and they lie close together or what is gathered would be used
+  /// only once.
   static bool suit(const WeightGradient& gradient) {
     if (gradient.kernels.values > 1) return false;
     const bool close = gradient.channels * gradient.correlation.step.width <= kWindowPitch;
@@ -147,8 +148,9 @@ class WindowSums {
 class GatheredSums {
  public:
   explicit GatheredSums(const WeightGradient& gradient) : gradient_(gradient) {
-    for_even_pieces(gradient.channels, channels_of_tile(gradient.panels),
-                    [&](int64_t begin, int64_t count) { tiles_.push_back({begin, count}); });
+    for_even_pieces(gradient.channels, channels_of_tile(gradient.panels), [&](int64_t begin, int64_t count) {
+      tiles_.push_back({begin, count});
+    });
   }
 
   void add(int64_t begin, int64_t end, float* sums) const {
@@ -162,8 +164,8 @@ class GatheredSums {
     for (int64_t first = 0; first < rows; first += block) {
       const int64_t count = std::min(block, rows - first);
       const std::vector<Stretch> stretches = stretches_of(begin, first, count);
-      pack_gradients(gradient_.kernels, gradient_.dy_image(begin) + first * gradient_.dy.size(3), gradient_.dy.size(3), count,
-                     gradient_.panels, dy);
+      pack_gradients(gradient_.kernels, gradient_.dy_image(begin) + first * gradient_.dy.size(3),
+                     gradient_.dy.size(3), count, gradient_.panels, dy);
       float* target = sums;
       for (const Tap& tap : gradient_.correlation.taps) {
         for (size_t tile = 0; tile < tiles_.size(); tile += kGatheredTiles) {
@@ -237,12 +239,11 @@ class GatheredSums {
     }
   }
 
-  void add_tiles(std::span<const Tile> tiles, float* x, const float* dy, int64_t pixels,
-                 float* sums) const {
+  void add_tiles(std::span<const Tile> tiles, float* x, const float* dy, int64_t pixels, float* sums) const {
     for (const Tile& tile : tiles) {
       if (gradient_.kernels.values > 1) pair_rows(gradient_.kernels, pixels, kPackedChannels, x);
-      add_products(gradient_.kernels, {.x = x, .x_pitch = kPackedChannels, .dy = dy, .rows = pixels}, tile.count,
-                   gradient_.panels, sums + tile.begin * gradient_.width, gradient_.width);
+      add_products(gradient_.kernels, {.x = x, .x_pitch = kPackedChannels, .dy = dy, .rows = pixels},
+                   tile.count, gradient_.panels, sums + tile.begin * gradient_.width, gradient_.width);
       x += pixels * kPackedChannels;
     }
   }
@@ -271,8 +272,7 @@ void write_gradient(const WeightGradient& gradient, const float* partials, int64
 template <class Sums>
 void sum_images(const WeightGradient& gradient, const Sums& sums, Tensor& dw) {
   const int64_t batch = gradient.x.size(0);
-  const int64_t affordable =
-      std::max<int64_t>(2, kPartialBytes / (gradient.size() * int64_t{sizeof(float)}));
+  const int64_t affordable = std::max<int64_t>(2, kPartialBytes / (gradient.size() * int64_t{sizeof(float)}));
   const int64_t grain = chunk_count(batch, std::min({batch, kMaxWeightPartials, affordable}));
   Tensor partials = Tensor::empty({chunk_count(batch, grain), gradient.size()});
   parallel_for(batch, grain, [&](int64_t begin, int64_t end) {

@@ -10,8 +10,8 @@
 namespace ds::cpu {
 namespace {
 
-/// Winograd needs this many channels on both sides: below, its transforms cost what its products save. Those of
-/// a weight gradient write both sides.
+/// Winograd needs this many channels on both sides: below, its transforms cost what its products save. Those
+/// of a weight gradient write both sides.
 constexpr int64_t kWinogradChannels = 16;
 constexpr int64_t kWinogradWeightChannels = 32;
 /// And this share of its tiles' pixels inside the image: of 16 products a pixel 4 are left, of which an edge
@@ -20,7 +20,8 @@ constexpr double kWinogradCovered = 0.5;
 /// And this many tiles: filters are four times as large when they are transformed, and with few tiles it is
 /// their way from memory that takes the time.
 constexpr int64_t kWinogradTiles = 8;
-/// Weight gradients of bf16 gather their inputs a tap at a time, which costs more than it saves with few channels.
+/// Weight gradients of bf16 gather their inputs a tap at a time, which costs more than it saves with few
+/// channels.
 constexpr int64_t kBf16WeightChannels = 8;
 
 // Everything that a plan depends on, as numbers.
@@ -51,8 +52,7 @@ std::string winograd_objection(const Conv2dProblem& p) {
   if (!(o.stride == Size2d(1)) || !(o.dilation == Size2d(1))) return "stride or dilation is not 1";
   if (o.groups != 1) return fmt::format("{} groups", o.groups);
   if (o.padding.height > 2 || o.padding.width > 2) return "padding is above 2";
-  const int64_t least =
-      p.pass == Conv2dPass::kBackwardWeight ? kWinogradWeightChannels : kWinogradChannels;
+  const int64_t least = p.pass == Conv2dPass::kBackwardWeight ? kWinogradWeightChannels : kWinogradChannels;
   if (p.x[3] < least || p.y[3] < least) {
     return fmt::format("{} and {} channels, Winograd pays from {}", p.x[3], p.y[3], least);
   }

@@ -41,8 +41,8 @@ struct Conv2dProblem {
 
 struct Conv2dPlan {
   Conv2dAlgorithm algorithm = Conv2dAlgorithm::kReference;
-  std::string reason;                         // in words
-  Precision precision = Precision::kF32;      // of the products
+  std::string reason;                     // in words
+  Precision precision = Precision::kF32;  // of the products
 };
 
 /// The plan of the engine in use. The reference stays until the program ends.

@@ -1,8 +1,8 @@
 // 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3): core/cpu/kernels/winograd.h has the algorithm.
 //
-// f32 tensors; stride 1, dilation 1, one group, padding at most 2. Errors are some 1e-5 of the RMS of the result, ten
-// times those of a direct convolution; with products of bf16 (an even number of channels on the side that is summed)
-// some 1e-2.
+// f32 tensors; stride 1, dilation 1, one group, padding at most 2. Errors are some 1e-5 of the RMS of the
+// result, ten times those of a direct convolution; with products of bf16 (an even number of channels on the
+// side that is summed) some 1e-2.
 #pragma once
 
 #include "core/backend.h"

@@ -14,7 +14,8 @@
 namespace ds::cpu {
 namespace {
 
-// Sums of up to this size are made by each chunk of tiles on its own: nothing passes from one core to another.
+// Sums of up to this size are made by each chunk of tiles on its own: nothing passes from one core to
+// another.
 constexpr int64_t kOwnBytes = 1 << 20;
 constexpr int64_t kOwnChunks = 16;
 constexpr int64_t kOwnTiles = 96;
@@ -40,8 +41,8 @@ struct GradientSums {
   int64_t size() const { return kWinogradPositions * pitch(); }
 };
 
-/// A block of tiles: transformed inputs [position][tile][channel] and gradients [position][tile][output], floats or
-/// bf16 values.
+/// A block of tiles: transformed inputs [position][tile][channel] and gradients [position][tile][output],
+/// floats or bf16 values.
 class TileBlock {
  public:
   TileBlock(const GradientSums& sums, int64_t most)
@@ -121,7 +122,8 @@ class TileBlock {
     for (int64_t row = 0; row < rows; row += 2, packed += kPackedChannels) {
       const uint16_t* even = halves + row * 2 * v_row_;
       const uint16_t* odd = row + 1 < rows ? even + 2 * v_row_ : kZeros.data();
-      const bool whole = end - even >= 2 * v_row_ + kPackedChannels;  // more than the tile may be read, at a fixed length
+      const bool whole =
+          end - even >= 2 * v_row_ + kPackedChannels;  // more than the tile may be read, at a fixed length
       sums_.kernels.pair_half_rows(even, odd, whole ? kPackedChannels : count, packed);
     }
   }
@@ -216,13 +218,12 @@ void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Co
   const DirectKernels& kernels = direct_kernels(precision);
   const Tiling tiling{
       .input = image_size(x), .output = image_size(dy), .padding = options.padding, .batch = x.size(0)};
-  GradientSums sums{
-      .channels = dw.size(3),
-      .outputs = dw.size(0),
-      .width = 0,
-      .panels = panels_of(dw.size(0), kernels.lanes),
-      .precision = precision,
-      .kernels = kernels};
+  GradientSums sums{.channels = dw.size(3),
+                    .outputs = dw.size(0),
+                    .width = 0,
+                    .panels = panels_of(dw.size(0), kernels.lanes),
+                    .precision = precision,
+                    .kernels = kernels};
   sums.width = packed_width(sums.panels, kernels.lanes);
   const Tensor zeros = Tensor::zeros({std::max(sums.channels, sums.outputs)});
   const bool apart = sums.size() * int64_t{sizeof(float)} <= kOwnBytes;

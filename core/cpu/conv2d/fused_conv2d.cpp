@@ -22,7 +22,9 @@ FusedConv2d::FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias
                        .y = ops::conv2d_shape(input, w.shape(), convolution),
                        .options = convolution});
   switch (plan_.algorithm) {
-    case Conv2dAlgorithm::kDirect: filters_ = pack_direct(w, bias, convolution.groups, plan_.precision); break;
+    case Conv2dAlgorithm::kDirect:
+      filters_ = pack_direct(w, bias, convolution.groups, plan_.precision);
+      break;
     case Conv2dAlgorithm::kWinograd: filters_ = transform_winograd(w, bias, plan_.precision); break;
     default: w_ = w; break;
   }

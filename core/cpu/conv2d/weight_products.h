@@ -1,6 +1,6 @@
-// Products of weight gradients: dw[c][o] += sum over rows r of x[r][c] dy[r][o], a row being an output pixel or
-// a tile. Both sides are packed before, so that the kernels read them in order: as they lie in a tensor of many
-// channels, their rows are a multiple of the page or of the cache's sets apart and push one another out.
+// Products of weight gradients: dw[c][o] += sum over rows r of x[r][c] dy[r][o], a row being an output pixel
+// or a tile. Both sides are packed before, so that the kernels read them in order: as they lie in a tensor of
+// many channels, their rows are a multiple of the page or of the cache's sets apart and push one another out.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@ namespace ds::cpu {
 /// Floats from a packed row of x to the next: those of the widest tile.
 inline constexpr int64_t kPackedChannels = DirectKernels::kMaxChannels;
 
-/// Copies `channels` values; more of them, up to kPackedChannels, where `end` of the source allows: a copy of a
-/// fixed length is one load and one store.
+/// Copies `channels` values; more of them, up to kPackedChannels, where `end` of the source allows: a copy of
+/// a fixed length is one load and one store.
 inline void copy_channels_of_row(const float* source, const float* end, int64_t channels, float* target) {
   if (end - source >= kPackedChannels) {
     std::memcpy(target, source, kPackedChannels * sizeof(float));
@@ -25,12 +25,13 @@ inline void copy_channels_of_row(const float* source, const float* end, int64_t 
   }
 }
 
-/// Rows of dy, [outputs] each, as [panel][row, or pair of rows][lanes of the panel] with zeros beyond the last output.
-/// Panels are `rows` rows apart in any case.
+/// Rows of dy, [outputs] each, as [panel][row, or pair of rows][lanes of the panel] with zeros beyond the
+/// last output. Panels are `rows` rows apart in any case.
 void pack_gradients(const DirectKernels& kernels, const float* dy, int64_t pitch, int64_t rows,
                     const std::vector<Panel>& panels, float* packed);
 
-/// Packed rows two by two as pairs of bf16 values, in place: [rows][width] becomes [word_rows(rows, 2)][width].
+/// Packed rows two by two as pairs of bf16 values, in place: [rows][width] becomes [word_rows(rows,
+/// 2)][width].
 void pair_rows(const DirectKernels& kernels, int64_t rows, int64_t width, float* packed);
 /// Rows of words that such kernels sum over.
 constexpr int64_t word_rows(int64_t rows, int values) { return (rows + values - 1) / values; }

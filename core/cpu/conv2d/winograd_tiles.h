@@ -80,9 +80,10 @@ std::array<T*, kWinogradPixels> output_pixels(const Tiling& tiling, T* y, int64_
   return square<kWinogradOutput>(image, tiling.output, channels, place.corner, outside);
 }
 
-/// Calls use(tile, pixels_of(tile)) for tiles [begin, end), and asks for the next one's pixels meanwhile: rows of
-/// an image are too far apart for the processor to see where the tiles lead, unless each pixel is long. Those
-/// pixels are the last 4x4 of a square; the others have been read for the tiles to the left and above.
+/// Calls use(tile, pixels_of(tile)) for tiles [begin, end), and asks for the next one's pixels meanwhile:
+/// rows of an image are too far apart for the processor to see where the tiles lead, unless each pixel is
+/// long. Those pixels are the last 4x4 of a square; the others have been read for the tiles to the left and
+/// above.
 template <class PixelsOf, class Use>
 void for_tiles(int64_t begin, int64_t end, int64_t channels, const PixelsOf& pixels_of, const Use& use) {
   constexpr int64_t kLong = 128;

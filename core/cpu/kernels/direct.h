@@ -5,9 +5,9 @@
 // strided backward pass are all expressed by taps and pitches, so that the kernels know none of them. They
 // know no tensors, threads or memory either.
 //
-// The kernels of bf16 multiply pairs of bf16 values and add to f32 sums. To them x, dy and w are words of 32 bits, two
-// values each: of neighbouring channels in a tile, of neighbouring rows in a weight tile. All counts, offsets and pitches
-// are in words then, and the first value of a pair is in the lower half.
+// The kernels of bf16 multiply pairs of bf16 values and add to f32 sums. To them x, dy and w are words of 32
+// bits, two values each: of neighbouring channels in a tile, of neighbouring rows in a weight tile. All
+// counts, offsets and pitches are in words then, and the first value of a pair is in the lower half.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,8 @@ struct DirectKernels {
   void (*weight_tile[kDirectMaxVectors][kMaxChannels])(const DirectWeightTile&);
   /// Words from 2 * words neighbouring floats, rounded to nearest, ties to even. Null for f32.
   void (*pair_neighbours)(const float* source, int64_t words, float* target);
-  /// Words from two rows of floats, `count` a multiple of the lanes; the target may be the even row. Null for f32.
+  /// Words from two rows of floats, `count` a multiple of the lanes; the target may be the even row. Null for
+  /// f32.
   void (*pair_rows)(const float* even, const float* odd, int64_t count, float* target);
   /// The same from rows of bf16 values, for any count. Null for f32.
   void (*pair_half_rows)(const uint16_t* even, const uint16_t* odd, int64_t count, float* target);

@@ -23,8 +23,8 @@ inline constexpr int kWinogradPixels = kWinogradOutput * kWinogradOutput;
 /// The kernels of one instruction set. Pixels are given one by one: those outside the image point to zeros,
 /// or to memory that nobody reads.
 struct WinogradKernels {
-  /// v = B^T d B of one tile: `pixels` are 6x6, row by row. The kernels of bf16 write v and z as bf16 values, two in a
-  /// float's place.
+  /// v = B^T d B of one tile: `pixels` are 6x6, row by row. The kernels of bf16 write v and z as bf16 values,
+  /// two in a float's place.
   void (*input)(const float* const* pixels, int64_t channels, float* v, int64_t pitch);
   /// y = A^T m A + bias, of one tile: `pixels` are 4x4; bias may be null.
   void (*output)(const float* m, int64_t pitch, const float* bias, int64_t outputs, float* const* pixels);
