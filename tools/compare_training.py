@@ -12,6 +12,7 @@ before the network was made.
 """
 import argparse
 import json
+import os
 import statistics
 
 from comparison import (add_common_options, processor_name, processors_for, report, run_peer, run_pinned,
@@ -84,7 +85,8 @@ def main():
     arguments = parser.parse_args()
     figures = {f"{arch}, {thread_count(threads)}": measure(arguments, processors_for(threads), arch)
                for arch in arguments.archs for threads in arguments.threads}
-    heading = ["# Speed of a training step", "",
+    forced = os.environ.get("DEEPSHIFT_ISA")
+    heading = ["# Speed of a training step" + (f", kernels of {forced}" if forced else ""), "",
                f"A full step (forward, loss, backward, optimizer), batch {BATCH}, pinned threads of {processor_name()}; "
                f"{arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
     report(heading, figures, table, arguments.output)
