@@ -148,7 +148,6 @@ void add_gradients(const GradientRows<T>& rows, int64_t begin, int64_t end, doub
     const int64_t r1 = r0 + channels;
     const int64_t r2 = r1 + channels;
     const int64_t r3 = r2 + channels;
-#pragma GCC ivdep
     for (int64_t c = 0; c < channels; ++c) {
       const T g0 = take(r0 + c, c);
       const T g1 = take(r1 + c, c);
@@ -261,7 +260,6 @@ void write_input_gradient(int64_t rows, const GradientRows<T>& given, const Inpu
     const T* __restrict k = formula.constant.data();
     for (int64_t row = begin; row < end; ++row) {
       T* __restrict to = out + row * channels;
-#pragma GCC ivdep
       for (int64_t c = 0; c < channels; ++c) {
         const int64_t i = row * channels + c;
         to[c] = a[c] * gradient_at<kGate>(of, i, c) + (b[c] * (of.x[i] - of.mean[c]) + k[c]);
