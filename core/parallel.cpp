@@ -29,8 +29,8 @@ cpu_set_t current_mask() {
 const cpu_set_t kProcessMask = current_mask();
 
 int default_threads() {
-  const int processors =
-      std::max(1, omp_get_num_procs());  // all of them, also if OpenMP has bound this thread
+  // OMP_PROC_BIND binds this thread before the mask is read; OpenMP knows of the other processors then.
+  const int processors = std::max(CPU_COUNT(&kProcessMask), omp_get_num_procs());
   const char* text = std::getenv("DEEPSHIFT_THREADS");
   if (text == nullptr) return processors;
   int count = 0;
