@@ -62,6 +62,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.1, help="least time of a repetition")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file")
     arguments = parser.parse_args()
+    if arguments.repetitions < 2:
+        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")
     processors = processors_for(arguments.threads)
     text = ["# Convolutions beside oneDNN's", "",
             f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "
