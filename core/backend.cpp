@@ -107,11 +107,11 @@ Precision parse_precision(std::string_view text) {
 Precision precision() { return precision_in_use().load(std::memory_order_relaxed); }
 
 void set_precision(Precision precision) {
-  DS_CHECK(precision == Precision::kF32 || cpu::has_bf16(),
-           "[precision] bf16 needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo) and its "
-           "kernels, but {} "
-           "kernels are in use",
-           instruction_set());
+  DS_CHECK(
+      precision == Precision::kF32 || cpu::has_bf16(),
+      "[precision] bf16 needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo) and the avx512 "
+      "kernels; those in use are {}",
+      instruction_set());
   precision_in_use() = precision;
 }
 

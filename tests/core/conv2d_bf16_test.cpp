@@ -119,19 +119,7 @@ TEST_F(Conv2dBf16, GivesEqualBitsForAnyNumberOfThreads) {
        .options = {.stride = 2, .padding = 1}},
       {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}},
       {.batch = 40, .input = 18, .kernel = 3, .channels = 32, .outputs = 40, .options = {.padding = 1}}};
-  for (const Conv2dCase& c : cases) {
-    const Conv2dOperands o = operands_of(c, generator);
-    std::vector<Conv2dResults> results;
-    for (const int threads : {1, 2, 3}) {
-      const test::ScopedThreads scope(threads);
-      results.push_back(run_f32(Engine::kNative, c, o));
-    }
-    for (const size_t i : {1, 2}) {
-      EXPECT_EQ(results[0].y.to_vector<double>(), results[i].y.to_vector<double>()) << c.str();
-      EXPECT_EQ(results[0].dx.to_vector<double>(), results[i].dx.to_vector<double>()) << c.str();
-      EXPECT_EQ(results[0].dw.to_vector<double>(), results[i].dw.to_vector<double>()) << c.str();
-    }
-  }
+  test::expect_equal_bits_for_any_threads(Engine::kNative, cases, generator);
 }
 
 TEST_F(Conv2dBf16, IsPlannedWhereChannelsMakePairs) {

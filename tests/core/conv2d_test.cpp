@@ -24,7 +24,6 @@ using test::random_winograd_case;
 using test::run;
 using test::run_f32;
 using test::ScopedEngine;
-using test::ScopedThreads;
 using testing::ElementsAre;
 
 TEST(Conv2d, ReferenceConvolvesAsByHand) {
@@ -225,19 +224,7 @@ TEST_P(Conv2dEngines, GiveEqualBitsForAnyNumberOfThreads) {
        .options = {.stride = 2, .padding = 1, .groups = 24}},
       {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}},
       {.batch = 40, .input = 18, .kernel = 3, .channels = 32, .outputs = 40, .options = {.padding = 1}}};
-  for (const Conv2dCase& c : cases) {
-    const Conv2dOperands o = operands_of(c, generator);
-    std::vector<Conv2dResults> results;
-    for (const int threads : {1, 2, 3}) {
-      const ScopedThreads scope(threads);
-      results.push_back(run_f32(tested(), c, o));
-    }
-    for (const size_t i : {1, 2}) {
-      EXPECT_EQ(results[0].y.to_vector<double>(), results[i].y.to_vector<double>()) << c.str();
-      EXPECT_EQ(results[0].dx.to_vector<double>(), results[i].dx.to_vector<double>()) << c.str();
-      EXPECT_EQ(results[0].dw.to_vector<double>(), results[i].dw.to_vector<double>()) << c.str();
-    }
-  }
+  test::expect_equal_bits_for_any_threads(tested(), cases, generator);
 }
 
 TEST_P(Conv2dEngines, TakeAnEmptyBatch) {

@@ -63,6 +63,23 @@ Conv2dResults run_f32(Engine engine, const Conv2dCase& c, const Conv2dOperands& 
           .dw = converted<double, float>(r.dw)};
 }
 
+void expect_equal_bits_for_any_threads(Engine engine, const std::vector<Conv2dCase>& cases,
+                                       Generator& generator) {
+  for (const Conv2dCase& c : cases) {
+    const Conv2dOperands o = operands_of(c, generator);
+    std::vector<Conv2dResults> results;
+    for (const int threads : {1, 2, 3}) {
+      const ScopedThreads scope(threads);
+      results.push_back(run_f32(engine, c, o));
+    }
+    for (const size_t i : {1, 2}) {
+      EXPECT_EQ(results[0].y.to_vector<double>(), results[i].y.to_vector<double>()) << c.str();
+      EXPECT_EQ(results[0].dx.to_vector<double>(), results[i].dx.to_vector<double>()) << c.str();
+      EXPECT_EQ(results[0].dw.to_vector<double>(), results[i].dw.to_vector<double>()) << c.str();
+    }
+  }
+}
+
 double worst_error(const Tensor& found, const Tensor& expected, int64_t terms) {
   const auto a = found.to_vector<double>();
   const auto b = expected.to_vector<double>();

@@ -1,6 +1,8 @@
 // Convolutions to test with: shapes, operands, results, and how far they may lie apart.
 #pragma once
 
+#include <vector>
+
 #include "core/backend.h"
 #include "core/cpu/conv2d/conv2d_plan.h"
 #include "core/random.h"
@@ -58,6 +60,10 @@ cpu::Conv2dPlan plan_of(const Conv2dCase& c, cpu::Conv2dPass pass, DType dtype =
 /// Errors relative to sqrt(terms): elements are sums of that many products of standard normals.
 void expect_close(const Conv2dCase& c, const Conv2dResults& found, const Conv2dResults& expected,
                   double tolerance);
+
+/// Results of f32 with 1, 2 and 3 threads.
+void expect_equal_bits_for_any_threads(Engine engine, const std::vector<Conv2dCase>& cases,
+                                       Generator& generator);
 
 /// Largest difference of two f64 tensors, relative to sqrt(terms); NaN when there is one.
 double worst_error(const Tensor& found, const Tensor& expected, int64_t terms);

@@ -148,9 +148,10 @@ class WindowSums {
 class GatheredSums {
  public:
   explicit GatheredSums(const WeightGradient& gradient) : gradient_(gradient) {
-    for_even_pieces(gradient.channels, channels_of_tile(gradient.panels), [&](int64_t begin, int64_t count) {
-      tiles_.push_back({begin, count});
-    });
+    for_even_pieces(gradient.channels, channels_of_tile(gradient.kernels, gradient.panels),
+                    [&](int64_t begin, int64_t count) {
+                      tiles_.push_back({begin, count});
+                    });
   }
 
   void add(int64_t begin, int64_t end, float* sums) const {

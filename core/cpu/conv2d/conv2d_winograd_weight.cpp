@@ -35,8 +35,8 @@ struct GradientSums {
   int64_t width;  // padded outputs
   std::vector<Panel> panels;
   Precision precision;
-  const DirectKernels& kernels;
 
+  const DirectKernels& kernels() const { return direct_kernels(precision); }
   int64_t pitch() const { return padded_pitch(channels, width); }
   int64_t size() const { return kWinogradPositions * pitch(); }
 };
@@ -47,8 +47,8 @@ class TileBlock {
  public:
   TileBlock(const GradientSums& sums, int64_t most)
       : sums_(sums),
-        v_row_(word_rows(sums.channels, sums.kernels.values)),
-        z_row_(word_rows(sums.outputs, sums.kernels.values)),
+        v_row_(words_of(sums.kernels(), sums.channels)),
+        z_row_(words_of(sums.kernels(), sums.outputs)),
         v_pitch_(padded_pitch(most, v_row_)),
         z_pitch_(padded_pitch(most, z_row_)),
         memory_(Tensor::empty({kWinogradPositions * (v_pitch_ + z_pitch_)})),
@@ -85,33 +85,34 @@ class TileBlock {
       const int64_t rows = std::min(kGradientTiles, tiles - first);
       const float* v = v_ + position * v_pitch_ + first * v_row_;
       pack_z(z_ + position * z_pitch_ + first * z_row_, rows, gradients);
-      for_even_pieces(sums_.channels, channels_of_tile(sums_.panels), [&](int64_t begin, int64_t count) {
-        PackedRows packed{.x = inputs, .x_pitch = kPackedChannels, .dy = gradients, .rows = rows};
-        if (sums_.kernels.values == 1 && v_row_ <= kClose) {
-          packed.x = v + begin;
-          packed.x_pitch = v_row_;
-        } else {
-          pack_v(v, rows, begin, count, inputs);
-        }
-        add_products(sums_.kernels, packed, count, sums_.panels,
-                     du + position * sums_.pitch() + begin * sums_.width, sums_.width);
-      });
+      for_even_pieces(
+          sums_.channels, channels_of_tile(sums_.kernels(), sums_.panels), [&](int64_t begin, int64_t count) {
+            PackedRows packed{.x = inputs, .x_pitch = kPackedChannels, .dy = gradients, .rows = rows};
+            if (sums_.kernels().values == 1 && v_row_ <= kClose) {
+              packed.x = v + begin;
+              packed.x_pitch = v_row_;
+            } else {
+              pack_v(v, rows, begin, count, inputs);
+            }
+            add_products(sums_.kernels(), packed, count, sums_.panels,
+                         du + position * sums_.pitch() + begin * sums_.width, sums_.width);
+          });
     }
   }
 
  private:
   void pack_z(const float* z, int64_t rows, float* packed) const {
-    if (sums_.kernels.values == 1) {
-      pack_gradients(sums_.kernels, z, z_row_, rows, sums_.panels, packed);
+    if (sums_.kernels().values == 1) {
+      pack_gradients(sums_.kernels(), z, z_row_, rows, sums_.panels, packed);
     } else {
-      pack_half_gradients(sums_.kernels, reinterpret_cast<const uint16_t*>(z), 2 * z_row_, rows, sums_.panels,
-                          packed);
+      pack_half_gradients(sums_.kernels(), reinterpret_cast<const uint16_t*>(z), 2 * z_row_, rows,
+                          sums_.panels, packed);
     }
   }
 
   /// A tile of channels: [row, or pair of rows][kPackedChannels].
   void pack_v(const float* v, int64_t rows, int64_t begin, int64_t count, float* packed) const {
-    if (sums_.kernels.values == 1) {
+    if (sums_.kernels().values == 1) {
       for (int64_t row = 0; row < rows; ++row, packed += kPackedChannels)
         copy_channels_of_row(v + row * v_row_ + begin, z_, count, packed);
       return;
@@ -124,7 +125,7 @@ class TileBlock {
       const uint16_t* odd = row + 1 < rows ? even + 2 * v_row_ : kZeros.data();
       const bool whole =
           end - even >= 2 * v_row_ + kPackedChannels;  // more than the tile may be read, at a fixed length
-      sums_.kernels.pair_half_rows(even, odd, whole ? kPackedChannels : count, packed);
+      sums_.kernels().pair_half_rows(even, odd, whole ? kPackedChannels : count, packed);
     }
   }
 
@@ -222,8 +223,7 @@ void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Co
                     .outputs = dw.size(0),
                     .width = 0,
                     .panels = panels_of(dw.size(0), kernels.lanes),
-                    .precision = precision,
-                    .kernels = kernels};
+                    .precision = precision};
   sums.width = packed_width(sums.panels, kernels.lanes);
   const Tensor zeros = Tensor::zeros({std::max(sums.channels, sums.outputs)});
   const bool apart = sums.size() * int64_t{sizeof(float)} <= kOwnBytes;

@@ -4,8 +4,6 @@
 #include <array>
 #include <cstring>
 
-#include "core/cpu/kernels/select.h"
-
 namespace ds::cpu {
 namespace {
 
@@ -62,8 +60,8 @@ void pack_half_gradients(const DirectKernels& kernels, const uint16_t* dy, int64
   }
 }
 
-int64_t channels_of_tile(const std::vector<Panel>& panels) {
-  return direct_kernels().max_channels[panels.front().vectors - 1];
+int64_t channels_of_tile(const DirectKernels& kernels, const std::vector<Panel>& panels) {
+  return kernels.max_channels[panels.front().vectors - 1];
 }
 
 void add_products(const DirectKernels& kernels, const PackedRows& packed, int64_t channels,
@@ -75,7 +73,7 @@ void add_products(const DirectKernels& kernels, const PackedRows& packed, int64_
                         .dy_row = 0,
                         .dy_pitch = 0,
                         .rows = 1,
-                        .pixels = word_rows(packed.rows, kernels.values),
+                        .pixels = words_of(kernels, packed.rows),
                         .dw = dw,
                         .dw_pitch = dw_pitch};
   for (const Panel& panel : panels) {

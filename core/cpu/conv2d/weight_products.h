@@ -30,18 +30,19 @@ inline void copy_channels_of_row(const float* source, const float* end, int64_t 
 void pack_gradients(const DirectKernels& kernels, const float* dy, int64_t pitch, int64_t rows,
                     const std::vector<Panel>& panels, float* packed);
 
-/// Packed rows two by two as pairs of bf16 values, in place: [rows][width] becomes [word_rows(rows,
-/// 2)][width].
-void pair_rows(const DirectKernels& kernels, int64_t rows, int64_t width, float* packed);
-/// Rows of words that such kernels sum over.
-constexpr int64_t word_rows(int64_t rows, int values) { return (rows + values - 1) / values; }
-
 /// The same from rows of bf16 values, `pitch` of them apart.
 void pack_half_gradients(const DirectKernels& kernels, const uint16_t* dy, int64_t pitch, int64_t rows,
                          const std::vector<Panel>& panels, float* packed);
 
+/// Words that hold so many values.
+constexpr int64_t words_of(const DirectKernels& kernels, int64_t values) {
+  return (values + kernels.values - 1) / kernels.values;
+}
+/// Packed rows two by two as pairs of bf16 values, in place: [rows][width] becomes [words_of(rows)][width].
+void pair_rows(const DirectKernels& kernels, int64_t rows, int64_t width, float* packed);
+
 /// Channels of x that the products of such panels take at a time.
-int64_t channels_of_tile(const std::vector<Panel>& panels);
+int64_t channels_of_tile(const DirectKernels& kernels, const std::vector<Panel>& panels);
 
 /// Rows whose products are summed.
 struct PackedRows {
