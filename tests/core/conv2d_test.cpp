@@ -168,6 +168,33 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
   }
 }
 
+TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereOutputsPassTheCaches) {
+  const ScopedEngine scope(tested());
+  Generator generator(4);
+  const Conv2dCase large{.batch = 4, .input = {65, 64}, .channels = 64, .outputs = 64, .options = {}};
+  Conv2dCase several_panels = large;
+  several_panels.channels = 16;
+  several_panels.outputs = 96;
+  Conv2dCase windows = large;
+  windows.kernel = 2;
+  windows.channels = 8;
+  windows.options = {.padding = 1};
+  windows.bias = true;
+  Conv2dCase phases = large;
+  phases.kernel = 3;
+  phases.outputs = 5;
+  phases.options = {.stride = 2, .padding = 1};
+  Conv2dCase depthwise = large;
+  depthwise.kernel = 3;
+  depthwise.options = {.padding = 1, .groups = 64};
+  Conv2dCase strided_depthwise = depthwise;
+  strided_depthwise.options.stride = 2;
+  for (const Conv2dCase& c : {large, several_panels, windows, phases, depthwise, strided_depthwise}) {
+    const Conv2dOperands o = operands_of(c, generator);
+    expect_close(c, run_f32(tested(), c, o), run(Engine::kReference, c, o), f32_tolerance(c));
+  }
+}
+
 TEST_P(Conv2dEngines, HaveBackwardPassesThatAreAdjoint) {
   const auto dot = [](const Tensor& a, const Tensor& b) {
     double sum = 0.0;

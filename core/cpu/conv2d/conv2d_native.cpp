@@ -80,7 +80,8 @@ void conv2d_direct(const Tensor& x, const DirectFilters& filters, const Conv2dOp
                         .target = y.data<float>(),
                         .target_size = {y.size(1), y.size(2)},
                         .target_pitch = y.size(3),
-                        .target_from = group * outputs};
+                        .target_from = group * outputs,
+                        .target_floats = y.numel()};
     const Filters of_group{
         .precision = filters.precision,
         .panels = panels,
@@ -121,7 +122,8 @@ void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2d
                         .target = dx.data<float>(),
                         .target_size = {dx.size(1), dx.size(2)},
                         .target_pitch = dx.size(3),
-                        .target_from = group * channels};
+                        .target_from = group * channels,
+                        .target_floats = dx.numel()};
     for (const Correlation& phase : phases) {
       pack_weights(
           phase.taps, outputs, panels, kernels,

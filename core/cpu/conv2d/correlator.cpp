@@ -52,7 +52,8 @@ class WindowCorrelator {
         correlation_(correlation),
         images_(images),
         filters_(filters),
-        window_(window_of(correlation, images.source_channels / kernels_.values)) {
+        window_(window_of(correlation, images.source_channels / kernels_.values)),
+        streams_(streams_outputs(images, filters)) {
     // Without a border the image itself will do: its rows are longer, no more.
     in_place_ = kernels_.values == 1 && images.source_pitch == images.source_channels &&
                 window_.within(images.source_size);
@@ -133,6 +134,7 @@ class WindowCorrelator {
       run_panels(place, range, scratch, band.size());
     }
     finish(place, range);
+    if (streams_) finish_streaming();
   }
 
   /// `source`: what the first row of the place's first image reads; `pitch` floats on, the next image's.
@@ -156,7 +158,8 @@ class WindowCorrelator {
                     .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
                     .y = nullptr,
                     .y_pitch = correlation_.spacing.width * images_.target_pitch,
-                    .outputs = panel.outputs};
+                    .outputs = panel.outputs,
+                    .streams = streams_};
     for (int64_t row = place.begin; row < place.end; ++row) {
       const float* x = source + (row - place.begin) * source_row();
       float* y = images_.target + offset_of(image, row) + panel.first;
@@ -194,6 +197,7 @@ class WindowCorrelator {
   const Filters& filters_;
   Window window_;  // in words
   bool in_place_ = false;
+  bool streams_;
   TapRuns runs_;
 };
 

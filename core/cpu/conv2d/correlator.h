@@ -7,6 +7,7 @@
 #include "core/backend.h"
 #include "core/cpu/conv2d/correlation.h"
 #include "core/cpu/conv2d/epilogue.h"
+#include "core/cpu/streaming.h"
 
 namespace ds::cpu {
 
@@ -21,6 +22,7 @@ struct Images {
   Size2d target_size;
   int64_t target_pitch;
   int64_t target_from;
+  int64_t target_floats;  // of the whole tensor
 
   int64_t source_image() const { return source_size.height * source_size.width * source_pitch; }
   int64_t target_image() const { return target_size.height * target_size.width * target_pitch; }
@@ -34,6 +36,12 @@ struct Filters {
   const float* bias;
   Conv2dEpilogue epilogue;
 };
+
+/// Whether tiles write past the caches: what follows would read the outputs again.
+inline bool streams_outputs(const Images& images, const Filters& filters) {
+  return filters.epilogue.empty() &&
+         worth_streaming(images.target + images.target_from, images.target_floats, images.target_pitch);
+}
 
 /// One correlation of `batch` images with one group of filters, in parallel. Each output is a sum over taps,
 /// then channels, whichever way it takes.

@@ -20,6 +20,7 @@ constexpr int64_t kMostRows = 256;
 // With fewer chunks than that, the panels are divided too, and all rows are gathered before.
 constexpr int64_t kFewestChunks = 16;
 constexpr int64_t kGatherGrain = 8;
+constexpr int64_t kSmallFilters = 4096;  // floats
 
 class RowCorrelator {
  public:
@@ -33,7 +34,8 @@ class RowCorrelator {
         length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels / kernels_.values),
         in_place_(kernels_.values == 1 && correlation.taps.size() == 1 && correlation.step == Size2d(1) &&
                   correlation.taps[0].row == 0 && correlation.taps[0].column == 0 &&
-                  correlation.count == images.source_size) {}
+                  correlation.count == images.source_size),
+        streams_(streams_outputs(images, filters)) {}
 
   void run() const {
     const auto panels = static_cast<int64_t>(filters_.panels.size());
@@ -102,34 +104,51 @@ class RowCorrelator {
   /// Rows [begin, end) times panels [first_panel, last_panel).
   void multiply(int64_t begin, int64_t end, int64_t first_panel, int64_t last_panel, const float* x,
                 int64_t x_pitch) const {
-    constexpr int64_t kNoOffset = 0;
     float* y = images_.target + begin * images_.target_pitch + images_.target_from;
-    for (int64_t p = first_panel; p < last_panel; ++p) {
-      const Panel& panel = filters_.panels[static_cast<size_t>(p)];
-      DirectTile tile{.x = nullptr,
-                      .x_pitch = x_pitch,
-                      .tap_offsets = &kNoOffset,
-                      .taps = 1,
-                      .channels = length_,
-                      .w = filters_.packed + length_ * panel.first,
-                      .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
-                      .y = nullptr,
-                      .y_pitch = images_.target_pitch,
-                      .outputs = panel.outputs};
-      // The next panel comes from memory while this one is used: so much of it a row.
-      const int64_t floats = length_ * panel.vectors * kernels_.lanes;
-      const int64_t share = p + 1 < static_cast<int64_t>(filters_.panels.size()) ? floats / (end - begin) : 0;
-      for_even_pieces(end - begin, kernels_.max_pixels[panel.vectors - 1], [&](int64_t from, int64_t rows) {
-        tile.x = x + from * x_pitch;
-        tile.y = y + from * images_.target_pitch + panel.first;
-        kernels_.tile[panel.vectors - 1][rows - 1](tile);
-        prefetch(tile.w + floats + from * share, rows * share);
-      });
-    }
+    // Small filters stay in the L1 cache: rows are written from end to end, one tile after the other.
+    const bool small = length_ * packed_width(filters_.panels, kernels_.lanes) <= kSmallFilters;
+    const int64_t grain = small ? kernels_.max_pixels[filters_.panels.front().vectors - 1] : end - begin;
+    for_even_pieces(end - begin, grain, [&](int64_t from, int64_t rows) {
+      for (int64_t p = first_panel; p < last_panel; ++p) {
+        multiply_panel(p, rows, p == first_panel, x + from * x_pitch, x_pitch,
+                       y + from * images_.target_pitch);
+      }
+    });
     const int64_t from = filters_.panels[static_cast<size_t>(first_panel)].first;
     const Panel& last = filters_.panels[static_cast<size_t>(last_panel - 1)];
     filters_.epilogue.apply(images_.target, begin * images_.target_pitch + images_.target_from + from,
                             end - begin, images_.target_pitch, last.first + last.outputs - from);
+    if (streams_) finish_streaming();
+  }
+
+  /// `count` rows times one panel. What comes from memory next is asked for a tile ahead: rows that nothing
+  /// has read yet, and the next panel, so much of it a row.
+  void multiply_panel(int64_t p, int64_t count, bool new_rows, const float* x, int64_t x_pitch,
+                      float* y) const {
+    constexpr int64_t kNoOffset = 0;
+    const Panel& panel = filters_.panels[static_cast<size_t>(p)];
+    DirectTile tile{.x = nullptr,
+                    .x_pitch = x_pitch,
+                    .tap_offsets = &kNoOffset,
+                    .taps = 1,
+                    .channels = length_,
+                    .w = filters_.packed + length_ * panel.first,
+                    .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
+                    .y = nullptr,
+                    .y_pitch = images_.target_pitch,
+                    .outputs = panel.outputs,
+                    .streams = streams_};
+    const int64_t floats = length_ * panel.vectors * kernels_.lanes;
+    const bool another = count > kernels_.max_pixels[panel.vectors - 1] &&
+                         p + 1 < static_cast<int64_t>(filters_.panels.size());
+    const int64_t share = another ? floats / count : 0;
+    for_even_pieces(count, kernels_.max_pixels[panel.vectors - 1], [&](int64_t from, int64_t rows) {
+      tile.x = x + from * x_pitch;
+      tile.y = y + from * images_.target_pitch + panel.first;
+      if (new_rows && in_place_) prefetch(tile.x + rows * x_pitch, rows * x_pitch);
+      kernels_.tile[panel.vectors - 1][rows - 1](tile);
+      prefetch(tile.w + floats + from * share, rows * share);
+    });
   }
 
   const DirectKernels& kernels_;
@@ -140,6 +159,7 @@ class RowCorrelator {
   int64_t rows_;
   int64_t length_;  // words of a row
   bool in_place_;
+  bool streams_;
 };
 
 }  // namespace

@@ -24,12 +24,13 @@ struct DirectTile {
   int64_t x_pitch;             // floats between neighbouring output pixels' inputs
   const int64_t* tap_offsets;  // floats from x
   int64_t taps;
-  int64_t channels;   // input channels
-  const float* w;     // packed [taps][channels][vectors * lanes]
-  const float* bias;  // [vectors * lanes], or null for zero
-  float* y;           // the first pixel's output channels of this panel
-  int64_t y_pitch;    // floats between neighbouring output pixels
-  int64_t outputs;    // channels to store, at most vectors * lanes
+  int64_t channels;      // input channels
+  const float* w;        // packed [taps][channels][vectors * lanes]
+  const float* bias;     // [vectors * lanes], or null for zero
+  float* y;              // the first pixel's output channels of this panel
+  int64_t y_pitch;       // floats between neighbouring output pixels
+  int64_t outputs;       // channels to store, at most vectors * lanes
+  bool streams = false;  // y past the caches: aligned, and all lanes are stored
 };
 
 /// dw[c][o] += sum over rows r, pixels p of x[r * x_row + p * x_pitch + c] * dy[r * dy_row + p * dy_pitch +
