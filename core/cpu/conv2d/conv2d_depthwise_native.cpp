@@ -9,6 +9,7 @@
 #include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
 #include "core/cpu/prefetch.h"
+#include "core/cpu/streaming.h"
 #include "core/parallel.h"
 
 namespace ds::cpu {
@@ -19,10 +20,12 @@ namespace {
 constexpr int64_t kFewestProducts = 1 << 16;
 constexpr int64_t kMostProducts = 1 << 20;
 constexpr int64_t kChunks = 64;
-constexpr int64_t kMaxPartials = 64;  // partial sums of a weight gradient, added in order
+constexpr int64_t kMaxPartials = 16;  // partial sums of a weight gradient, added in order
 constexpr int64_t kWeightBlockChannels = 64;
-constexpr int64_t kWeightBlockPixels =
-    64;  // swept before the next channels are: x and dy stay in the L1 cache
+// Swept before the next channels are, so that x and dy stay in the L1 cache; of small images several at a
+// time, so that the sums are fetched and put back less often.
+constexpr int64_t kWeightBlockPixels = 64;
+constexpr int64_t kWeightImagesPixels = 1024;  // whose x and dy stay in the L2 cache
 
 /// Output pixels [begin, end) of an axis.
 struct Segment {
@@ -90,11 +93,11 @@ void correlate_row(const Correlation& correlation, const Region& region, int64_t
   for_even_pieces(width, DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
     const int64_t column = region.columns.begin + from;
     tile.start = row * correlation.step.height * source_width * tile.channels + column * tile.x_pitch;
-    // The next row is too far away for the processor to foresee it: its last tap's inputs, which no other row
+    // The next row is too far away for the processor to foresee it: the last tap's inputs, which no other row
     // has read.
-    if (tile.taps > 0) {
-      const int64_t next_row = correlation.step.height * source_width * tile.channels;
-      prefetch(tile.x + tile.start + region.offsets.back() + next_row, pixels * tile.x_pitch);
+    for (int64_t r = 1; tile.taps > 0 && r <= correlation.step.height; ++r) {
+      prefetch(tile.x + tile.start + region.offsets.back() + r * source_width * tile.channels,
+               pixels * tile.x_pitch);
     }
     tile.y = target + column * tile.y_pitch;
     kernels.tile[pixels - 1](tile);
@@ -116,7 +119,8 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
                              .bias = bias,
                              .y = nullptr,
                              .y_pitch = correlation.spacing.width * channels,
-                             .channels = channels};
+                             .channels = channels,
+                             .streams = worth_streaming(target.data<float>(), target.numel(), channels)};
   const int64_t row_work = correlation.count.width * channels * static_cast<int64_t>(correlation.taps.size());
   const int64_t rows = correlation.count.height;
   const int64_t work = std::clamp(source.size(0) * rows * row_work / kChunks, kFewestProducts, kMostProducts);
@@ -135,25 +139,32 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
         }
       }
     }
+    if (common.streams) finish_streaming();
   });
 }
 
-/// Adds what one image gives to the weight gradient [position][channel].
-void add_image(const std::vector<Region>& regions, DepthwiseWeightTile tile) {
+/// Adds what the images of a tile give to the weight gradient [position][channel].
+void add_images(const std::vector<Region>& regions, DepthwiseWeightTile tile) {
   const DepthwiseKernels& kernels = depthwise_kernels();
-  const float* dy = tile.dy;
+  const DepthwiseWeightTile all = tile;
   for (const Region& region : regions) {
     const auto taps = static_cast<int64_t>(region.offsets.size());
+    const int64_t height = region.rows.end - region.rows.begin;
     tile.pixels = region.columns.end - region.columns.begin;
-    const int64_t block = std::max<int64_t>(1, kWeightBlockPixels / tile.pixels);
-    for (int64_t row = region.rows.begin; row < region.rows.end; row += block) {
-      tile.rows = std::min(block, region.rows.end - row);
-      tile.start = row * tile.x_row + region.columns.begin * tile.x_pitch;
-      tile.dy = dy + row * tile.dy_row + region.columns.begin * tile.dy_pitch;
-      for (int64_t first = 0; first < taps; first += DepthwiseKernels::kMaxTaps) {
-        tile.tap_offsets = region.offsets.data() + first;
-        tile.tap_weights = region.weights.data() + first;
-        kernels.weight_tile[std::min<int64_t>(taps - first, DepthwiseKernels::kMaxTaps) - 1](tile);
+    const int64_t rows = std::clamp<int64_t>(kWeightBlockPixels / tile.pixels, 1, height);
+    const int64_t images = std::clamp<int64_t>(kWeightBlockPixels / (tile.pixels * height), 1, all.images);
+    for (int64_t n = 0; n < all.images; n += images) {
+      tile.images = std::min(images, all.images - n);
+      tile.x = all.x + n * all.x_image;
+      for (int64_t row = region.rows.begin; row < region.rows.end; row += rows) {
+        tile.rows = std::min(rows, region.rows.end - row);
+        tile.start = row * tile.x_row + region.columns.begin * tile.x_pitch;
+        tile.dy = all.dy + n * all.dy_image + row * tile.dy_row + region.columns.begin * tile.dy_pitch;
+        for (int64_t first = 0; first < taps; first += DepthwiseKernels::kMaxTaps) {
+          tile.tap_offsets = region.offsets.data() + first;
+          tile.tap_weights = region.weights.data() + first;
+          kernels.weight_tile[std::min<int64_t>(taps - first, DepthwiseKernels::kMaxTaps) - 1](tile);
+        }
       }
     }
   }
@@ -182,30 +193,37 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
   const std::vector<Region> regions = regions_of(correlation, {x.size(1), x.size(2)}, channels);
-  const int64_t x_image = x.size(1) * x.size(2) * channels;
-  const int64_t dy_image = dy.size(1) * dy.size(2) * channels;
   const int64_t grain = chunk_count(batch, kMaxPartials);  // images a partial sum holds
   const int64_t chunks = chunk_count(batch, grain);
+  const int64_t together = std::max<int64_t>(1, kWeightImagesPixels / (dy.size(1) * dy.size(2)));
   Tensor partials = Tensor::zeros({chunks, positions, channels});
   float* sums = partials.data<float>();
   const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
   parallel_chunks(chunks * blocks, [&](int64_t unit) {
     const int64_t chunk = unit / blocks;
     const int64_t from = unit % blocks * kWeightBlockChannels;
-    for (int64_t n = chunk * grain; n < std::min(batch, (chunk + 1) * grain); ++n) {
-      add_image(regions, {.x = x.data<float>() + n * x_image + from,
-                          .start = 0,
-                          .x_row = correlation.step.height * x.size(2) * channels,
-                          .x_pitch = correlation.step.width * channels,
-                          .tap_offsets = nullptr,
-                          .tap_weights = nullptr,
-                          .dy = dy.data<float>() + n * dy_image + from,
-                          .dy_row = dy.size(2) * channels,
-                          .dy_pitch = channels,
-                          .rows = 0,
-                          .pixels = 0,
-                          .dw = sums + chunk * positions * channels + from,
-                          .channels = std::min(kWeightBlockChannels, channels - from)});
+    const int64_t end = std::min(batch, (chunk + 1) * grain);
+    DepthwiseWeightTile tile{.x = nullptr,
+                             .start = 0,
+                             .x_image = x.size(1) * x.size(2) * channels,
+                             .x_row = correlation.step.height * x.size(2) * channels,
+                             .x_pitch = correlation.step.width * channels,
+                             .tap_offsets = nullptr,
+                             .tap_weights = nullptr,
+                             .dy = nullptr,
+                             .dy_image = dy.size(1) * dy.size(2) * channels,
+                             .dy_row = dy.size(2) * channels,
+                             .dy_pitch = channels,
+                             .images = 0,
+                             .rows = 0,
+                             .pixels = 0,
+                             .dw = sums + chunk * positions * channels + from,
+                             .channels = std::min(kWeightBlockChannels, channels - from)};
+    for (int64_t n = chunk * grain; n < end; n += together) {
+      tile.x = x.data<float>() + n * tile.x_image + from;
+      tile.dy = dy.data<float>() + n * tile.dy_image + from;
+      tile.images = std::min(together, end - n);
+      add_images(regions, tile);
     }
   });
   parallel_for(channels, kWeightBlockChannels, [&](int64_t begin, int64_t end) {

@@ -23,20 +23,25 @@ struct DepthwiseTile {
   float* y;
   int64_t y_pitch;
   int64_t channels;
+  bool streams;  // y past the caches: aligned
 };
 
-/// dw[weight_t + c] += sum over rows r, pixels p of
-/// x[start + offset_t + r * x_row + p * x_pitch + c] * dy[r * dy_row + p * dy_pitch + c], for some taps t.
+/// dw[weight_t + c] += sum over images n, rows r, pixels p of x[start + offset_t + n * x_image + r * x_row +
+/// p
+/// * x_pitch + c] * dy[n * dy_image + r * dy_row + p * dy_pitch + c], for some taps t.
 struct DepthwiseWeightTile {
   const float* x;
   int64_t start;               // floats from x to the first pixel's input at the filter's origin
-  int64_t x_row;               // floats between the inputs of output pixels of neighbouring rows
+  int64_t x_image;             // floats between images
+  int64_t x_row;               // between the inputs of output pixels of neighbouring rows
   int64_t x_pitch;             // and of one row
   const int64_t* tap_offsets;  // floats
   const int64_t* tap_weights;  // floats from dw
   const float* dy;             // the first pixel's gradient
+  int64_t dy_image;
   int64_t dy_row;
   int64_t dy_pitch;
+  int64_t images;
   int64_t rows;
   int64_t pixels;
   float* dw;  // [filter position][channels]
