@@ -7,6 +7,7 @@
 #include "core/cpu/conv2d/weight_products.h"
 #include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
+#include "core/cpu/prefetch.h"
 #include "core/parallel.h"
 
 namespace ds::cpu {
@@ -86,11 +87,7 @@ class WindowSums {
         add_image(window, gradient_.dy_image(n), sums);
         continue;
       }
-      for (int64_t p = 0; p < pixels; ++p) {  // pads the outputs to whole vectors
-        float* row = dy + p * gradient_.width;
-        std::copy_n(gradient_.dy_image(n) + p * gradient_.dy.size(3), gradient_.outputs, row);
-        std::fill(row + gradient_.outputs, row + gradient_.width, 0.0F);
-      }
+      pad_rows(gradient_.dy_image(n), gradient_.dy.size(3), pixels, gradient_.outputs, gradient_.width, dy);
       add_image(window, dy, sums);
     }
   }
@@ -112,17 +109,28 @@ class WindowSums {
                           .dw_pitch = gradient_.width};
     for (int64_t row = 0; row < count.height; row += block) {
       tile.rows = std::min(block, count.height - row);
+      const int64_t share = tile.rows * tile.dy_row / tiles();
+      const float* next = dy + (row + tile.rows) * tile.dy_row;
       for (size_t run = 0; run < runs_.offsets.size(); ++run) {
         tile.x = window + row * tile.x_row + runs_.offsets[run];
         tile.dy = dy + row * tile.dy_row;
         tile.dw = sums + static_cast<int64_t>(run) * runs_.channels * gradient_.width;
-        add_run(tile);
+        next = add_run(tile, next, share);
       }
     }
   }
 
-  /// All channels of a run of taps, and all outputs.
-  void add_run(const DirectWeightTile& of_run) const {
+  /// Weight tiles that a block of pixels goes through.
+  int64_t tiles() const {
+    int64_t of_run = 0;
+    for (const Panel& panel : gradient_.panels)
+      of_run += chunk_count(runs_.channels, kernels_.max_channels[panel.vectors - 1]);
+    return of_run * static_cast<int64_t>(runs_.offsets.size());
+  }
+
+  /// All channels of a run of taps, and all outputs. Each tile asks for a share of the gradients that are next;
+  /// returns what is left of them.
+  const float* add_run(const DirectWeightTile& of_run, const float* next, int64_t share) const {
     DirectWeightTile tile = of_run;
     int64_t offset = 0;  // padded: panels start at multiples of the vector length
     for (const Panel& panel : gradient_.panels) {
@@ -132,9 +140,12 @@ class WindowSums {
                         tile.x = of_run.x + begin;
                         tile.dw = of_run.dw + begin * gradient_.width + offset;
                         kernels_.weight_tile[panel.vectors - 1][count - 1](tile);
+                        prefetch(next, share);
+                        next += share;
                       });
       offset += int64_t{panel.vectors} * kernels_.lanes;
     }
+    return next;
   }
 
   const WeightGradient& gradient_;

@@ -18,6 +18,11 @@ void copy_padded(const float* source, int64_t count, int64_t width, float* targe
 
 }  // namespace
 
+void pad_rows(const float* source, int64_t pitch, int64_t rows, int64_t count, int64_t width, float* target) {
+  for (int64_t row = 0; row < rows; ++row)
+    copy_padded(source + row * pitch, count, width, target + row * width);
+}
+
 void pair_rows(const DirectKernels& kernels, int64_t rows, int64_t width, float* packed) {
   static constexpr std::array<float, 2 * kPackedChannels> kZeros{};
   for (int64_t row = 0; row < rows; row += 2) {

@@ -25,6 +25,9 @@ inline void copy_channels_of_row(const float* source, const float* end, int64_t 
   }
 }
 
+/// Rows of `count` values, `pitch` apart, as rows of `width` with zeros at their end.
+void pad_rows(const float* source, int64_t pitch, int64_t rows, int64_t count, int64_t width, float* target);
+
 /// Rows of dy, [outputs] each, as [panel][row, or pair of rows][lanes of the panel] with zeros beyond the
 /// last output. Panels are `rows` rows apart in any case.
 void pack_gradients(const DirectKernels& kernels, const float* dy, int64_t pitch, int64_t rows,
