@@ -22,10 +22,7 @@ struct Reduction {
 template <class In>
 void add_rows(int64_t rows, int64_t width, const In* __restrict x, double* __restrict sums) {
   if (width == 1) {
-    double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t row = 0; row < rows; ++row) sum += static_cast<double>(x[row]);
-    *sums = sum;
+    *sums = sum_of_terms(0, rows, [x](int64_t row) { return x[row]; });
     return;
   }
   std::fill(sums, sums + width, 0.0);
@@ -147,10 +144,10 @@ void sum_squares(const Tensor& x, Tensor& y) {
     using T = decltype(zero);
     const T* in = x.data<T>();
     *y.data<double>() = chunked_sum(x.numel(), [&](int64_t begin, int64_t end) {
-      double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = begin; i < end; ++i) sum += static_cast<double>(in[i]) * static_cast<double>(in[i]);
-      return sum;
+      return sum_of_terms(begin, end, [in](int64_t i) {
+        const auto value = static_cast<double>(in[i]);
+        return value * value;
+      });
     });
   });
 }

@@ -19,6 +19,21 @@ double chunked_sum(int64_t count, Body&& sum_of) {
   return total;
 }
 
+/// The sum of term(i) over [begin, end), in several sums side by side: one alone waits for itself.
+template <class Term>
+double sum_of_terms(int64_t begin, int64_t end, const Term& term) {
+  constexpr int64_t kSums = 64;
+  double sums[kSums] = {};
+  int64_t i = begin;
+  for (; i + kSums <= end; i += kSums) {
+    for (int64_t s = 0; s < kSums; ++s) sums[s] += static_cast<double>(term(i + s));
+  }
+  double total = 0.0;
+  for (; i < end; ++i) total += static_cast<double>(term(i));
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
 /// Rows of `width` elements that make a chunk of about kElementwiseGrain elements.
 constexpr int64_t rows_per_chunk(int64_t width) {
   return std::max<int64_t>(1, kElementwiseGrain / std::max<int64_t>(1, width));

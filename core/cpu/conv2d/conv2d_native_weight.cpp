@@ -128,8 +128,8 @@ class WindowSums {
     return of_run * static_cast<int64_t>(runs_.offsets.size());
   }
 
-  /// All channels of a run of taps, and all outputs. Each tile asks for a share of the gradients that are next;
-  /// returns what is left of them.
+  /// All channels of a run of taps, and all outputs. Each tile asks for a share of the gradients that are
+  /// next; returns what is left of them.
   const float* add_run(const DirectWeightTile& of_run, const float* next, int64_t share) const {
     DirectWeightTile tile = of_run;
     int64_t offset = 0;  // padded: panels start at multiples of the vector length
