@@ -143,7 +143,8 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
 
 int main(int argc, char** argv) {
   pin_threads();
-  for (const char* network : {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16"}) {
+  for (const char* network :
+       {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16", "linear"}) {
     const auto path = std::filesystem::path(DEEPSHIFT_BENCH_SHAPES) / fmt::format("{}.txt", network);
     for (const int64_t batch : {1, 128}) {
       for (const Layer& layer : read_layers(path)) register_layer(network, layer, batch);

@@ -2,7 +2,8 @@
 // core/cpu/conv2d/conv2d.cpp).
 //
 // reference: plain loops that add in double. openblas: im2col + gemm, one thread a chunk. native:
-// core/cpu/conv2d/conv2d_native.h. Shapes and layouts are those of core/ops.h; f32 and f64.
+// core/cpu/conv2d/conv2d_native.h, core/cpu/gemm_native.cpp. Shapes and layouts are those of core/ops.h; f32
+// and f64.
 #pragma once
 
 #include "core/op_options.h"
@@ -12,6 +13,9 @@ namespace ds::cpu {
 
 void gemm_reference(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y);
 void gemm_openblas(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y);
+/// Whether y = a op(b) is a product that the native engine has, and is faster at.
+bool suits_gemm_native(const Tensor& a, const GemmOptions& options, const Tensor& y);
+void gemm_native(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y);
 
 void conv2d_reference(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                       Tensor& y);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/backend.h"
+#include "core/cpu/engines.h"
 #include "core/random.h"
 #include "tests/support/scoped.h"
 
@@ -117,6 +118,39 @@ TEST_P(GemmEngines, AgreeWithTheReference) {
       ASSERT_LE(worst_error(found, expected, c.depth), dtype == DType::kF64 ? 1e-13 : 4e-6) << c.str();
     }
   }
+}
+
+TEST_P(GemmEngines, AgreeWithTheReferenceOnLinearLayers) {
+  Generator generator(5);
+  for (int i = 0; i < 60; ++i) {
+    const Case c{.rows = 40 + static_cast<int64_t>(generator.below(300)),
+                 .columns = 1 + static_cast<int64_t>(generator.below(130)),
+                 .depth = 1 + static_cast<int64_t>(generator.below(200)),
+                 .options = {.transpose_b = i % 2 == 0}};
+    const Operands o = operands_of(c, DType::kF32, generator);
+    const Tensor expected = run(Engine::kReference, c, widened(o.a), widened(o.b), widened(o.y));
+    const Tensor found = widened(run(GetParam(), c, o.a, o.b, o.y));
+    ASSERT_LE(worst_error(found, expected, c.depth), 4e-6) << c.str();
+  }
+}
+
+TEST(Gemm, NativeTakesLargeProductsOfLinearLayersOnly) {
+  const auto suits = [](const Case& c, DType dtype = DType::kF32) {
+    return cpu::suits_gemm_native(Tensor::empty({c.rows, c.depth}, dtype), c.options,
+                                  Tensor::empty({c.rows, c.columns}, dtype));
+  };
+  const Case large{.rows = 64, .columns = 10, .depth = 20, .options = {.transpose_b = true}};
+  EXPECT_TRUE(suits(large));
+  EXPECT_FALSE(suits(large, DType::kF64));
+  Case few_rows = large;
+  few_rows.rows = 63;
+  Case scaled = large;
+  scaled.options.alpha = 0.5;
+  Case added = large;
+  added.options.beta = 1.0;
+  Case turned = large;
+  turned.options.transpose_a = true;
+  for (const Case& c : {few_rows, scaled, added, turned}) EXPECT_FALSE(suits(c)) << c.str();
 }
 
 TEST_P(GemmEngines, GiveEqualBitsForAnyNumberOfThreads) {

@@ -11,27 +11,42 @@
 namespace ds::cpu {
 namespace {
 
+constexpr int64_t kPackedBlock = 16;  // channels turned round together: a cache line of each output's weights
+
 /// Weights of one group as [panel][tap][channel, or pair of channels][lanes of the panel], zero beyond the
-/// last output channel. weight(tap index, channel, output) reads them.
-template <class Weight>
+/// last output channel. weight(tap index, channel, output) reads them; kAlong says along which of the last
+/// two they are neighbours.
+enum class Along : uint8_t { kChannels, kOutputs };
+template <Along kAlong, class Weight>
 void pack_weights(const std::vector<Tap>& taps, int64_t channels, const std::vector<Panel>& panels,
                   const DirectKernels& kernels, const Weight& weight, float* packed) {
   const int64_t words = static_cast<int64_t>(taps.size()) * channels / kernels.values;
   parallel_chunks(static_cast<int64_t>(panels.size()), [&](int64_t chunk) {
     const Panel& panel = panels[static_cast<size_t>(chunk)];
     const int64_t width = int64_t{panel.vectors} * kernels.lanes;
-    std::vector<float> odd(static_cast<size_t>(width));
+    std::vector<float> block(static_cast<size_t>(kPackedBlock * width));
     float* row = packed + words * panel.first;
-    const auto read = [&](const Tap& tap, int64_t c, float* target) {
-      for (int64_t o = 0; o < panel.outputs; ++o) target[o] = weight(tap.index, c, panel.first + o);
-    };
     for (const Tap& tap : taps) {
-      for (int64_t c = 0; c < channels; c += kernels.values, row += width) {
-        read(tap, c, row);
-        std::fill(row + panel.outputs, row + width, 0.0F);
-        if (kernels.values == 1) continue;
-        read(tap, c + 1, odd.data());
-        kernels.pair_rows(row, odd.data(), width, row);
+      for (int64_t first = 0; first < channels; first += kPackedBlock) {
+        const int64_t count = std::min(kPackedBlock, channels - first);
+        const auto copy = [&](int64_t c, int64_t o) {
+          block[static_cast<size_t>(c * width + o)] = weight(tap.index, first + c, panel.first + o);
+        };
+        if constexpr (kAlong == Along::kChannels) {
+          for (int64_t o = 0; o < panel.outputs; ++o)
+            for (int64_t c = 0; c < count; ++c) copy(c, o);
+        } else {
+          for (int64_t c = 0; c < count; ++c)
+            for (int64_t o = 0; o < panel.outputs; ++o) copy(c, o);
+        }
+        if (kernels.values == 1) {
+          row = std::copy_n(block.data(), count * width, row);
+          continue;
+        }
+        for (int64_t c = 0; c < count; c += kernels.values, row += width) {
+          kernels.pair_rows(&block[static_cast<size_t>(c * width)],
+                            &block[static_cast<size_t>((c + 1) * width)], width, row);
+        }
       }
     }
   });
@@ -55,7 +70,7 @@ DirectFilters pack_direct(const Tensor& w, const Tensor& bias, int64_t groups, P
                         .precision = precision};
   for (int64_t group = 0; group < groups; ++group) {
     const float* weights = w.data<float>() + group * outputs * positions * channels;
-    pack_weights(
+    pack_weights<Along::kChannels>(
         taps, channels, panels, kernels,
         [&](int64_t tap, int64_t c, int64_t o) { return weights[(o * positions + tap) * channels + c]; },
         filters.packed.data<float>() + group * size);
@@ -125,7 +140,7 @@ void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2d
                         .target_from = group * channels,
                         .target_floats = dx.numel()};
     for (const Correlation& phase : phases) {
-      pack_weights(
+      pack_weights<Along::kOutputs>(
           phase.taps, outputs, panels, kernels,
           [&](int64_t tap, int64_t o, int64_t c) { return weights[(o * positions + tap) * channels + c]; },
           packed.data<float>());
