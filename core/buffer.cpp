@@ -7,61 +7,68 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/block_pool.h"
 #include "core/error.h"
 
 namespace ds {
 namespace {
 
 constexpr size_t kSmallest = 256;
-constexpr size_t kLargeStep = size_t{1} << 20;
+constexpr size_t kLarge = size_t{1} << 20;
+constexpr size_t kLargeStep = size_t{64} << 10;
+constexpr size_t kSegment = size_t{256}
+                            << 20;  // asked of the system for large blocks, or one of them if larger
+
+// The address sanitizer sees what is written beyond a block only where each is of its own.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kCutSegments = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr bool kCutSegments = false;
+#else
+constexpr bool kCutSegments = true;
+#endif
+#else
+constexpr bool kCutSegments = true;
+#endif
 
 size_t block_size(size_t bytes) {
   if (bytes <= kSmallest) return kSmallest;
-  if (bytes <= kLargeStep) return std::bit_ceil(bytes);
+  if (bytes <= kLarge) return std::bit_ceil(bytes);
   return (bytes + kLargeStep - 1) / kLargeStep * kLargeStep;
 }
+
+bool is_cut(size_t block) { return kCutSegments && block > kLarge; }
 
 class CachingAllocator {
  public:
   void* take(size_t block, Device device) {
-    {
-      const std::lock_guard lock(mutex_);
-      auto& free_blocks = free_[block];
-      if (!free_blocks.empty()) {
-        void* data = free_blocks.back();
-        free_blocks.pop_back();
-        stats_.cached -= block;
-        count_use(block);
-        return data;
-      }
-    }
-    void* data = backend(device).allocate(block, device.index);
-    if (data == nullptr) {  // the cache may hold what is missing
-      release(device);
-      data = backend(device).allocate(block, device.index);
-    }
-    DS_CHECK(data != nullptr, "[memory] cannot allocate {} bytes on {}: {} bytes are in use", block,
-             device.str(), stats().in_use);
     const std::lock_guard lock(mutex_);
-    ++stats_.system_allocations;
-    count_use(block);
+    void* data = reuse(block);
+    if (data == nullptr) {
+      grow(block, device);
+      data = reuse(block);
+    }
+    stats_.cached -= block;
+    stats_.in_use += block;
+    stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
     return data;
   }
 
   void give_back(void* data, size_t block) {
     const std::lock_guard lock(mutex_);
-    free_[block].push_back(data);
+    if (is_cut(block)) {
+      pool_.give_back(static_cast<char*>(data), block);
+    } else {
+      free_[block].push_back(data);
+    }
     stats_.in_use -= block;
     stats_.cached += block;
   }
 
   void release(Device device) {
     const std::lock_guard lock(mutex_);
-    for (auto& entry : free_) {
-      for (void* data : entry.second) backend(device).release(data, device.index);
-    }
-    free_.clear();
-    stats_.cached = 0;
+    release_free(device);
   }
 
   MemoryStats stats() {
@@ -75,13 +82,54 @@ class CachingAllocator {
   }
 
  private:
-  void count_use(size_t block) {
-    stats_.in_use += block;
-    stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
+  /// A cached block, or null.
+  void* reuse(size_t block) {
+    if (is_cut(block)) return pool_.take(block);
+    auto& free_blocks = free_[block];
+    if (free_blocks.empty()) return nullptr;
+    void* data = free_blocks.back();
+    free_blocks.pop_back();
+    return data;
+  }
+
+  /// Asks the system for what `block` can be taken from.
+  void grow(size_t block, Device device) {
+    size_t size = is_cut(block) ? std::max(block, kSegment) : block;
+    void* data = backend(device).allocate(size, device.index);
+    if (data == nullptr && size > block) {
+      size = block;
+      data = backend(device).allocate(size, device.index);
+    }
+    if (data == nullptr) {  // the cache may hold what is missing
+      release_free(device);
+      data = backend(device).allocate(size, device.index);
+    }
+    DS_CHECK(data != nullptr, "[memory] cannot allocate {} bytes on {}: {} bytes are in use", block,
+             device.str(), stats_.in_use);
+    ++stats_.system_allocations;
+    stats_.cached += size;
+    if (is_cut(block)) {
+      pool_.add_segment(static_cast<char*>(data), size);
+    } else {
+      free_[block].push_back(data);
+    }
+  }
+
+  void release_free(Device device) {
+    for (auto& [block, blocks] : free_) {
+      stats_.cached -= block * blocks.size();
+      for (void* data : blocks) backend(device).release(data, device.index);
+    }
+    free_.clear();
+    for (const auto& [data, size] : pool_.remove_free_segments()) {
+      stats_.cached -= size;
+      backend(device).release(data, device.index);
+    }
   }
 
   std::mutex mutex_;
   std::map<size_t, std::vector<void*>> free_;
+  BlockPool pool_;
   MemoryStats stats_;
 };
 

@@ -1,7 +1,8 @@
 // Device memory, kept and handed out again by a caching allocator.
 //
-// A released block goes to a free list of its size class (powers of two up to 1 MiB, then multiples of 1 MiB)
-// instead of back to the system, so that a steady training step allocates nothing.
+// A released block is kept instead of going back to the system, so that a steady training step allocates
+// nothing: up to 1 MiB in a list of its size class (powers of two), larger ones as parts of segments
+// (core/block_pool.h).
 #pragma once
 
 #include <cstddef>
@@ -40,14 +41,14 @@ class Buffer {
 /// What the allocator of one device holds, in bytes.
 struct MemoryStats {
   size_t in_use = 0;               // held by living buffers
-  size_t cached = 0;               // free, kept for reuse
+  size_t cached = 0;               // free, kept for reuse, and on the CPU partly never touched
   size_t peak_in_use = 0;          // highest in_use since reset_peak_memory()
-  int64_t system_allocations = 0;  // blocks asked of the system so far
+  int64_t system_allocations = 0;  // blocks and segments asked of the system so far
 };
 
 MemoryStats memory_stats(Device device = {});
 void reset_peak_memory(Device device = {});
-/// Gives all cached blocks back to the system.
+/// Gives all cached blocks back to the system, and the segments of which nothing is in use.
 void release_cached_memory(Device device = {});
 
 }  // namespace ds
