@@ -55,7 +55,7 @@ std::string_view description();  // "CUDA 12.2" or "not compiled in"
 enum class Engine : uint8_t {
   kReference,  // plain loops: the judge
   kOpenBlas,   // im2col + gemm: the baseline that latencies are compared with
-  kNative,     // our own direct NHWC kernels for f32 convolutions; openblas for the rest
+  kNative,     // our own NHWC kernels for f32 convolutions and linear layers; openblas for the rest
 };
 inline constexpr std::array kEngines = {Engine::kReference, Engine::kOpenBlas, Engine::kNative};
 

@@ -1,8 +1,8 @@
-// Where the free parts of some large segments of memory are: bookkeeping with addresses alone, so that it serves
-// every device.
+// Where the free parts of some large segments of memory are: bookkeeping with addresses alone, so that it
+// serves every device.
 //
-// Blocks of any size are cut from the segments and join their free neighbours when they are given back. Lists of
-// blocks by size, which never join, hold almost half as much memory again for a training step of ResNet18.
+// Blocks of any size are cut from the segments and join their free neighbours when they are given back. Lists
+// of blocks by size, which never join, hold almost half as much memory again for a training step of ResNet18.
 #pragma once
 
 #include <cstddef>

@@ -16,8 +16,8 @@ namespace {
 constexpr size_t kSmallest = 256;
 constexpr size_t kLarge = size_t{1} << 20;
 constexpr size_t kLargeStep = size_t{64} << 10;
-constexpr size_t kSegment = size_t{256}
-                            << 20;  // asked of the system for large blocks, or one of them if larger
+// Asked of the system for large blocks; for one that is larger, its own size.
+constexpr size_t kSegment = size_t{256} << 20;
 
 // The address sanitizer sees what is written beyond a block only where each is of its own.
 #if defined(__SANITIZE_ADDRESS__)
@@ -106,13 +106,13 @@ class CachingAllocator {
     }
     DS_CHECK(data != nullptr, "[memory] cannot allocate {} bytes on {}: {} bytes are in use", block,
              device.str(), stats_.in_use);
-    ++stats_.system_allocations;
-    stats_.cached += size;
     if (is_cut(block)) {
       pool_.add_segment(static_cast<char*>(data), size);
     } else {
       free_[block].push_back(data);
     }
+    ++stats_.system_allocations;
+    stats_.cached += size;
   }
 
   void release_free(Device device) {

@@ -48,7 +48,7 @@ struct MemoryStats {
 
 MemoryStats memory_stats(Device device = {});
 void reset_peak_memory(Device device = {});
-/// Gives all cached blocks back to the system, and the segments of which nothing is in use.
+/// Gives cached blocks of up to 1 MiB back to the system, and the segments of which nothing is in use.
 void release_cached_memory(Device device = {});
 
 }  // namespace ds

@@ -24,6 +24,25 @@ void map(int64_t n, const In* x, Out* y, Function function) {
   });
 }
 
+/// 4^x = 2^whole e^rest: bits of the exponent, and a polynomial; what is no normal number becomes 0. The
+/// library's function is a call for each element, which no compiler turns to vectors.
+inline float pow4(float x) {
+  constexpr float kLog2 = std::numbers::ln2_v<float>;
+  constexpr float kLowest = -126.0F;
+  constexpr float kHighest = 127.0F;
+  const float power = 2 * x;
+  const float raised = power > kLowest ? power : kLowest;
+  const float whole = std::floor((raised < kHighest ? raised : kHighest) + 0.5F);
+  const float rest = kLog2 * (raised - whole);
+  float series = 1.0F;  // of e^rest; |rest| <= ln(2) / 2, and twice that for the largest numbers
+  for (int term = 7; term > 0; --term) series = 1.0F + series * rest * (1.0F / static_cast<float>(term));
+  const float value = std::bit_cast<float>((static_cast<int32_t>(whole) + 127) << 23) * series;
+  const float above = power < 128.0F ? value : std::numeric_limits<float>::infinity();
+  const float bounded = power < kLowest ? 0.0F : above;
+  return power == power ? bounded : power;  // a NaN stays
+}
+inline double pow4(double x) { return std::exp2(2 * x); }
+
 /// One element type to another. A float becomes an integer by truncation; integers saturate, and NaN gives 0.
 template <class To, class From>
 To convert(From value) {
@@ -257,29 +276,6 @@ void copy_channels(const Tensor& x, int64_t from, int64_t count, Tensor& y, int6
     }
   });
 }
-
-namespace {
-
-/// 4^x = 2^whole 2^rest: bits of the exponent, and a polynomial. The library's function is a call for each
-/// element, which dominates the passes below.
-inline float pow4(float x) {
-  constexpr float kLog2 = std::numbers::ln2_v<float>;
-  constexpr float kLowest = -126.0F;
-  constexpr float kHighest = 127.0F;
-  const float power = 2 * x;
-  const float raised = power > kLowest ? power : kLowest;
-  const float whole = std::floor((raised < kHighest ? raised : kHighest) + 0.5F);
-  const float rest = kLog2 * (raised - whole);
-  float series = 1.0F;  // of e^rest, |rest| <= ln(2) / 2
-  for (int term = 7; term > 0; --term) series = 1.0F + series * rest * (1.0F / static_cast<float>(term));
-  const float value = std::bit_cast<float>((static_cast<int32_t>(whole) + 127) << 23) * series;
-  const float above = power < 128.0F ? value : std::numeric_limits<float>::infinity();
-  const float bounded = power < kLowest ? 0.0F : above;
-  return power == power ? bounded : power;  // a NaN stays
-}
-inline double pow4(double x) { return std::exp2(2 * x); }
-
-}  // namespace
 
 void sum_pow4(const Tensor& x, Tensor& y) {
   dispatch_float(x.dtype(), "sum_pow4", [&](auto zero) {

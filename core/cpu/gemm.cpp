@@ -1,5 +1,4 @@
-// The kernel gemm: the engine decides. The native one leaves to BLAS what its own kernels
-// are slower at.
+// The kernel gemm: the engine decides. The native one leaves to BLAS what its own kernels are slower at.
 #include "core/backend.h"
 #include "core/cpu/engines.h"
 #include "core/cpu/kernels.h"

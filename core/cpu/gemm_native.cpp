@@ -1,6 +1,7 @@
 // Matrix products as 1x1 convolutions of images of one pixel, with the micro-kernels of the convolutions.
 #include "core/cpu/conv2d/conv2d_native.h"
 #include "core/cpu/engines.h"
+#include "core/cpu/kernels/select.h"
 
 namespace ds::cpu {
 namespace {
@@ -15,8 +16,8 @@ Tensor images_of(const Tensor& matrix) { return matrix.reshape({matrix.size(0), 
 }  // namespace
 
 bool suits_gemm_native(const Tensor& a, const GemmOptions& options, const Tensor& y) {
-  return y.dtype() == DType::kF32 && !options.transpose_a && options.alpha == 1.0 && options.beta == 0.0 &&
-         y.size(0) >= kFewestRows && y.size(1) > 0 && a.size(1) > 0;
+  return isa() != Isa::kGeneric && y.dtype() == DType::kF32 && !options.transpose_a && options.alpha == 1.0 &&
+         options.beta == 0.0 && y.size(0) >= kFewestRows && y.size(1) > 0 && a.size(1) > 0;
 }
 
 void gemm_native(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y) {

@@ -30,6 +30,7 @@ double sum_of_terms(int64_t begin, int64_t end, const Term& term) {
   }
   double total = 0.0;
   for (; i < end; ++i) total += static_cast<double>(term(i));
+  if (end - begin < kSums) return total;
   for (const double sum : sums) total += sum;
   return total;
 }

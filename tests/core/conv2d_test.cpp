@@ -187,9 +187,12 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereOutputsPassTheCaches) {
   Conv2dCase depthwise = large;
   depthwise.kernel = 3;
   depthwise.options = {.padding = 1, .groups = 64};
+  Conv2dCase half_lines = large;
+  half_lines.options.groups = 8;
   Conv2dCase strided_depthwise = depthwise;
   strided_depthwise.options.stride = 2;
-  for (const Conv2dCase& c : {large, several_panels, windows, phases, depthwise, strided_depthwise}) {
+  for (const Conv2dCase& c :
+       {large, several_panels, windows, phases, half_lines, depthwise, strided_depthwise}) {
     const Conv2dOperands o = operands_of(c, generator);
     expect_close(c, run_f32(tested(), c, o), run(Engine::kReference, c, o), f32_tolerance(c));
   }

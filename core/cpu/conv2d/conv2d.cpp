@@ -22,7 +22,7 @@ void conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOp
   switch (plan.algorithm) {
     case Conv2dAlgorithm::kReference: return conv2d_reference(x, w, bias, options, y);
     case Conv2dAlgorithm::kDepthwiseLoops: return conv2d_depthwise(x, w, bias, options, y);
-    case Conv2dAlgorithm::kDepthwise: return conv2d_depthwise_native(x, w, bias, options, y);
+    case Conv2dAlgorithm::kDepthwise: return conv2d_depthwise_native(x, w, bias, options, {}, y);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_openblas(x, w, bias, options, y);
     case Conv2dAlgorithm::kDirect: return conv2d_native(x, w, bias, options, plan.precision, y);
     case Conv2dAlgorithm::kWinograd: return conv2d_winograd(x, w, bias, options, plan.precision, y);

@@ -20,7 +20,10 @@ namespace {
 constexpr int64_t kFewestProducts = 1 << 16;
 constexpr int64_t kMostProducts = 1 << 20;
 constexpr int64_t kChunks = 64;
-constexpr int64_t kMaxPartials = 16;  // partial sums of a weight gradient, added in order
+// Pieces of a weight gradient's work: blocks of channels times partial sums over images, which are added in
+// order.
+constexpr int64_t kWeightPieces = 64;
+constexpr int64_t kFewestPartials = 16;
 constexpr int64_t kWeightBlockChannels = 64;
 // Swept before the next channels are, so that x and dy stay in the L1 cache; of small images several at a
 // time, so that the sums are fetched and put back less often.
@@ -104,8 +107,9 @@ void correlate_row(const Correlation& correlation, const Region& region, int64_t
   });
 }
 
+/// The epilogue is of forward passes: they write whole rows, one after the other.
 void correlate(const Correlation& correlation, const Tensor& source, const Tensor& w, const float* bias,
-               Tensor& target) {
+               const Conv2dEpilogue& epilogue, Tensor& target) {
   const int64_t channels = source.size(3);
   const Size2d size = {source.size(1), source.size(2)};
   const std::vector<Region> regions = regions_of(correlation, size, channels);
@@ -120,7 +124,8 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
                              .y = nullptr,
                              .y_pitch = correlation.spacing.width * channels,
                              .channels = channels,
-                             .streams = worth_streaming(target.data<float>(), target.numel(), channels)};
+                             .streams = epilogue.empty() && worth_streaming(target.data<float>(), channels,
+                                                                            channels, target.numel())};
   const int64_t row_work = correlation.count.width * channels * static_cast<int64_t>(correlation.taps.size());
   const int64_t rows = correlation.count.height;
   const int64_t work = std::clamp(source.size(0) * rows * row_work / kChunks, kFewestProducts, kMostProducts);
@@ -140,6 +145,9 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
       }
     }
     if (common.streams) finish_streaming();
+    const int64_t row_floats = correlation.count.width * channels;
+    if (!epilogue.empty())
+      epilogue.apply(target.data<float>(), begin * row_floats, (end - begin) * row_floats);
   });
 }
 
@@ -173,9 +181,9 @@ void add_images(const std::vector<Region>& regions, DepthwiseWeightTile tile) {
 }  // namespace
 
 void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
-                             const Conv2dOptions& options, Tensor& y) {
+                             const Conv2dOptions& options, const Conv2dEpilogue& epilogue, Tensor& y) {
   correlate(forward_correlation(w.shape(), y.shape(), options), x, depthwise_channels_last<float>(w),
-            bias.defined() ? bias.data<float>() : nullptr, y);
+            bias.defined() ? bias.data<float>() : nullptr, epilogue, y);
 }
 
 void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
@@ -183,7 +191,7 @@ void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, co
   const std::vector<Correlation> phases = backward_correlations(dx.shape(), w.shape(), options);
   if (pixels_covered(phases) < dx.size(1) * dx.size(2)) dx.fill(0.0);
   const Tensor filters = depthwise_channels_last<float>(w);
-  for (const Correlation& phase : phases) correlate(phase, dy, filters, nullptr, dx);
+  for (const Correlation& phase : phases) correlate(phase, dy, filters, nullptr, {}, dx);
 }
 
 void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
@@ -193,12 +201,13 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
   const std::vector<Region> regions = regions_of(correlation, {x.size(1), x.size(2)}, channels);
-  const int64_t grain = chunk_count(batch, kMaxPartials);  // images a partial sum holds
+  const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
+  const int64_t most = std::max(kFewestPartials, kWeightPieces / blocks);
+  const int64_t grain = chunk_count(batch, most);  // images a partial sum holds
   const int64_t chunks = chunk_count(batch, grain);
   const int64_t together = std::max<int64_t>(1, kWeightImagesPixels / (dy.size(1) * dy.size(2)));
   Tensor partials = Tensor::zeros({chunks, positions, channels});
   float* sums = partials.data<float>();
-  const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
   parallel_chunks(chunks * blocks, [&](int64_t unit) {
     const int64_t chunk = unit / blocks;
     const int64_t from = unit % blocks * kWeightBlockChannels;

@@ -13,10 +13,11 @@ namespace {
 
 constexpr int64_t kPackedBlock = 16;  // channels turned round together: a cache line of each output's weights
 
-/// Weights of one group as [panel][tap][channel, or pair of channels][lanes of the panel], zero beyond the
-/// last output channel. weight(tap index, channel, output) reads them; kAlong says along which of the last
-/// two they are neighbours.
+/// Along which of these an operand's weights are neighbours.
 enum class Along : uint8_t { kChannels, kOutputs };
+
+/// Weights of one group as [panel][tap][channel, or pair of channels][lanes of the panel], zero beyond the
+/// last output channel. weight(tap index, channel, output) reads them.
 template <Along kAlong, class Weight>
 void pack_weights(const std::vector<Tap>& taps, int64_t channels, const std::vector<Panel>& panels,
                   const DirectKernels& kernels, const Weight& weight, float* packed) {

@@ -31,7 +31,7 @@ void conv2d_direct(const Tensor& x, const DirectFilters& filters, const Conv2dOp
 
 /// The same for one filter a channel: groups = input channels = output channels.
 void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
-                             const Conv2dOptions& options, Tensor& y);
+                             const Conv2dOptions& options, const Conv2dEpilogue& epilogue, Tensor& y);
 void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
                                            Tensor& dx);
 void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,

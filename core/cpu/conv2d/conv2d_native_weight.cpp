@@ -84,16 +84,17 @@ class WindowSums {
       fill_window(window_, gradient_.x_image(n), gradient_.source(), gradient_.x.size(3),
                   gradient_.first_channel, window);
       if (gradient_.width == gradient_.dy.size(3)) {
-        add_image(window, gradient_.dy_image(n), sums);
+        add_image(window, gradient_.dy_image(n), true, sums);
         continue;
       }
       pad_rows(gradient_.dy_image(n), gradient_.dy.size(3), pixels, gradient_.outputs, gradient_.width, dy);
-      add_image(window, dy, sums);
+      add_image(window, dy, false, sums);
     }
   }
 
  private:
-  void add_image(const float* window, const float* dy, float* sums) const {
+  /// `far`: dy comes from memory, and what is next of it is asked for.
+  void add_image(const float* window, const float* dy, bool far, float* sums) const {
     const Size2d count = gradient_.correlation.count;
     const Size2d step = gradient_.correlation.step;
     const int64_t block = std::max<int64_t>(1, kWindowPixels / count.width);
@@ -109,7 +110,7 @@ class WindowSums {
                           .dw_pitch = gradient_.width};
     for (int64_t row = 0; row < count.height; row += block) {
       tile.rows = std::min(block, count.height - row);
-      const int64_t share = tile.rows * tile.dy_row / tiles();
+      const int64_t share = far ? chunk_count(tile.rows * tile.dy_row, tiles()) : 0;
       const float* next = dy + (row + tile.rows) * tile.dy_row;
       for (size_t run = 0; run < runs_.offsets.size(); ++run) {
         tile.x = window + row * tile.x_row + runs_.offsets[run];

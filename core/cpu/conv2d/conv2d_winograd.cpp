@@ -7,6 +7,7 @@
 #include "core/cpu/conv2d/winograd_tiles.h"
 #include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/select.h"
+#include "core/cpu/streaming.h"
 
 namespace ds::cpu {
 namespace {
@@ -17,7 +18,7 @@ constexpr int64_t kChunkBytes = 1 << 20;
 constexpr int64_t kFewestTiles = 32;
 constexpr int64_t kMostTiles = 96;
 // With fewer chunks than that, the tiles go through each step together instead.
-constexpr int64_t kFewestChunks = 4;
+constexpr int64_t kFewestChunks = 8;
 constexpr int64_t kFewTilesGrain = 2;
 // Channels of filters that one chunk of the filter transform takes.
 constexpr int64_t kFilterChannels = 16;
@@ -37,6 +38,7 @@ Tensor transform_filters(int64_t channels, const std::vector<Panel>& panels, Pre
     const Panel& panel = panels[static_cast<size_t>(chunk / blocks)];
     const int64_t width = int64_t{panel.vectors} * direct.lanes;
     float* target = packed + kWinogradPositions * words * panel.first;
+    const bool streams = direct.values == 1 && worth_streaming(packed, width, width, result.numel());
     std::vector<float> filters(static_cast<size_t>(kTaps * width));  // zero beyond the last output
     std::vector<float> odd(static_cast<size_t>(kWinogradPositions * width));
     const auto transform = [&](int64_t c, float* u, int64_t pitch) {
@@ -44,7 +46,7 @@ Tensor transform_filters(int64_t channels, const std::vector<Panel>& panels, Pre
         float* row = filters.data() + tap * width;
         for (int64_t o = 0; o < panel.outputs; ++o) row[o] = weight(tap, c, panel.first + o);
       }
-      kernels.filter(filters.data(), width, u, pitch);
+      kernels.filter(filters.data(), width, u, pitch, streams);
     };
     const int64_t begin = chunk % blocks * kFilterChannels;
     for (int64_t c = begin; c < std::min(channels, begin + kFilterChannels); c += direct.values) {
@@ -56,6 +58,7 @@ Tensor transform_filters(int64_t channels, const std::vector<Panel>& panels, Pre
         direct.pair_rows(u + s * words * width, odd.data() + s * width, width, u + s * words * width);
       }
     }
+    if (streams) finish_streaming();
   });
   return result;
 }

@@ -39,8 +39,10 @@ struct Filters {
 
 /// Whether tiles write past the caches: what follows would read the outputs again.
 inline bool streams_outputs(const Images& images, const Filters& filters) {
+  const Panel& last = filters.panels.back();
   return filters.epilogue.empty() &&
-         worth_streaming(images.target + images.target_from, images.target_floats, images.target_pitch);
+         worth_streaming(images.target + images.target_from, last.first + last.outputs, images.target_pitch,
+                         images.target_floats);
 }
 
 /// One correlation of `batch` images with one group of filters, in parallel. Each output is a sum over taps,

@@ -51,6 +51,10 @@ Tensor FusedConv2d::operator()(const Tensor& x, const Tensor& shortcut) const {
     conv2d_winograd(x, *winograd, options_.convolution, epilogue, y);
     return y;
   }
+  if (plan_.algorithm == Conv2dAlgorithm::kDepthwise) {
+    conv2d_depthwise_native(x, w_, bias_, options_.convolution, epilogue, y);
+    return y;
+  }
   conv2d(x, w_, bias_, options_.convolution, y);
   if (!epilogue.empty()) {
     float* values = y.data<float>();

@@ -23,12 +23,12 @@ struct DepthwiseTile {
   float* y;
   int64_t y_pitch;
   int64_t channels;
-  bool streams;  // y past the caches: aligned
+  bool streams = false;  // y past the caches: aligned, and channels are whole vectors
 };
 
-/// dw[weight_t + c] += sum over images n, rows r, pixels p of x[start + offset_t + n * x_image + r * x_row +
-/// p
-/// * x_pitch + c] * dy[n * dy_image + r * dy_row + p * dy_pitch + c], for some taps t.
+/// dw[weight_t + c] += sum over images n, rows r, pixels p, for some taps t, of
+///   x[start + offset_t + n * x_image + r * x_row + p * x_pitch + c]
+///   * dy[n * dy_image + r * dy_row + p * dy_pitch + c].
 struct DepthwiseWeightTile {
   const float* x;
   int64_t start;               // floats from x to the first pixel's input at the filter's origin

@@ -30,8 +30,9 @@ struct WinogradKernels {
   void (*output)(const float* m, int64_t pitch, const float* bias, int64_t outputs, float* const* pixels);
   /// z = A dy A^T of one tile: `pixels` are 4x4.
   void (*gradient)(const float* const* pixels, int64_t outputs, float* z, int64_t pitch);
-  /// u = G g G^T of `count` filters side by side: g is [9][count].
-  void (*filter)(const float* g, int64_t count, float* u, int64_t pitch);
+  /// u = G g G^T of `count` filters side by side: g is [9][count]. `streams`: u past the caches (aligned, and
+  /// count a multiple of the lanes).
+  void (*filter)(const float* g, int64_t count, float* u, int64_t pitch, bool streams);
   /// dg = G^T du G: dg is [9][count].
   void (*filter_gradient)(const float* du, int64_t pitch, int64_t count, float* dg);
 };
