@@ -2,19 +2,21 @@
 """Writes tables of docs/results/ from the logs of runs.
 
     tools/report_results.py collect     --output FOLDER RUN_FOLDER...
-    tools/report_results.py runs        --title TEXT --output FILE.md RUN...
+    tools/report_results.py runs        --title TEXT --output FILE.md [--curves] RUN...
     tools/report_results.py overview    --output README.md RUN...
     tools/report_results.py evaluations --title TEXT --output FILE.md LOG...
 
-A RUN is the folder of a run, or a file that `collect` made of one: its logs without the folders of the machine, to be
-kept. `overview` writes one short table of runs between the lines <!-- results --> and <!-- /results --> of a file. `runs`
+A RUN is the folder of a run, or a file that `collect` made of one: its logs without the folders of the machine, and
+beside it the curves that the run drew, to be kept; --curves shows them. `overview` writes one short table of runs between the lines <!-- results --> and <!-- /results --> of a file. `runs`
 reads config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
 reads logs of tools/evaluate_pretrained.sh: a line "$ command", then what the command printed.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
+import shutil
 import statistics
 import sys
 
@@ -54,6 +56,10 @@ def collect(folder, output):
         options["pretrained"] = pathlib.Path(options["pretrained"]).name
     output.mkdir(parents=True, exist_ok=True)
     (output / f"{folder.name}.json").write_text(json.dumps(run, indent=1) + "\n")
+    picture = folder / "curves.svg"
+    if not picture.is_file():
+        sys.exit(f"report_results: {picture} not found; a run draws it at the end of each epoch")
+    shutil.copyfile(picture, output / f"{folder.name}.svg")
 
 
 def command(config):
@@ -130,6 +136,18 @@ def replace_block(path, lines):
     path.write_text(before + "\n".join([begin, *lines, end]) + after)
 
 
+def curves(paths, output):
+    """The pictures beside collected runs, as the report in `output` links them."""
+    lines = []
+    for path in paths:
+        picture = path.with_suffix(".svg")
+        if not picture.is_file():
+            sys.exit(f"report_results: {picture} not found; `collect` puts it beside the run")
+        link = pathlib.PurePath(os.path.relpath(picture, output.parent)).as_posix()
+        lines += ["", f"![loss and accuracy of {path.stem}]({link})"]
+    return lines
+
+
 def report_evaluations(logs):
     rows = []
     for log in logs:
@@ -151,6 +169,7 @@ def main():
     parser.add_argument("inputs", nargs="+", type=pathlib.Path)
     parser.add_argument("--title", help="of the file; for runs and evaluations")
     parser.add_argument("--note", default="", help="a paragraph below the title")
+    parser.add_argument("--curves", action="store_true", help="show the curves of collected runs")
     parser.add_argument("--output", required=True, type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.kind == "collect":
@@ -161,6 +180,8 @@ def main():
         parser.error("--title is missing")
     report = report_runs if arguments.kind == "runs" else report_evaluations
     lines = [f"# {arguments.title}", ""] + ([arguments.note, ""] if arguments.note else []) + report(arguments.inputs)
+    if arguments.curves:
+        lines += curves(arguments.inputs, arguments.output)
     lines += ["", "Made by `tools/report_results.py` from logs.", ""]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text("\n".join(lines))

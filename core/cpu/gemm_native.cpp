@@ -6,9 +6,9 @@
 namespace ds::cpu {
 namespace {
 
-// With fewer rows, packing b costs more than BLAS's packing does. Measured with bench_conv2d on the layers of
+// With fewer rows, packing b costs more than BLAS's packing does: measured on the layers of
 // bench/shapes/linear.txt; products with a turned round, as in weight gradients, are BLAS's in any case.
-constexpr int64_t kFewestRows = 64;
+constexpr int64_t kFewestRows = 32;
 
 /// The rows of a matrix as images.
 Tensor images_of(const Tensor& matrix) { return matrix.reshape({matrix.size(0), 1, 1, matrix.size(1)}); }

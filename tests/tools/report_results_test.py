@@ -69,10 +69,17 @@ class ReportResultsTest(unittest.TestCase):
         (run / "config.json").write_text(json.dumps(CONFIG))
         (run / "summary.json").write_text(json.dumps(SUMMARY))
         (run / "metrics.jsonl").write_text('{"images_per_s": 100}\n')
-        subprocess.run([sys.executable, SCRIPT, "collect", "--output", self.folder / "kept", run], check=True)
+        collect = [sys.executable, SCRIPT, "collect", "--output", self.folder / "kept", run]
+        without_curves = subprocess.run(collect, check=False, capture_output=True, text=True)
+        self.assertNotEqual(without_curves.returncode, 0)
+        self.assertIn("curves.svg not found", without_curves.stderr)
+        (run / "curves.svg").write_text("<svg/>")
+        subprocess.run(collect, check=True)
         kept = self.folder / "kept" / "q.json"
         self.assertNotIn("where", kept.read_text())
         self.assertEqual(self.report("runs", kept)[1], self.report("runs", run)[1])
+        self.assertIn("![loss and accuracy of q](kept/q.svg)\n", self.report("runs", "--curves", kept)[1])
+        self.assertNotEqual(self.report("runs", "--curves", run)[0].returncode, 0)
 
     def test_run_without_summary(self):
         run = self.folder / "unfinished"
