@@ -10,6 +10,12 @@
 #include "core/block_pool.h"
 #include "core/error.h"
 
+#if defined(__has_feature)  // by clang alone
+#define DS_HAS_FEATURE(name) __has_feature(name)
+#else
+#define DS_HAS_FEATURE(name) 0
+#endif
+
 namespace ds {
 namespace {
 
@@ -20,14 +26,8 @@ constexpr size_t kLargeStep = size_t{64} << 10;
 constexpr size_t kSegment = size_t{256} << 20;
 
 // The address sanitizer sees what is written beyond a block only where each is of its own.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || DS_HAS_FEATURE(address_sanitizer)
 constexpr bool kCutSegments = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kCutSegments = false;
-#else
-constexpr bool kCutSegments = true;
-#endif
 #else
 constexpr bool kCutSegments = true;
 #endif

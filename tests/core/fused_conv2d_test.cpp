@@ -88,6 +88,12 @@ TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsWhereWorkIsCut) {
        .options = {.padding = 2}},
       {.batch = 1, .input = 56, .kernel = 3, .channels = 64, .outputs = 64, .options = {.padding = 1}},
       {.batch = 9, .input = 28, .kernel = 3, .channels = 40, .outputs = 40, .options = {.padding = 1}},
+      {.batch = 9,
+       .input = 28,
+       .kernel = 3,
+       .channels = 40,
+       .outputs = 40,
+       .options = {.stride = 2, .padding = 1, .groups = 40}},
   };
   for (const Conv2dCase& c : cases) {
     for (const int epilogue : {0, 3}) check(c, epilogue, generator);

@@ -63,8 +63,24 @@ Conv2dResults run_f32(Engine engine, const Conv2dCase& c, const Conv2dOperands& 
           .dw = converted<double, float>(r.dw)};
 }
 
-void expect_equal_bits_for_any_threads(Engine engine, const std::vector<Conv2dCase>& cases,
-                                       Generator& generator) {
+void expect_equal_bits_for_any_threads(Engine engine) {
+  Generator generator(6);
+  const std::vector<Conv2dCase> cases = {
+      {.batch = 9, .input = 16, .kernel = 3, .channels = 8, .outputs = 24, .options = {.padding = 1}},
+      {.batch = 5,
+       .input = 17,
+       .kernel = 3,
+       .channels = 24,
+       .outputs = 24,
+       .options = {.stride = 2, .padding = 1}},
+      {.batch = 5,
+       .input = 17,
+       .kernel = 3,
+       .channels = 24,
+       .outputs = 24,
+       .options = {.stride = 2, .padding = 1, .groups = 24}},
+      {.batch = 1, .input = 7, .kernel = 3, .channels = 64, .outputs = 256, .options = {.padding = 1}},
+      {.batch = 40, .input = 18, .kernel = 3, .channels = 32, .outputs = 40, .options = {.padding = 1}}};
   for (const Conv2dCase& c : cases) {
     const Conv2dOperands o = operands_of(c, generator);
     std::vector<Conv2dResults> results;
