@@ -6,6 +6,7 @@
 #include "autograd/optim/adam.h"
 #include "autograd/optim/ema.h"
 #include "autograd/optim/grad_clip.h"
+#include "autograd/optim/muon.h"
 #include "autograd/optim/optimizer.h"
 #include "autograd/optim/radam.h"
 #include "autograd/optim/schedule.h"

@@ -98,14 +98,15 @@ void add_training_options(OptionTable& table, TrainOptions& o) {
   table.add("epochs", o.epochs, "passes over the training images", Effect::kResults)->check(at_least(1));
   table.add("batch-size", o.batch_size, "images a step", Effect::kResults)->check(at_least(1));
   table.add("optimizer", o.optimizer, "(default: sgd; ps: radam)", Effect::kResults)
-      ->transform(one_of({"sgd", "adam", "adamw", "radam"}));
+      ->transform(one_of({"sgd", "adam", "adamw", "radam", "muon"}));
   table
       .add("lr", o.lr,
-           "highest learning rate (default: 0.1; with --pretrained 0.01, ps 0.02; adam, adamw 0.001)",
+           "highest learning rate (default: 0.1; with --pretrained 0.01, ps 0.02; adam, adamw 0.001; muon "
+           "0.03)",
            Effect::kResults)
       ->check(above_zero());
-  table.add("momentum", o.momentum, "of sgd", Effect::kResults)->check(between(0, 1));
-  table.add("nesterov", o.nesterov, "Nesterov's momentum", Effect::kResults);
+  table.add("momentum", o.momentum, "of sgd and muon", Effect::kResults)->check(between(0, 1));
+  table.add("nesterov", o.nesterov, "sgd: Nesterov's momentum (muon always has it)", Effect::kResults);
   table.add("schedule", o.schedule, "learning rate over time", Effect::kResults)
       ->transform(one_of({"step", "multistep", "cosine", "onecycle", "constant"}));
   table
@@ -131,9 +132,10 @@ void add_training_options(OptionTable& table, TrainOptions& o) {
 void add_regularisation_options(OptionTable& table, TrainOptions& o) {
   table.group("Regularisation (0 is off)");
   table
-      .add("weight-decay", o.weight_decay,
-           "of weights; ps: on 4^P, through the loss (default: 5e-4; ps and with --pretrained 1e-4)",
-           Effect::kResults)
+      .add(
+          "weight-decay", o.weight_decay,
+          "of weights; ps: on 4^P, through the loss (default: 5e-4; ps and with --pretrained 1e-4; muon 0.1)",
+          Effect::kResults)
       ->check(between(0, 1));
   table
       .add("label-smoothing", o.label_smoothing, "share of the target spread over all classes",
@@ -214,9 +216,16 @@ void compare_values(OptionTable& table) {
 }
 
 double default_lr(const TrainOptions& options) {
+  if (*options.optimizer == "muon") return 0.03;
   if (*options.optimizer == "adam" || *options.optimizer == "adamw") return 0.001;
   if (options.pretrained.empty()) return 0.1;
   return *options.method == "ps" ? 0.02 : 0.01;
+}
+
+double default_weight_decay(const TrainOptions& options) {
+  if (*options.method == "ps") return 1e-4;
+  if (*options.optimizer == "muon") return 0.1;
+  return options.pretrained.empty() ? 5e-4 : 1e-4;
 }
 
 }  // namespace
@@ -238,9 +247,7 @@ void resolve(TrainOptions& options) {
   if (!options.method) options.method = "float";
   if (!options.optimizer) options.optimizer = *options.method == "ps" ? "radam" : "sgd";
   if (!options.lr) options.lr = default_lr(options);
-  if (!options.weight_decay) {
-    options.weight_decay = *options.method == "ps" || !options.pretrained.empty() ? 1e-4 : 5e-4;
-  }
+  if (!options.weight_decay) options.weight_decay = default_weight_decay(options);
   DS_CHECK(!options.warmup_epochs || *options.warmup_epochs == 0.0 || options.schedule == "cosine",
            "[options] --warmup-epochs belongs to --schedule cosine, found {}", options.schedule);
   if (!options.warmup_epochs) {
@@ -282,8 +289,10 @@ void check_effective(const OptionTable& table, const TrainOptions& options) {
             "--activation-bits"},
            {"activation-unsigned", rounds, "--activation-bits"},
            {"activation-paper-top", rounds, "--activation-bits"},
-           {"momentum", *options.optimizer == "sgd" || options.momentum == defaults.momentum,
-            "--optimizer sgd"},
+           {"momentum",
+            *options.optimizer == "sgd" || *options.optimizer == "muon" ||
+                options.momentum == defaults.momentum,
+            "--optimizer sgd or muon"},
            {"milestones", schedule == "multistep", "--schedule multistep"},
            {"gamma", schedule == "step" || schedule == "multistep" || options.gamma == defaults.gamma,
             "--schedule step or multistep"}}) {

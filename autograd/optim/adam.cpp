@@ -29,7 +29,8 @@ std::string Adam::describe() const {
   return fmt::format("Adam(lr {}, betas {} {})", lr(), options_.beta1, options_.beta2);
 }
 
-void Adam::update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter, Slots& slots) {
+void Adam::update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
+                  Slots& slots) {
   const auto t = static_cast<double>(slots.updates);
   const bool decoupled = decay_ == Decay::kDecoupled;
   ops::adam_step(gradient,
@@ -38,8 +39,8 @@ void Adam::update(const Tensor& gradient, double lr, double weight_decay, Tensor
                   .beta2 = options_.beta2,
                   .epsilon = options_.epsilon,
                   .second_correction = std::sqrt(1.0 - std::pow(options_.beta2, t)),
-                  .l2 = decoupled ? 0.0 : weight_decay,
-                  .decoupled_decay = decoupled ? lr * weight_decay : 0.0},
+                  .l2 = decoupled ? 0.0 : group.weight_decay,
+                  .decoupled_decay = decoupled ? lr * group.weight_decay : 0.0},
                  parameter, slots.tensors[0], slots.tensors[1]);
 }
 

@@ -33,7 +33,7 @@ class Adam : public Optimizer {
   Adam(std::vector<ParameterGroup> groups, const AdamOptions& options, Decay decay);
 
  private:
-  void update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter,
+  void update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
               Slots& slots) override;
 
   AdamOptions options_;

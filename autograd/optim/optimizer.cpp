@@ -78,7 +78,7 @@ void Optimizer::step() {
       if (slots.updates++ == 0) {
         for (Tensor& slot : slots.tensors) slot = Tensor::zeros(value.shape(), value.dtype(), value.device());
       }
-      update(parameter.grad(), lr_ * group.lr_scale, group.weight_decay, value, slots);
+      update(parameter.grad(), lr_ * group.lr_scale, group, value, slots);
       parameter.project();
     }
   }

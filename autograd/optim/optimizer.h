@@ -64,8 +64,8 @@ class Optimizer {
   /// Throws Error for an empty list, a parameter that is listed twice or requires no gradient, and a learning
   /// rate or weight decay that is negative or not finite.
   Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> slot_names);
-  /// One parameter's update.
-  virtual void update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter,
+  /// One parameter's update, at its group's learning rate.
+  virtual void update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
                       Slots& slots) = 0;
 
  private:

@@ -44,7 +44,8 @@ std::string RAdam::describe() const {
   return fmt::format("RAdam(lr {}, betas {} {})", lr(), options_.beta1, options_.beta2);
 }
 
-void RAdam::update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter, Slots& slots) {
+void RAdam::update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
+                   Slots& slots) {
   const auto t = static_cast<double>(slots.updates);
   const Rectification rectification = rectify(options_.beta2, t);
   const double correction = std::sqrt(1.0 - std::pow(options_.beta2, t));
@@ -56,8 +57,8 @@ void RAdam::update(const Tensor& gradient, double lr, double weight_decay, Tenso
                   .beta2 = options_.beta2,
                   .epsilon = options_.epsilon / correction,
                   .second_correction = correction,
-                  .l2 = decoupled ? 0.0 : weight_decay,
-                  .decoupled_decay = decoupled ? lr * weight_decay : 0.0,
+                  .l2 = decoupled ? 0.0 : group.weight_decay,
+                  .decoupled_decay = decoupled ? lr * group.weight_decay : 0.0,
                   .adaptive = rectification.adaptive},
                  parameter, slots.tensors[0], slots.tensors[1]);
 }

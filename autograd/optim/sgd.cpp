@@ -41,14 +41,15 @@ std::string Sgd::describe() const {
                      options_.nesterov ? ", Nesterov" : "");
 }
 
-void Sgd::update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter, Slots& slots) {
+void Sgd::update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
+                 Slots& slots) {
   Tensor none;
   Tensor& momentum = slots.tensors.empty() ? none : slots.tensors[0];
   ops::sgd_step(gradient,
                 {.lr = lr,
                  .momentum = options_.momentum,
                  .dampening = options_.dampening,
-                 .weight_decay = weight_decay,
+                 .weight_decay = group.weight_decay,
                  .nesterov = options_.nesterov,
                  .first_step = slots.updates == 1},
                 parameter, momentum);

@@ -27,7 +27,7 @@ class Sgd : public Optimizer {
   std::string describe() const override;
 
  private:
-  void update(const Tensor& gradient, double lr, double weight_decay, Tensor& parameter,
+  void update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
               Slots& slots) override;
   void check() const;
 

@@ -9,6 +9,7 @@
 
 #include "autograd/functions.h"
 #include "autograd/optim/adam.h"
+#include "autograd/optim/muon.h"
 #include "autograd/optim/radam.h"
 #include "autograd/optim/sgd.h"
 #include "core/ops.h"
@@ -33,6 +34,17 @@ Recipe recipe(const char* name, const Options& options) {
   return {name, [options](std::vector<Variable> p) { return std::make_unique<Kind>(std::move(p), options); }};
 }
 
+/// What has one axis goes to the others.
+Recipe muon_recipe() {
+  return {"muon", [](std::vector<Variable> p) {
+            const bool matrices = p[0].shape().rank() > 1;
+            auto groups = one_group(std::move(p), 0.1);
+            return std::make_unique<Muon>(
+                matrices ? MuonGroups{.matrices = groups} : MuonGroups{.others = groups},
+                MuonOptions{.lr = 0.05, .momentum = 0.9});
+          }};
+}
+
 std::vector<Recipe> recipes() {
   const AdamOptions adam{.lr = 0.05, .beta1 = 0.8, .beta2 = 0.9, .weight_decay = 0.01};
   AdamOptions adamw = adam;
@@ -47,6 +59,7 @@ std::vector<Recipe> recipes() {
       recipe<AdamW>("adamw", adamw),
       recipe<RAdam>("radam", RAdamOptions{.lr = 0.05, .weight_decay = 0.01, .decoupled_weight_decay = false}),
       recipe<RAdam>("radam_decoupled", RAdamOptions{.lr = 0.05, .weight_decay = 0.1}),
+      muon_recipe(),
   };
 }
 
