@@ -1,73 +1,46 @@
 #include "infer/float_net.h"
 
-#include <map>
 #include <memory>
 
 #include "autograd/functions.h"
 #include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/error.h"
 #include "core/ops.h"
+#include "infer/float_step.h"
 
 namespace ds::infer {
 namespace {
 
-using Variables = std::vector<Variable>;
-using Function = Variable (*)(const Variables& x, const std::any& options);
-
-template <class T>
-const T& as(const std::any& options) {
-  return std::any_cast<const T&>(options);
+/// The numbers as f32 [n]; undefined where there are none.
+Tensor tensor_of(const std::vector<double>& values) {
+  if (values.empty()) return {};
+  return Tensor::from(values, {static_cast<int64_t>(values.size())}).to(DType::kF32);
 }
 
-/// The functions of autograd/functions.h that a network may call between those with weights.
-const std::map<std::string, Function>& functions() {
-  static const std::map<std::string, Function> all = {
-      {"add", [](const Variables& x, const std::any&) { return x[0] + x[1]; }},
-      {"subtract", [](const Variables& x, const std::any&) { return x[0] - x[1]; }},
-      {"multiply", [](const Variables& x, const std::any&) { return x[0] * x[1]; }},
-      {"divide", [](const Variables& x, const std::any&) { return x[0] / x[1]; }},
-      {"affine", [](const Variables& x, const std::any& o) { return affine(x[0], as<AffineOptions>(o)); }},
-      {"relu", [](const Variables& x, const std::any&) { return relu(x[0]); }},
-      {"relu6", [](const Variables& x, const std::any&) { return relu6(x[0]); }},
-      {"max_pool2d",
-       [](const Variables& x, const std::any& o) { return max_pool2d(x[0], as<Pool2dOptions>(o)); }},
-      {"avg_pool2d",
-       [](const Variables& x, const std::any& o) { return avg_pool2d(x[0], as<Pool2dOptions>(o)); }},
-      {"global_avg_pool2d", [](const Variables& x, const std::any&) { return global_avg_pool2d(x[0]); }},
-      {"subsample2d", [](const Variables& x, const std::any& o) { return subsample2d(x[0], as<Size2d>(o)); }},
-      {"flatten", [](const Variables& x, const std::any&) { return flatten(x[0]); }},
-      {"concat", [](const Variables& x, const std::any&) { return concat(x); }},
-      {"pad_channels",
-       [](const Variables& x, const std::any& o) { return pad_channels(x[0], as<PadChannelsOptions>(o)); }},
-      {"fixed_point",
-       [](const Variables& x, const std::any& o) { return fixed_point(x[0], as<FixedPointOptions>(o)); }},
-  };
-  return all;
+/// The filters times the scale of their outputs, so that it costs nothing.
+Tensor scaled_weight(const FusedStep& step) {
+  if (step.scale.empty()) return step.weight;
+  Tensor weight = step.weight.to(DType::kF64).clone();
+  const auto row = static_cast<size_t>(weight.numel() / weight.size(0));
+  for (size_t o = 0; o < step.scale.size(); ++o) {
+    for (double& w : weight.span<double>().subspan(o * row, row)) w *= step.scale[o];
+  }
+  return weight.to(step.weight.dtype());
 }
 
-using Call = std::function<Tensor(const std::vector<Tensor>& inputs)>;
-
-/// A step with weights, without shortcut and clamp.
-Call weighted_call(const FusedStep& step) {
+/// A scaled step other than a convolution, without shortcut and clamp.
+FloatCall scaled_call(const FusedStep& step) {
   const bool linear = step.kind == "linear";
-  return [linear, w = step.weight, bias = step.bias](const std::vector<Tensor>& inputs) {
-    Tensor y = linear ? ops::gemm(inputs[0], w, {.transpose_b = true})
-                      : ops::arithmetic(Arithmetic::kMultiply, inputs[0], w);
-    return bias.defined() ? ops::arithmetic(Arithmetic::kAdd, y, bias) : y;
-  };
-}
-
-Call function_call(const FusedStep& step) {
-  const auto found = functions().find(step.kind);
-  DS_CHECK(found != functions().end(), "[float_net] {} in \"{}\" is not known in inference", step.kind,
-           step.scope);
-  return [function = found->second, options = step.options](const std::vector<Tensor>& inputs) {
-    return function(Variables(inputs.begin(), inputs.end()), options).value();
+  const Tensor factor = linear ? scaled_weight(step) : tensor_of(step.scale);
+  return [linear, factor, shift = tensor_of(step.shift)](const std::vector<Tensor>& inputs) {
+    Tensor y = linear ? ops::gemm(inputs[0], factor, {.transpose_b = true})
+                      : ops::arithmetic(Arithmetic::kMultiply, inputs[0], factor);
+    return shift.defined() ? ops::arithmetic(Arithmetic::kAdd, y, shift) : y;
   };
 }
 
 /// The shortcut is the last input.
-Call with_epilogue(Call call, const FusedStep& step) {
+FloatCall with_epilogue(FloatCall call, const FusedStep& step) {
   if (step.shortcut < 0 && !step.clamped()) return call;
   return [call = std::move(call), shortcut = step.shortcut >= 0, low = step.low,
           high = step.high](const std::vector<Tensor>& inputs) {
@@ -95,8 +68,9 @@ FloatNet::Step FloatNet::make_step(const FusedStep& fused, const std::vector<Sha
   if (fused.shortcut >= 0) step.inputs.push_back(fused.shortcut);
   if (fused.kind == "conv2d") {
     const auto convolution = std::make_shared<const cpu::FusedConv2d>(
-        shapes[static_cast<size_t>(fused.inputs[0])].with(0, batch), fused.weight, fused.bias,
-        cpu::FusedConv2dOptions{.convolution = as<Conv2dOptions>(fused.options),
+        shapes[static_cast<size_t>(fused.inputs[0])].with(0, batch), scaled_weight(fused),
+        tensor_of(fused.shift),
+        cpu::FusedConv2dOptions{.convolution = std::any_cast<const Conv2dOptions&>(fused.options),
                                 .low = static_cast<float>(fused.low),
                                 .high = static_cast<float>(fused.high)});
     step.description +=
@@ -106,8 +80,7 @@ FloatNet::Step FloatNet::make_step(const FusedStep& fused, const std::vector<Sha
     };
     return step;
   }
-  const bool weighted = fused.weight.defined();
-  step.run = with_epilogue(weighted ? weighted_call(fused) : function_call(fused), fused);
+  step.run = with_epilogue(fused.scaled() ? scaled_call(fused) : function_call(fused), fused);
   return step;
 }
 

@@ -57,8 +57,11 @@ class Fuser {
       const int input = node.inputs[i];
       if (depends(input)) {
         step.inputs.push_back(input);
+      } else if (weighted && i == 1) {
+        step.weight = constant(input);
+        step.format = format_of(input);
       } else if (weighted && input >= 0) {
-        (i == 1 ? step.weight : step.bias) = constant(input);
+        step.shift = constant(input).to(DType::kF64).to_vector<double>();
       } else {
         DS_CHECK(input < 0, "[fuse] {} in {} takes a constant with the network's input, expected none",
                  node.kind, node.scope);
@@ -70,15 +73,32 @@ class Fuser {
     return step;
   }
 
-  /// The call with weights that made a value for one user alone, where no clamp follows it yet.
+  /// The format of a weight that the network rounds to powers of two.
+  std::optional<ShiftFormat> format_of(int weight) const {
+    const int producer = graph_.values[static_cast<size_t>(weight)].producer;
+    if (producer < 0) return std::nullopt;
+    const TracedNode& node = graph_.nodes[static_cast<size_t>(producer)];
+    if (node.kind != "shift_q" && node.kind != "shift_ps") return std::nullopt;
+    ShiftFormat format{.method = node.kind == "shift_q" ? ShiftMethod::kQ : ShiftMethod::kPs,
+                       .bits = kMinWeightBits};
+    const ShiftRange range = std::any_cast<const ShiftRoundingOptions&>(node.options).range;
+    while (format.range() != range) ++format.bits;  // ends: the range is that of a weight's bits
+    return format;
+  }
+
+  /// The step that made a value for one user alone, where no clamp follows it yet.
   FusedStep* open_step(int value) {
     if (value < 0 || uses_[static_cast<size_t>(value)] != 1) return nullptr;
     const auto found = std::ranges::find(fused_.steps, value, &FusedStep::output);
-    if (found == fused_.steps.end() || !found->weight.defined() || found->clamped()) return nullptr;
-    return &*found;
+    return found == fused_.steps.end() || found->clamped() ? nullptr : &*found;
+  }
+  /// The same, if it has a scale.
+  FusedStep* open_scaled_step(int value) {
+    FusedStep* step = open_step(value);
+    return step != nullptr && step->scaled() ? step : nullptr;
   }
 
-  /// Scales the filters of the call that made its input, or is a step of its own.
+  /// Scales the outputs of the call that made its input, or is a step of its own.
   void add_batch_norm(const TracedNode& node) {
     const auto values = [&](size_t input) {
       return constant(node.inputs[input]).to(DType::kF64).to_vector<double>();
@@ -92,14 +112,10 @@ class Fuser {
       scale[c] /= std::sqrt(variance[c] + eps);
       shift[c] -= scale[c] * mean[c];
     }
-    FusedStep* step = open_step(node.inputs[0]);
+    FusedStep* step = open_scaled_step(node.inputs[0]);
     if (step == nullptr || step->shortcut >= 0) {
-      const Shape channels{static_cast<int64_t>(scale.size())};
-      step = &fused_.steps.emplace_back(FusedStep{.kind = node.kind,
-                                                  .scope = node.scope,
-                                                  .options = node.options,
-                                                  .inputs = {node.inputs[0]},
-                                                  .weight = Tensor::full(channels, 1.0)});
+      step = &fused_.steps.emplace_back(FusedStep{
+          .kind = node.kind, .scope = node.scope, .options = node.options, .inputs = {node.inputs[0]}});
     }
     scale_outputs(scale, shift, *step);
     step->output = node.output;
@@ -108,18 +124,12 @@ class Fuser {
   /// y becomes scale y + shift, by output channel.
   static void scale_outputs(const std::vector<double>& scale, const std::vector<double>& shift,
                             FusedStep& step) {
-    const DType dtype = step.weight.dtype();
-    Tensor weight = step.weight.to(DType::kF64).clone();
-    Tensor bias = step.bias.defined() ? step.bias.to(DType::kF64).clone()
-                                      : Tensor::zeros({weight.size(0)}, DType::kF64);
-    const auto row = static_cast<size_t>(weight.numel() / weight.size(0));
-    for (size_t o = 0; o < scale.size(); ++o) {
-      for (double& w : weight.span<double>().subspan(o * row, row)) w *= scale[o];
-      double& b = bias.span<double>()[o];
-      b = scale[o] * b + shift[o];
+    step.scale.resize(scale.size(), 1.0);
+    step.shift.resize(scale.size(), 0.0);
+    for (size_t c = 0; c < scale.size(); ++c) {
+      step.scale[c] *= scale[c];
+      step.shift[c] = scale[c] * step.shift[c] + shift[c];
     }
-    step.weight = weight.to(dtype);
-    step.bias = bias.to(dtype);
   }
 
   /// Joins the later of the two calls that made the operands: the other operand is there by then.
@@ -127,8 +137,8 @@ class Fuser {
     const int a = node.inputs[0];
     const int b = node.inputs[1];
     if (!depends(a) || !depends(b) || a == b || shape(a) != shape(b)) return false;
-    FusedStep* first = open_step(a);
-    FusedStep* second = open_step(b);
+    FusedStep* first = open_scaled_step(a);
+    FusedStep* second = open_scaled_step(b);
     if (first == nullptr || (second != nullptr && second > first)) std::swap(first, second);
     if (first == nullptr || first->shortcut >= 0) return false;
     first->shortcut = first->output == a ? b : a;
@@ -140,7 +150,7 @@ class Fuser {
 
   bool fuse_clamp(const TracedNode& node, double high) {
     FusedStep* step = open_step(node.inputs[0]);
-    if (step == nullptr) return false;
+    if (step == nullptr || (!step->scaled() && step->kind != "add")) return false;
     step->low = 0.0;
     step->high = high;
     step->output = node.output;
@@ -156,6 +166,8 @@ class Fuser {
 }  // namespace
 
 bool FusedStep::clamped() const { return low != -kInfinity || high != kInfinity; }
+
+bool FusedStep::scaled() const { return weight.defined() || kind == "batch_norm"; }
 
 FusedGraph fuse(const Graph& graph) { return Fuser(graph).run(); }
 

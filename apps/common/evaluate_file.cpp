@@ -2,43 +2,64 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/common/network.h"
 #include "apps/common/task.h"
 #include "core/error.h"
 #include "data/loader.h"
-#include "models/registry.h"
+#include "infer/integer_net_file.h"
+#include "infer/reference.h"
 
 namespace ds::apps {
+
+namespace {
+
+/// Which data set an integer net was lowered for; it holds the normalisation itself.
+constexpr const char* kDatasetKey = "deepshift.dataset";
+
+Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptions& options) {
+  DS_CHECK(!options.activation_bits && !options.activation_rounding && options.input.mean.empty() &&
+               options.arch.empty(),
+           "[eval] {} is an integer net: it holds its network, its normalisation and its rounding",
+           options.file);
+  const infer::IntegerNet net = infer::load_integer_net(file);
+  std::string dataset = options.input.dataset;
+  if (dataset.empty()) {
+    const auto found = file.metadata().find(kDatasetKey);
+    dataset = found == file.metadata().end() ? options.input.default_dataset : found->second;
+  }
+  const Dataset test = load_dataset(dataset, options.data, Split::kTest);
+  DS_CHECK(test.size() > 0 && net.result().shape == Shape{class_count(dataset)},
+           "[eval] {} gives {}, expected [{}], the classes of {}", options.file, net.result().shape.str(),
+           class_count(dataset), dataset);
+  Evaluation result{.total = test.size()};
+  for (int64_t first = 0; first < test.size(); first += options.batch_size) {
+    const Dataset batch = test.slice(first, std::min(first + options.batch_size, test.size()));
+    result.correct += count_correct(infer::run_reference(net, batch.images).to(DType::kF64), batch.labels);
+  }
+  return result;
+}
+
+}  // namespace
 
 std::string top1(const Evaluation& evaluation) { return "top-1 " + score(evaluation); }
 
 Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");
+  if (const SafetensorsFile file(options.file); infer::holds_integer_net(file))
+    return evaluate_integer_net(file, options);
   const Network network = open_network(options.file, {.arch = options.arch,
                                                       .activation_bits = options.activation_bits,
                                                       .activation_rounding = options.activation_rounding});
-  std::string dataset = options.dataset;
-  if (dataset.empty())
-    dataset = network.notes.dataset.empty() ? options.default_dataset : network.notes.dataset;
-  DS_CHECK(network.info.classes == class_count(dataset), "[eval] {} has {} classes, expected {}, those of {}",
-           options.file, network.info.classes, class_count(dataset), dataset);
-  const Dataset test = load_dataset(dataset, options.data, Split::kTest);
-  const Shape& input = models::find(network.info.architecture).input;
-  DS_CHECK(input[2] == test.channels(), "[eval] {} holds {}, for images {}, but those of {} have {} channels",
-           options.file, network.info.architecture, input.str(), dataset, test.channels());
-  Normalization normalization = given_normalization(options.mean, options.deviation, test.channels());
-  if (normalization.mean.empty()) normalization = network.notes.normalization;
-  if (normalization.mean.empty()) {
-    normalization = foreign_normalization(dataset);
-    fmt::print(stderr, "note: {}\n", normalization_note(options.file, normalization));
-  }
+  const ModelInput input = input_of(network, options.file, options.input);
+  const Dataset test = load_dataset(input.dataset, options.data, Split::kTest);
   const Device device = parse_device(options.device);
   network.model->to(device);
   DataLoader loader(test, {.batch = options.batch_size,
                            .workers = options.workers,
-                           .normalization = normalization,
+                           .normalization = input.normalization,
                            .device = device});
   const Evaluation result = evaluate(*network.model, loader);
   DS_CHECK(std::isfinite(result.loss), "[eval] {}: the outputs of the network are not finite", options.file);

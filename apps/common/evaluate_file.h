@@ -7,18 +7,15 @@
 #include <vector>
 
 #include "apps/common/metrics.h"
+#include "apps/common/model_input.h"
 
 namespace ds::apps {
 
 struct EvaluateOptions {
   std::string file = {};
-  std::string data = {};     // folder of the data set
-  std::string arch = {};     // empty: what the file says
-  std::string dataset = {};  // empty: what the file says, or else the default
-  std::string default_dataset = "cifar10";
-  std::vector<double> mean =
-      {};  // empty: what the file says, or else ImageNet's (MNIST: its own), as is usual
-  std::vector<double> deviation = {};  //   for published float weights; a note on stderr says which
+  std::string data = {};  // folder of the data set
+  std::string arch = {};  // empty: what the file says
+  InputChoice input = {};
   std::optional<std::string> activation_bits = {};  // nothing: what the file says
   std::optional<std::string> activation_rounding = {};
   int64_t batch_size = 250;
@@ -26,7 +23,7 @@ struct EvaluateOptions {
   std::string device = "cpu";
 };
 
-/// How many test images the model names rightly. Throws Error naming the file.
+/// How many test images the model, or the integer net, names rightly. Throws Error naming the file.
 Evaluation evaluate_file(const EvaluateOptions& options);
 /// "top-1 9173/10000 (91.73 %)".
 std::string top1(const Evaluation& evaluation);

@@ -260,10 +260,10 @@ int evaluate_only(const OptionTable& table, TrainOptions& options) {
   EvaluateOptions evaluation{.file = options.evaluate,
                              .data = options.data,
                              .arch = table.given("arch") ? options.arch : "",
-                             .dataset = table.given("dataset") ? options.dataset : "",
-                             .default_dataset = options.dataset,
-                             .mean = options.mean,
-                             .deviation = options.deviation,
+                             .input = {.dataset = table.given("dataset") ? options.dataset : "",
+                                       .default_dataset = options.dataset,
+                                       .mean = options.mean,
+                                       .deviation = options.deviation},
                              .workers = options.workers,
                              .device = options.machine.device};
   if (table.given("activation-bits")) evaluation.activation_bits = options.activations.bits;

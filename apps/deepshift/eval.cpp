@@ -33,15 +33,15 @@ Command eval_command(CLI::App& parent) {
   app->add_option("file", o.file, "model, safetensors")->required();
   app->add_option("--data", o.data, "folder of the data set")->required();
   app->add_option("--arch", o.arch, "network (default: what the file says)");
-  app->add_option("--dataset", o.dataset, "data set (default: what the file says, or cifar10)")
+  app->add_option("--dataset", o.input.dataset, "data set (default: what the file says, or cifar10)")
       ->transform(one_of({"cifar10", "cifar100", "mnist"}));
   app->add_option(
-         "--mean", o.mean,
+         "--mean", o.input.mean,
          "of pixels in [0, 1] (default: what the file says, or ImageNet's 0.485,0.456,0.406; MNIST: its own)")
       ->expected(1, 3)
       ->delimiter(',')
       ->check(finite());
-  app->add_option("--std", o.deviation,
+  app->add_option("--std", o.input.deviation,
                   "likewise (default: what the file says, or 0.229,0.224,0.225; MNIST: its own)")
       ->expected(1, 3)
       ->delimiter(',')

@@ -1,0 +1,138 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/common/app.h"
+#include "apps/common/machine.h"
+#include "apps/common/model_input.h"
+#include "apps/common/option_table.h"
+#include "apps/common/task.h"
+#include "apps/deepshift/commands.h"
+#include "core/error.h"
+#include "infer/integer_net_file.h"
+#include "infer/lower.h"
+#include "layers/convert.h"
+#include "models/registry.h"
+
+namespace ds::apps {
+
+namespace {
+
+constexpr uint64_t kCalibrationStream = 0x63616c69;  // of the generator that chooses the calibration images
+
+struct LowerFileOptions {
+  std::string input;
+  std::string output;
+  std::string data;
+  std::string arch;
+  InputChoice images = {};
+  int64_t calibration_images = 512;
+  uint64_t seed = 1;
+  std::optional<int> weight_bits = {};
+  std::string method = "q";
+  infer::LowerOptions lowering = {};
+  std::string digits = "3";
+  std::string formats = "squares";
+  MachineOptions machine = {};
+};
+
+/// Training images, chosen at random: their labels play no part.
+Tensor calibration_images(const LowerFileOptions& options, const std::string& dataset) {
+  const Dataset train = load_dataset(dataset, options.data, Split::kTrain);
+  DS_CHECK(options.calibration_images <= train.size(),
+           "[lower] --calibration-images is {}, but there are only {}", options.calibration_images,
+           train.size());
+  std::vector<int64_t> order(static_cast<size_t>(train.size()));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+  Generator generator(options.seed, kCalibrationStream);
+  shuffle(order, generator);
+  return train.select({order.begin(), order.begin() + options.calibration_images}).images;
+}
+
+/// Float weights are rounded as they are; shift weights are those of the file.
+void set_weights(const LowerFileOptions& options, Module& model) {
+  const auto kind = shift_kind(model);
+  if (!kind) {
+    DS_CHECK(options.weight_bits,
+             "[lower] {} has float weights: say with --weight-bits and --method what to round them to",
+             options.input);
+    convert_to_shift(model,
+                     {.method = parse_shift_method(options.method), .weight_bits = *options.weight_bits});
+    return;
+  }
+  DS_CHECK(!options.weight_bits || *options.weight_bits == kind->format.bits,
+           "[lower] {} has weights of {} bits, but --weight-bits {} was given", options.input,
+           kind->format.bits, *options.weight_bits);
+}
+
+int lower_file(LowerFileOptions& options) {
+  set_up_machine(options.machine);
+  const Network network = open_network(options.input, {.arch = options.arch});
+  const ModelInput input = input_of(network, options.input, options.images);
+  set_weights(options, *network.model);
+  network.model->eval();
+  infer::LowerOptions& lowering = options.lowering;
+  lowering.digits = options.digits == "full" ? infer::kFullDigits : std::stoi(options.digits);
+  lowering.formats = infer::parse_format_choice(options.formats);
+  lowering.mean = input.normalization.mean;
+  lowering.deviation = input.normalization.deviation;
+  const Shape& image = models::find(network.info.architecture).input;
+  const Tensor sample = Tensor::zeros({1, image[0], image[1], image[2]});
+  const infer::IntegerNet net =
+      infer::lower(trace(*network.model, sample), calibration_images(options, input.dataset), lowering);
+  infer::save_integer_net(options.output, net, {{"deepshift.dataset", input.dataset}});
+  fmt::print("{}\nwrote {}: {} bytes of weights and multipliers\n", net.str(), options.output, net.bytes());
+  return kExitOk;
+}
+
+}  // namespace
+
+Command lower_command(CLI::App& parent) {
+  auto options = std::make_shared<LowerFileOptions>();
+  LowerFileOptions& o = *options;
+  CLI::App* app = parent.add_subcommand("lower", "Makes an integer net of shifts and additions from a model");
+  app->add_option("input", o.input, "model, safetensors")->required();
+  app->add_option("output", o.output, "file to write")->required();
+  app->add_option("--data", o.data, "folder of the data set: formats are chosen from training images")
+      ->required();
+  app->add_option("--arch", o.arch, "network (default: what the file says)");
+  app->add_option("--dataset", o.images.dataset, "data set (default: what the file says, or cifar10)")
+      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+  app->add_option("--mean", o.images.mean, "of pixels in [0, 1] (default: what the file says, or ImageNet's)")
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->check(finite());
+  app->add_option("--std", o.images.deviation, "likewise")
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->check(above_zero());
+  app->add_option("--weight-bits", o.weight_bits, "of float weights, which are rounded first")
+      ->check(between(2, 5));
+  app->add_option("--method", o.method, "likewise")->capture_default_str()->transform(one_of({"q", "ps"}));
+  app->add_option("--activation-bits", o.lowering.activation_bits, "of stored values: 8 or 16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({8, 16}));
+  app->add_option("--input-bits", o.lowering.input_bits, "of the normalised pixels: 8 or 16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({8, 16}));
+  app->add_option("--digits", o.digits,
+                  "signed binary digits of a channel's multiplier: 1 to 4, or full (15 bits)")
+      ->capture_default_str()
+      ->transform(one_of({"1", "2", "3", "4", "full"}));
+  app->add_option("--formats", o.formats,
+                  "fraction bits by least squares, 99.99th percentile, or minimum and maximum")
+      ->capture_default_str()
+      ->transform(one_of({"squares", "percentile", "minmax"}));
+  app->add_option("--calibration-images", o.calibration_images,
+                  "training images that formats are chosen from")
+      ->capture_default_str()
+      ->check(at_least(1));
+  app->add_option("--seed", o.seed, "of their choice")->capture_default_str();
+  app->add_option("--threads", o.machine.threads,
+                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
+      ->capture_default_str()
+      ->check(between(0, 4096));
+  return {app, [options] { return lower_file(*options); }};
+}
+
+}  // namespace ds::apps

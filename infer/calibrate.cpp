@@ -1,0 +1,213 @@
+#include "infer/calibrate.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "autograd/functions.h"
+#include "core/error.h"
+#include "core/ops.h"
+#include "infer/float_step.h"
+
+namespace ds::infer {
+namespace {
+
+constexpr double kPercentile = 0.9999;
+constexpr int kMaxFraction = 62;
+constexpr int kBitsAboveFitting = 8;  // how far least squares looks beyond the range of the values
+
+struct ChoiceName {
+  FormatChoice choice;
+  std::string_view name;
+};
+constexpr std::array<ChoiceName, 3> kChoiceNames = {{{FormatChoice::kLeastSquares, "squares"},
+                                                     {FormatChoice::kPercentile, "percentile"},
+                                                     {FormatChoice::kMinMax, "minmax"}}};
+
+/// The middle of the floats that are counted together.
+double middle(size_t bin) { return std::bit_cast<float>(static_cast<uint32_t>(bin << 16) | 0x8000U); }
+
+/// The mean of the values of each channel where `selected` is above 0, or of all; 0 for a channel with none.
+class ChannelMeans {
+ public:
+  void add(const Tensor& values, const Tensor& selected) {
+    const auto channels = static_cast<size_t>(values.size(-1));
+    sums_.resize(channels);
+    counts_.resize(channels);
+    const std::span<const float> v = values.span<float>();
+    for (size_t i = 0; i < v.size(); ++i) {
+      if (selected.defined() && !(selected.span<float>()[i] > 0.0F)) continue;
+      sums_[i % channels] += v[i];
+      ++counts_[i % channels];
+    }
+  }
+
+  std::vector<double> means() const {
+    std::vector<double> result(sums_.size(), 0.0);
+    for (size_t c = 0; c < result.size(); ++c) {
+      if (counts_[c] > 0) result[c] = sums_[c] / static_cast<double>(counts_[c]);
+    }
+    return result;
+  }
+
+ private:
+  std::vector<double> sums_;
+  std::vector<int64_t> counts_;
+};
+
+class Calibrator {
+ public:
+  explicit Calibrator(const FusedGraph& graph) : graph_(graph), means_(graph.steps.size()) {
+    calibration_.values.resize(graph.shapes.size());
+  }
+
+  void add(const Tensor& images) {
+    std::vector<Tensor> values(graph_.shapes.size());
+    values[0] = images;
+    count(0, images, "the images");
+    for (size_t i = 0; i < graph_.steps.size(); ++i) {
+      const FusedStep& step = graph_.steps[i];
+      Tensor& output = values[static_cast<size_t>(step.output)];
+      output = compute(step, values, means_[i]);
+      count(step.output, output, step.scope);
+    }
+  }
+
+  Calibration finish() && {
+    for (const ChannelMeans& means : means_) calibration_.pivots.push_back(means.means());
+    return std::move(calibration_);
+  }
+
+ private:
+  void count(int value, const Tensor& tensor, const std::string& place) {
+    const ops::Extremes extremes = ops::extremes(tensor);
+    DS_CHECK(std::isfinite(extremes.minimum) && std::isfinite(extremes.maximum),
+             "[calibrate] a value of {} is {}, expected finite numbers", place,
+             std::isfinite(extremes.minimum) ? extremes.maximum : extremes.minimum);
+    calibration_.values[static_cast<size_t>(value)].add(tensor.span<float>());
+  }
+
+  /// scale call(inputs) + shift + shortcut, clamped; what the call gives is what its pivots are means of.
+  static Tensor compute(const FusedStep& step, const std::vector<Tensor>& values, ChannelMeans& means) {
+    std::vector<Tensor> inputs;
+    for (const int input : step.inputs) inputs.push_back(values[static_cast<size_t>(input)]);
+    Tensor result = step.scaled() ? unscaled(step, inputs[0]) : function_call(step)(inputs);
+    Tensor y = step.scaled() ? scale(step, result) : result;
+    if (step.shortcut >= 0) {
+      y = ops::arithmetic(Arithmetic::kAdd, y, values[static_cast<size_t>(step.shortcut)]);
+    }
+    if (step.clamped()) y = ops::clamp(y, step.low, step.high);
+    const bool averages = step.kind == "avg_pool2d" || step.kind == "global_avg_pool2d";
+    if (step.scaled() || averages) means.add(result, step.low == 0.0 ? y : Tensor());
+    return y;
+  }
+
+  static Tensor unscaled(const FusedStep& step, const Tensor& x) {
+    if (step.kind == "batch_norm") return x;
+    if (step.kind == "linear") return ops::gemm(x, step.weight, {.transpose_b = true});
+    return ops::conv2d(x, step.weight, Tensor(), std::any_cast<const Conv2dOptions&>(step.options));
+  }
+
+  static Tensor scale(const FusedStep& step, const Tensor& result) {
+    const auto channels = static_cast<size_t>(result.size(-1));
+    Tensor y = result.clone();
+    const std::span<float> values = y.span<float>();
+    for (size_t i = 0; i < values.size(); ++i) {
+      const size_t c = i % channels;
+      const double factor = step.scale.empty() ? 1.0 : step.scale[c];
+      values[i] = static_cast<float>(factor * values[i] + (step.shift.empty() ? 0.0 : step.shift[c]));
+    }
+    return y;
+  }
+
+  const FusedGraph& graph_;
+  std::vector<ChannelMeans> means_;
+  Calibration calibration_;
+};
+
+}  // namespace
+
+std::string_view name_of(FormatChoice choice) {
+  return std::ranges::find(kChoiceNames, choice, &ChoiceName::choice)->name;
+}
+
+FormatChoice parse_format_choice(std::string_view text) {
+  const auto* found = std::ranges::find(kChoiceNames, text, &ChoiceName::name);
+  DS_CHECK(found != kChoiceNames.end(),
+           "[calibrate] choice of formats is \"{}\", expected squares, percentile or minmax", text);
+  return found->choice;
+}
+
+void ValueCounts::add(std::span<const float> values) {
+  for (const float value : values) {
+    ++counts_[std::bit_cast<uint32_t>(value) >> 16];
+    lowest_ = std::min(lowest_, double{value});
+    highest_ = std::max(highest_, double{value});
+  }
+}
+
+void ValueCounts::add(const ValueCounts& other) {
+  for (size_t bin = 0; bin < counts_.size(); ++bin) counts_[bin] += other.counts_[bin];
+  lowest_ = std::min(lowest_, other.lowest_);
+  highest_ = std::max(highest_, other.highest_);
+}
+
+int ValueCounts::fraction_bits(int64_t low, int64_t high, FormatChoice choice) const {
+  if (lowest_ == 0.0 && highest_ == 0.0) return 0;
+  if (choice == FormatChoice::kPercentile) return fitting_bits(low, high, kPercentile);
+  const int fitting = fitting_bits(low, high, 1.0);
+  if (choice == FormatChoice::kMinMax) return fitting;
+  int best = fitting;
+  for (int bits = fitting + 1; bits <= std::min(fitting + kBitsAboveFitting, kMaxFraction); ++bits) {
+    if (squared_error(low, high, bits) < squared_error(low, high, best)) best = bits;
+  }
+  return best;
+}
+
+/// The most bits at which this share of the values lies in the range.
+int ValueCounts::fitting_bits(int64_t low, int64_t high, double share) const {
+  int64_t total = 0;
+  for (const int64_t count : counts_) total += count;
+  const auto fits = [&](int bits) {
+    const double top = std::ldexp(static_cast<double>(high) + 0.5, -bits);
+    const double bottom = std::ldexp(static_cast<double>(low) - 0.5, -bits);
+    if (share == 1.0) return highest_ < top && lowest_ >= bottom;
+    int64_t inside = 0;
+    for (size_t bin = 0; bin < counts_.size(); ++bin) {
+      if (counts_[bin] > 0 && middle(bin) < top && middle(bin) >= bottom) inside += counts_[bin];
+    }
+    return static_cast<double>(inside) >= share * static_cast<double>(total);
+  };
+  int bits = kMaxFraction;
+  while (bits > -kMaxFraction && !fits(bits)) --bits;
+  return bits;
+}
+
+double ValueCounts::squared_error(int64_t low, int64_t high, int fraction_bits) const {
+  double error = 0.0;
+  for (size_t bin = 0; bin < counts_.size(); ++bin) {
+    if (counts_[bin] == 0) continue;
+    const double value = middle(bin);
+    const double scaled = std::floor(std::ldexp(value, fraction_bits) + 0.5);
+    const double q = std::clamp(scaled, static_cast<double>(low), static_cast<double>(high));
+    const double difference = value - std::ldexp(q, -fraction_bits);
+    error += static_cast<double>(counts_[bin]) * difference * difference;
+  }
+  return error;
+}
+
+Calibration calibrate(const FusedGraph& graph, std::span<const Tensor> batches) {
+  DS_CHECK(!batches.empty(), "[calibrate] no images, expected one batch at least");
+  Calibrator calibrator(graph);
+  for (const Tensor& images : batches) {
+    DS_CHECK(images.rank() == graph.shapes[0].rank() && images.size(0) >= 1 &&
+                 images.shape().with(0, 1) == graph.shapes[0].with(0, 1),
+             "[calibrate] images have shape {}, expected {} with any N", images.shape().str(),
+             graph.shapes[0].str());
+    calibrator.add(images);
+  }
+  return std::move(calibrator).finish();
+}
+
+}  // namespace ds::infer

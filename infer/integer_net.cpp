@@ -1,0 +1,119 @@
+#include "infer/integer_net.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "infer/integer_net_check.h"
+
+namespace ds::infer {
+namespace {
+
+struct KindName {
+  NodeKind kind;
+  std::string_view name;
+};
+constexpr std::array<KindName, 12> kKindNames = {{{NodeKind::kInput, "input"},
+                                                  {NodeKind::kConv2d, "conv2d"},
+                                                  {NodeKind::kLinear, "linear"},
+                                                  {NodeKind::kScale, "scale"},
+                                                  {NodeKind::kAvgPool2d, "avg_pool2d"},
+                                                  {NodeKind::kAdd, "add"},
+                                                  {NodeKind::kMaxPool2d, "max_pool2d"},
+                                                  {NodeKind::kSubsample2d, "subsample2d"},
+                                                  {NodeKind::kPadChannels, "pad_channels"},
+                                                  {NodeKind::kConcat, "concat"},
+                                                  {NodeKind::kClamp, "clamp"},
+                                                  {NodeKind::kFlatten, "flatten"}}};
+
+/// Layer by layer: what an inspector wants to see in one line.
+std::string describe(const Node& node, const NodeBounds& bounds) {
+  std::string text = fmt::format("{:<28} {:<12} {:<16} {:<7}", node.place, name_of(node.kind),
+                                 node.shape.str(), node.format.str());
+  if (node.filtered()) {
+    text += fmt::format(" {} {} bits, {}", name_of(node.filters.format.method), node.filters.format.bits,
+                        node.filters.shape.str());
+  }
+  if (node.rescaled()) {
+    text += fmt::format(" sums {} bits, rescaling {} bits", bounds.accumulator.bits(),
+                        bounds.intermediate.bits());
+    if (node.rescale.pre_shift > 0) text += fmt::format(" after >> {}", node.rescale.pre_shift);
+  }
+  if (node.shortcut >= 0) text += fmt::format(" + node {}", node.shortcut);
+  return text;
+}
+
+}  // namespace
+
+int64_t Format::lowest() const {
+  switch (type) {
+    case DType::kU8: return 0;
+    case DType::kI8: return std::numeric_limits<int8_t>::min();
+    case DType::kI16: return std::numeric_limits<int16_t>::min();
+    default: return std::numeric_limits<int32_t>::min();
+  }
+}
+
+int64_t Format::highest() const {
+  switch (type) {
+    case DType::kU8: return std::numeric_limits<uint8_t>::max();
+    case DType::kI8: return std::numeric_limits<int8_t>::max();
+    case DType::kI16: return std::numeric_limits<int16_t>::max();
+    default: return std::numeric_limits<int32_t>::max();
+  }
+}
+
+std::string Format::str() const { return fmt::format("{} F{}", ds::name_of(type), fraction_bits); }
+
+std::string_view name_of(NodeKind kind) { return std::ranges::find(kKindNames, kind, &KindName::kind)->name; }
+
+NodeKind parse_node_kind(std::string_view text) {
+  const auto* found = std::ranges::find(kKindNames, text, &KindName::name);
+  DS_CHECK(found != kKindNames.end(), "[integer_net] kind of node is \"{}\", expected one like \"conv2d\"",
+           text);
+  return found->kind;
+}
+
+std::vector<int32_t> Filters::integers() const {
+  const int p_min = format.range().p_min;
+  std::vector<int32_t> result;
+  result.reserve(static_cast<size_t>(shape.numel()));
+  for (const float weight : unpack(codes, shape.numel(), format)) {
+    result.push_back(static_cast<int32_t>(std::ldexp(weight, -p_min)));
+  }
+  return result;
+}
+
+int Interval::bits() const {
+  const auto magnitude = [](int64_t value) { return static_cast<uint64_t>(value < 0 ? ~value : value); };
+  return 1 + std::bit_width(std::max(magnitude(low), magnitude(high)));
+}
+
+IntegerNet::IntegerNet(std::vector<Node> nodes) : nodes_(std::move(nodes)) {
+  DS_CHECK(!nodes_.empty(), "[integer_net] no nodes, expected an input at least");
+  bounds_.reserve(nodes_.size());
+  for (size_t i = 0; i < nodes_.size(); ++i) bounds_.push_back(check_node(nodes_, i));
+}
+
+int64_t IntegerNet::bytes() const {
+  int64_t total = 0;
+  for (const Node& node : nodes_) {
+    const auto channels = static_cast<int64_t>(node.rescale.multiplier.size());
+    total += static_cast<int64_t>(node.filters.codes.size()) +
+             channels * static_cast<int64_t>(sizeof(int32_t) + sizeof(int64_t) + sizeof(int8_t));
+  }
+  return total;
+}
+
+std::string IntegerNet::str() const {
+  std::string text;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    text += fmt::format("{:3}  {}\n", i, describe(nodes_[i], bounds_[i]));
+  }
+  return text;
+}
+
+}  // namespace ds::infer

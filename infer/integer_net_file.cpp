@@ -1,0 +1,174 @@
+#include "infer/integer_net_file.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace ds::infer {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kKey = "deepshift.integer_net";
+constexpr int kVersion = 1;
+
+std::string tensor_name(size_t node, const char* what) { return fmt::format("node{}.{}", node, what); }
+
+Json size_json(Size2d size) { return {size.height, size.width}; }
+
+Size2d read_size(const Json& json) {
+  const auto sizes = json.get<std::vector<int64_t>>();
+  DS_CHECK(sizes.size() == 2, "{} sizes, expected height and width", sizes.size());
+  return {sizes[0], sizes[1]};
+}
+
+Json shape_json(const Shape& shape) {
+  const auto sizes = shape.sizes();
+  return std::vector<int64_t>(sizes.begin(), sizes.end());
+}
+
+Shape read_shape(const Json& json) { return Shape(json.get<std::vector<int64_t>>()); }
+
+DType read_type(const std::string& text) {
+  for (const DType type : {DType::kU8, DType::kI8, DType::kI16, DType::kI32}) {
+    if (text == ds::name_of(type)) return type;
+  }
+  fail("type \"{}\", expected u8, i8, i16 or i32", text);
+}
+
+/// The members that the node's kind has, and no others.
+Json node_json(const Node& node) {
+  Json json = {{"kind", name_of(node.kind)},
+               {"place", node.place},
+               {"inputs", node.inputs},
+               {"shape", shape_json(node.shape)},
+               {"type", ds::name_of(node.format.type)},
+               {"fraction_bits", node.format.fraction_bits},
+               {"low", node.low},
+               {"high", node.high}};
+  if (node.shortcut >= 0) json["shortcut"] = node.shortcut;
+  if (node.filtered()) {
+    json["weight"] = {{"method", name_of(node.filters.format.method)},
+                      {"bits", node.filters.format.bits},
+                      {"shape", shape_json(node.filters.shape)}};
+  }
+  if (node.rescaled()) json["pre_shift"] = node.rescale.pre_shift;
+  if (node.kind == NodeKind::kConv2d) {
+    json["stride"] = size_json(node.convolution.stride);
+    json["padding"] = size_json(node.convolution.padding);
+    json["dilation"] = size_json(node.convolution.dilation);
+    json["groups"] = node.convolution.groups;
+  }
+  if (node.kind == NodeKind::kMaxPool2d || node.kind == NodeKind::kAvgPool2d) {
+    json["kernel"] = size_json(node.pool.kernel);
+    json["stride"] = size_json(node.pool.stride);
+    json["padding"] = size_json(node.pool.padding);
+  }
+  if (node.kind == NodeKind::kSubsample2d) json["stride"] = size_json(node.stride);
+  if (node.kind == NodeKind::kPadChannels) json["channels"] = {node.padding.before, node.padding.after};
+  return json;
+}
+
+void read_options(const Json& json, Node& node) {
+  if (node.kind == NodeKind::kConv2d) {
+    node.convolution = {.stride = read_size(json.at("stride")),
+                        .padding = read_size(json.at("padding")),
+                        .dilation = read_size(json.at("dilation")),
+                        .groups = json.at("groups").get<int64_t>()};
+  }
+  if (node.kind == NodeKind::kMaxPool2d || node.kind == NodeKind::kAvgPool2d) {
+    node.pool = {.kernel = read_size(json.at("kernel")),
+                 .stride = read_size(json.at("stride")),
+                 .padding = read_size(json.at("padding"))};
+  }
+  if (node.kind == NodeKind::kSubsample2d) node.stride = read_size(json.at("stride"));
+  if (node.kind == NodeKind::kPadChannels) {
+    const Size2d channels = read_size(json.at("channels"));
+    node.padding = {.before = channels.height, .after = channels.width};
+  }
+}
+
+template <class T>
+std::vector<T> read_vector(const SafetensorsFile& file, const std::string& name) {
+  const TensorEntry& entry = file.entry(name);
+  DS_CHECK(entry.dtype == dtype_of<T>() && entry.shape.rank() == 1, "{} is {} {}, expected {} of one axis",
+           name, ds::name_of(entry.dtype), entry.shape.str(), ds::name_of(dtype_of<T>()));
+  return file.read(name).to_vector<T>();
+}
+
+Node read_node(const SafetensorsFile& file, const Json& json, size_t index) {
+  Node node{.kind = parse_node_kind(json.at("kind").get<std::string>()),
+            .place = json.at("place").get<std::string>(),
+            .inputs = json.at("inputs").get<std::vector<int>>(),
+            .shortcut = json.value("shortcut", -1)};
+  node.shape = read_shape(json.at("shape"));
+  node.format = {.type = read_type(json.at("type").get<std::string>()),
+                 .fraction_bits = json.at("fraction_bits").get<int>()};
+  node.low = json.at("low").get<int64_t>();
+  node.high = json.at("high").get<int64_t>();
+  read_options(json, node);
+  if (node.filtered()) {
+    const Json& weight = json.at("weight");
+    node.filters = {.format = {.method = parse_shift_method(weight.at("method").get<std::string>()),
+                               .bits = weight.at("bits").get<int>()},
+                    .shape = read_shape(weight.at("shape")),
+                    .codes = read_vector<uint8_t>(file, tensor_name(index, "codes"))};
+  }
+  if (node.rescaled()) {
+    const auto shifts = read_vector<uint8_t>(file, tensor_name(index, "shift"));
+    node.rescale = {.pre_shift = json.at("pre_shift").get<int>(),
+                    .multiplier = read_vector<int32_t>(file, tensor_name(index, "multiplier")),
+                    .addend = read_vector<int64_t>(file, tensor_name(index, "addend")),
+                    .shift = {shifts.begin(), shifts.end()}};
+  }
+  return node;
+}
+
+template <class T>
+NamedTensor vector_tensor(std::string name, const std::vector<T>& values) {
+  return {std::move(name), Tensor::from(values, {static_cast<int64_t>(values.size())})};
+}
+
+}  // namespace
+
+bool holds_integer_net(const SafetensorsFile& file) { return file.metadata().contains(kKey); }
+
+void save_integer_net(const std::string& path, const IntegerNet& net, const Metadata& notes) {
+  std::vector<NamedTensor> tensors;
+  Json nodes = Json::array();
+  for (size_t i = 0; i < net.nodes().size(); ++i) {
+    const Node& node = net.nodes()[i];
+    nodes.push_back(node_json(node));
+    if (node.filtered()) tensors.push_back(vector_tensor(tensor_name(i, "codes"), node.filters.codes));
+    if (!node.rescaled()) continue;
+    const std::vector<uint8_t> shifts(node.rescale.shift.begin(), node.rescale.shift.end());
+    tensors.push_back(vector_tensor(tensor_name(i, "multiplier"), node.rescale.multiplier));
+    tensors.push_back(vector_tensor(tensor_name(i, "addend"), node.rescale.addend));
+    tensors.push_back(vector_tensor(tensor_name(i, "shift"), shifts));
+  }
+  Metadata metadata = notes;
+  metadata[kKey] = Json{{"version", kVersion}, {"nodes", std::move(nodes)}}.dump();
+  write_safetensors(path, tensors, metadata);
+}
+
+IntegerNet load_integer_net(const SafetensorsFile& file) {
+  const auto found = file.metadata().find(kKey);
+  DS_CHECK(found != file.metadata().end(), "[integer_net] {}: no integer net, its metadata have no \"{}\"",
+           file.path(), kKey);
+  try {
+    const Json json = Json::parse(found->second);
+    const int version = json.at("version").get<int>();
+    DS_CHECK(version == kVersion, "version {}, expected {}", version, kVersion);
+    std::vector<Node> nodes;
+    for (const Json& node : json.at("nodes")) nodes.push_back(read_node(file, node, nodes.size()));
+    return IntegerNet(std::move(nodes));
+  } catch (const Json::exception& error) {
+    fail("[integer_net] {}: \"{}\" in the metadata: {}", file.path(), kKey, error.what());
+  } catch (const Error& error) {
+    fail("[integer_net] {}: {}", file.path(), error.what());
+  }
+}
+
+IntegerNet load_integer_net(const std::string& path) { return load_integer_net(SafetensorsFile(path)); }
+
+}  // namespace ds::infer
