@@ -1,19 +1,31 @@
 # Micro-kernels: one source an algorithm, compiled once an instruction set, chosen at run time
-# (core/cpu/kernels/select).
+# (core/cpu/kernels/select, infer/cpu/kernels/select).
 set(DEEPSHIFT_ISA_OPTIONS_generic "-O3")
 set(DEEPSHIFT_ISA_OPTIONS_avx2 "-O3;-mavx2;-mfma")
 set(DEEPSHIFT_ISA_OPTIONS_avx512 "-O3;-mavx512f;-mavx512vl;-mavx512dq;-mavx512bw;-mfma;-mprefer-vector-width=512")
 set(DEEPSHIFT_ISA_OPTIONS_avx512_bf16 "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512bf16")
-foreach(isa generic avx2 avx512 avx512_bf16)
+set(DEEPSHIFT_ISA_OPTIONS_avx512vnni "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512vnni;-mavx512vbmi")
+
+# Compiles FOLDER/ALGORITHM_ISA.cpp for its instruction set, or leaves it out where the processor has no such set.
+function(deepshift_kernel folder algorithm isa)
+  set(source ${folder}/${algorithm}_${isa}.cpp)
+  if(isa STREQUAL generic OR CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${DEEPSHIFT_ISA_OPTIONS_${isa}}")
+  else()
+    set_source_files_properties(${source} PROPERTIES HEADER_FILE_ONLY ON)
+  endif()
+endfunction()
+
+foreach(isa generic avx2 avx512)
   foreach(algorithm depthwise direct winograd)
-    if(isa STREQUAL avx512_bf16 AND algorithm STREQUAL depthwise)
-      continue()  # has no sum over channels to take two values of
-    endif()
-    set(source core/cpu/kernels/${algorithm}_${isa}.cpp)
-    if(isa STREQUAL generic OR CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${DEEPSHIFT_ISA_OPTIONS_${isa}}")
-    else()
-      set_source_files_properties(${source} PROPERTIES HEADER_FILE_ONLY ON)
-    endif()
+    deepshift_kernel(core/cpu/kernels ${algorithm} ${isa})
+  endforeach()
+endforeach()
+foreach(algorithm direct winograd)  # depthwise has no sum over channels to take two values of
+  deepshift_kernel(core/cpu/kernels ${algorithm} avx512_bf16)
+endforeach()
+foreach(isa generic avx2 avx512vnni)
+  foreach(algorithm packed rows)
+    deepshift_kernel(infer/cpu/kernels ${algorithm} ${isa})
   endforeach()
 endforeach()

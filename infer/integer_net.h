@@ -73,7 +73,7 @@ struct Filters {
 /// One node; the members that its kind does not have are left as they are.
 struct Node {
   NodeKind kind = NodeKind::kInput;
-  std::string place;             // the path of the module it was made from: "layer1.0.conv1"
+  std::string place = {};        // the path of the module it was made from: "layer1.0.conv1"
   std::vector<int> inputs = {};  // nodes before this one
   int shortcut = -1;             // a node that is added before the rounding (conv2d, linear, scale), or -1
   Shape shape = {0};             // of one image: H,W,C or C

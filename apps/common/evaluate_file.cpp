@@ -9,12 +9,15 @@
 #include "apps/common/task.h"
 #include "core/error.h"
 #include "data/loader.h"
+#include "infer/cpu/cpu_net.h"
 #include "infer/integer_net_file.h"
-#include "infer/reference.h"
 
 namespace ds::apps {
 
 namespace {
+
+
+constexpr int64_t kIntegerBatch = 16;  // their values stay in the caches
 
 /// Which data set an integer net was lowered for; it holds the normalisation itself.
 constexpr const char* kDatasetKey = "deepshift.dataset";
@@ -34,10 +37,11 @@ Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptio
   DS_CHECK(test.size() > 0 && net.result().shape == Shape{class_count(dataset)},
            "[eval] {} gives {}, expected [{}], the classes of {}", options.file, net.result().shape.str(),
            class_count(dataset), dataset);
+  const infer::CpuNet cpu(net, {.batch = kIntegerBatch});
   Evaluation result{.total = test.size()};
   for (int64_t first = 0; first < test.size(); first += options.batch_size) {
     const Dataset batch = test.slice(first, std::min(first + options.batch_size, test.size()));
-    result.correct += count_correct(infer::run_reference(net, batch.images).to(DType::kF64), batch.labels);
+    result.correct += count_correct(cpu(batch.images).to(DType::kF64), batch.labels);
   }
   return result;
 }

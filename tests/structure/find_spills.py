@@ -15,7 +15,7 @@ import sys
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S.*)$")
 JUMP = re.compile(r"^j[a-z]+\s+([0-9a-f]+)\b")
-ACCUMULATE = re.compile(r"^(vfn?m(add|sub)\d+p[sd]|v?addp[sd]|v?dpbf16ps)\s")
+ACCUMULATE = re.compile(r"^(vfn?m(add|sub)\d+p[sd]|v?addp[sd]|v?dpbf16ps|vpdpbusd|vpdpwssd|vpmaddwd)\s")
 SPILL = re.compile(r"^v?mov[a-z0-9]*\s+%[xyz]mm\d+,-?(0x[0-9a-f]+)?\(%r[sb]p[,)]")
 
 

@@ -1,0 +1,302 @@
+#include "infer/cpu/cpu_net.h"
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+
+#include "core/buffer.h"
+#include "core/error.h"
+#include "infer/cpu/arena.h"
+#include "infer/cpu/step.h"
+
+namespace ds::infer {
+namespace {
+
+constexpr int kNone = -1;
+
+/// Which values share memory, and when each block is needed.
+class Placement {
+ public:
+  Placement(const IntegerNet& net, int64_t batch)
+      : nodes_(net.nodes()), batch_(batch), places_(nodes_.size()) {
+    find_uses();
+    join();
+    for (size_t i = 0; i < nodes_.size(); ++i) places_[i] = own_place(nodes_[i]);
+    add_blocks();
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      const Interval& sums = net.bounds()[i].accumulator;
+      int64_t bytes = 0;
+      if (nodes_[i].filtered() && !is_depthwise(nodes_[i])) {
+        bytes = filter_scratch_bytes(nodes_[i], nodes_[at(nodes_[i].inputs[0])], sums);
+      }
+      scratch_.push_back(bytes == 0 ? kNone
+                                    : arena_.add(bytes * batch_, static_cast<int>(i), static_cast<int>(i)));
+    }
+    arena_.place();
+    for (size_t i = 0; i < nodes_.size(); ++i) resolve(static_cast<int>(i));
+  }
+
+  const std::vector<Place>& places() const { return places_; }
+  int64_t scratch(size_t node) const { return scratch_[node] == kNone ? 0 : arena_.offset(scratch_[node]); }
+  int64_t bytes() const { return arena_.bytes(); }
+
+ private:
+  static size_t at(int node) { return static_cast<size_t>(node); }
+
+  static Place own_place(const Node& node) {
+    const bool image = node.shape.rank() == 3;
+    Place place{.type = node.format.type,
+                .height = image ? node.shape[0] : 1,
+                .width = image ? node.shape[1] : 1,
+                .channels = node.shape[-1]};
+    place.pixel_bytes = place.channels * place.value_bytes();
+    place.image_bytes = place.height * place.row_bytes();
+    return place;
+  }
+
+  void find_uses() {
+    last_use_.resize(nodes_.size());
+    uses_.resize(nodes_.size(), 0);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      last_use_[i] = static_cast<int>(i);
+      std::vector<int> read = nodes_[i].inputs;
+      if (nodes_[i].shortcut >= 0) read.push_back(nodes_[i].shortcut);
+      for (const int input : read) {
+        last_use_[at(input)] = static_cast<int>(i);
+        ++uses_[at(input)];
+      }
+    }
+    last_use_.back() = static_cast<int>(nodes_.size());  // the result is read after all
+  }
+
+  /// A value may stand within the concatenation that takes it (once), or under the flattened value's name.
+  void join() {
+    within_.resize(nodes_.size(), kNone);
+    channel_.resize(nodes_.size(), 0);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      const Node& node = nodes_[i];
+      if (node.kind == NodeKind::kFlatten) {
+        const int input = node.inputs[0];
+        if (within_[at(input)] == kNone) within_[i] = input;
+      }
+      if (node.kind != NodeKind::kConcat || node.shape.rank() != 3) continue;
+      int64_t channel = 0;
+      for (const int input : node.inputs) {
+        const bool free = within_[at(input)] == kNone && nodes_[at(input)].kind != NodeKind::kFlatten &&
+                          std::ranges::count(node.inputs, input) == 1 && !is_flattened(input);
+        if (free) {
+          within_[at(input)] = static_cast<int>(i);
+          channel_[at(input)] = channel;
+        }
+        channel += nodes_[at(input)].shape[-1];
+      }
+    }
+  }
+
+  bool is_flattened(int value) const {
+    return std::ranges::any_of(
+        nodes_, [&](const Node& node) { return node.kind == NodeKind::kFlatten && node.inputs[0] == value; });
+  }
+
+  int root(int value) const {
+    while (within_[at(value)] != kNone) value = within_[at(value)];
+    return value;
+  }
+
+  void add_blocks() {
+    std::vector<int> first(nodes_.size(), static_cast<int>(nodes_.size()));
+    std::vector<int> last(nodes_.size(), 0);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      const size_t owner = at(root(static_cast<int>(i)));
+      first[owner] = std::min(first[owner], static_cast<int>(i));
+      last[owner] = std::max(last[owner], last_use_[i]);
+    }
+    blocks_.resize(nodes_.size(), kNone);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      if (within_[i] == kNone) blocks_[i] = arena_.add(places_[i].image_bytes * batch_, first[i], last[i]);
+    }
+  }
+
+  void resolve(int value) {
+    Place& place = places_[at(value)];
+    const int owner = root(value);
+    place.offset = arena_.offset(blocks_[at(owner)]);
+    if (nodes_[at(value)].kind == NodeKind::kFlatten || owner == value) return;
+    int64_t channel = 0;
+    for (int inner = value; within_[at(inner)] != kNone; inner = within_[at(inner)])
+      channel += channel_[at(inner)];
+    place.offset += channel * place.value_bytes();
+    place.pixel_bytes = nodes_[at(owner)].shape[-1] * place.value_bytes();
+    place.image_bytes = place.height * place.row_bytes();
+  }
+
+  const std::vector<Node>& nodes_;
+  int64_t batch_;
+  std::vector<Place> places_;
+  std::vector<int> last_use_;
+  std::vector<int> uses_;
+  std::vector<int> within_;       // the node whose value holds this one, or kNone
+  std::vector<int64_t> channel_;  // and from which of its channels on
+  std::vector<int> blocks_;
+  std::vector<int> scratch_;
+  ArenaPlanner arena_;
+};
+
+/// Additions and shifts of one image, two a weight and output.
+int64_t operations_of(const Node& node) {
+  if (!node.filtered()) return 0;
+  return 2 * node.shape.numel() * (node.filters.shape.numel() / node.filters.shape[0]);
+}
+
+}  // namespace
+
+class CpuNet::Plan {
+ public:
+  Plan(const IntegerNet& net, const CpuNetOptions& options) : net_(net), batch_(options.batch) {
+    DS_CHECK(batch_ >= 1, "[cpu_net] batch is {}, expected at least 1", batch_);
+    const Placement placement(net_, batch_);
+    arena_bytes_ = placement.bytes();
+    const IntegerKernels& kernels = integer_kernels();
+    for (size_t i = 0; i < net_.nodes().size(); ++i) {
+      const StepSource source{.net = net_,
+                              .node = static_cast<int>(i),
+                              .places = placement.places(),
+                              .kernels = kernels,
+                              .scratch = placement.scratch(i)};
+      steps_.push_back(make_step(source));
+    }
+    result_ = placement.places().back();
+  }
+
+  const IntegerNet& net() const { return net_; }
+  int64_t arena_bytes() const { return arena_bytes_; }
+  const std::vector<Step>& steps() const { return steps_; }
+
+  /// Calls after(step) between steps.
+  template <class After>
+  void run(const uint8_t* pixels, int64_t images, int32_t* results, After&& after) const {
+    const Lease arena(*this);
+    const int64_t outputs = net_.result().shape.numel();
+    for (int64_t first = 0; first < images; first += batch_) {
+      const RunContext context{.arena = arena.data(),
+                               .pixels = pixels + first * net_.input().numel(),
+                               .images = std::min(batch_, images - first)};
+      for (size_t i = 0; i < steps_.size(); ++i) {
+        steps_[i].run(context);
+        after(i);
+      }
+      for (int64_t n = 0; n < context.images; ++n) copy_result(context, n, results + (first + n) * outputs);
+    }
+  }
+
+ private:
+  static Step make_step(const StepSource& source) {
+    if (!source.self().filtered()) return make_row_step(source);
+    return is_depthwise(source.self()) ? make_depthwise_step(source) : make_filter_step(source);
+  }
+
+  /// An arena for as long as it lives: one that is free, or a new one.
+  class Lease {
+   public:
+    explicit Lease(const Plan& plan) : plan_(plan) {
+      const std::lock_guard lock(plan.arenas_mutex_);
+      if (plan.free_arenas_.empty()) {
+        arena_ = std::make_unique<Tensor>(Tensor::zeros({plan.arena_bytes_}, DType::kU8));
+      } else {
+        arena_ = std::move(plan.free_arenas_.back());
+        plan.free_arenas_.pop_back();
+      }
+    }
+    ~Lease() {
+      const std::lock_guard lock(plan_.arenas_mutex_);
+      plan_.free_arenas_.push_back(std::move(arena_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    uint8_t* data() const { return arena_->data<uint8_t>(); }
+
+   private:
+    const Plan& plan_;
+    std::unique_ptr<Tensor> arena_;
+  };
+
+  /// The result's integers, whatever their type.
+  void copy_result(const RunContext& context, int64_t image, int32_t* results) const {
+    const uint8_t* from = result_.image(context.arena, image);
+    const int64_t count = net_.result().shape.numel();
+    switch (result_.type) {
+      case DType::kU8: std::copy_n(from, count, results); break;
+      case DType::kI8: std::copy_n(reinterpret_cast<const int8_t*>(from), count, results); break;
+      case DType::kI16: std::copy_n(reinterpret_cast<const int16_t*>(from), count, results); break;
+      default: std::copy_n(reinterpret_cast<const int32_t*>(from), count, results); break;
+    }
+  }
+
+  IntegerNet net_;
+  int64_t batch_;
+  int64_t arena_bytes_ = 0;
+  std::vector<Step> steps_;
+  Place result_;
+  mutable std::mutex arenas_mutex_;
+  mutable std::vector<std::unique_ptr<Tensor>> free_arenas_;
+};
+
+CpuNet::CpuNet(const IntegerNet& net, const CpuNetOptions& options)
+    : plan_(std::make_unique<const Plan>(net, options)) {}
+CpuNet::~CpuNet() = default;
+
+void CpuNet::run(const uint8_t* pixels, int64_t images, int32_t* results) const {
+  plan_->run(pixels, images, results, [](size_t) {});
+}
+
+Tensor CpuNet::operator()(const Tensor& images) const {
+  DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
+               Shape(images.shape().sizes().subspan(1)) == net().input(),
+           "[cpu_net] images are {} {}, expected u8 [N] and {}", ds::name_of(images.dtype()),
+           images.shape().str(), net().input().str());
+  std::vector<int64_t> sizes = {images.size(0)};
+  const auto result = net().result().shape.sizes();
+  sizes.insert(sizes.end(), result.begin(), result.end());
+  Tensor y = Tensor::empty(Shape(sizes), DType::kI32);
+  run(images.data<uint8_t>(), images.size(0), y.data<int32_t>());
+  return y;
+}
+
+const IntegerNet& CpuNet::net() const { return plan_->net(); }
+int64_t CpuNet::arena_bytes() const { return plan_->arena_bytes(); }
+
+int64_t CpuNet::weight_bytes() const {
+  int64_t total = 0;
+  for (const Step& step : plan_->steps()) total += step.weight_bytes;
+  return total;
+}
+
+std::vector<CpuStepInfo> CpuNet::steps() const {
+  std::vector<CpuStepInfo> infos;
+  for (size_t i = 0; i < plan_->steps().size(); ++i) {
+    const Node& node = net().nodes()[i];
+    const Step& step = plan_->steps()[i];
+    infos.push_back({.place = node.place,
+                     .kind = std::string(name_of(node.kind)),
+                     .kernel = step.kernel,
+                     .weight_bytes = step.weight_bytes,
+                     .operations = operations_of(node)});
+  }
+  return infos;
+}
+
+std::vector<double> CpuNet::time_steps(const uint8_t* pixels, int64_t images) const {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds(plan_->steps().size(), 0.0);
+  std::vector<int32_t> results(static_cast<size_t>(images * net().result().shape.numel()));
+  Clock::time_point last = Clock::now();
+  plan_->run(pixels, images, results.data(), [&](size_t step) {
+    const Clock::time_point now = Clock::now();
+    seconds[step] += std::chrono::duration<double>(now - last).count();
+    last = now;
+  });
+  return seconds;
+}
+
+}  // namespace ds::infer

@@ -1,0 +1,366 @@
+#include "infer/cpu/filter_plan.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <limits>
+
+namespace ds::infer {
+namespace {
+
+constexpr int kPlaneBits = 8;                // weights of 16 bits in two planes, where sums need 64 bits
+constexpr int64_t kPieceWords = 64;          // of a run, that a pass takes as one
+constexpr int kLargestWordWeight = 1 << 14;  // of the 16-bit kernels
+
+/// What a tap, or a row of taps, reads and which weights it has.
+struct Tap {
+  int64_t offset = 0;  // bytes from the window's origin
+  int64_t ky = 0;
+  int64_t values = 0;  // neighbouring values
+  int64_t weight = 0;  // index of the first one's weight within a filter
+  bool skips_first = false;
+  bool skips_last = false;
+};
+
+/// Part of a tap in a pass.
+struct Piece {
+  size_t tap = 0;
+  int64_t first = 0;  // value
+  int64_t values = 0;
+};
+
+enum class Plane : uint8_t { kAll, kLow, kHigh };
+
+struct Pass {
+  int shift = 0;
+  Plane plane = Plane::kAll;
+  std::vector<Piece> pieces = {};
+};
+
+int32_t in_plane(int32_t weight, Plane plane) {
+  const bool high = std::abs(weight) >= 1 << kPlaneBits;
+  switch (plane) {
+    case Plane::kAll: return weight;
+    case Plane::kLow: return high ? 0 : weight;
+    case Plane::kHigh: return high ? weight / (1 << kPlaneBits) : 0;
+  }
+  return 0;
+}
+
+/// 0, or a sign bit above 1 + log2 of the magnitude.
+uint8_t nibble_of(int32_t weight) {
+  if (weight == 0) return 0;
+  const auto magnitude = static_cast<uint32_t>(std::abs(weight));
+  return static_cast<uint8_t>((weight < 0 ? 8 : 0) + std::bit_width(magnitude));
+}
+
+struct Window {
+  Size2d kernel = 1;
+  Size2d stride = 1;
+  Size2d padding = 0;
+  Size2d dilation = 1;
+  int64_t groups = 1;
+};
+
+Window window_of(const Node& node) {
+  if (node.kind == NodeKind::kLinear) return {};
+  const Conv2dOptions& o = node.convolution;
+  return {.kernel = {node.filters.shape[1], node.filters.shape[2]},
+          .stride = o.stride,
+          .padding = o.padding,
+          .dilation = o.dilation,
+          .groups = o.groups};
+}
+
+class FilterPlanner {
+ public:
+  FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const InputLayout& layout,
+                const PackedKernels& kernels)
+      : node_(node),
+        input_(input),
+        form_(form),
+        layout_(layout),
+        kernels_(kernels),
+        window_(window_of(node)),
+        weights_(node.filters.integers()),
+        row_(static_cast<int64_t>(weights_.size()) / node.filters.shape[0]) {}
+
+  FilterPlan plan() && {
+    plan_.words_of_i16 = form_.read == DType::kI16;
+    choose_tile();
+    list_taps();
+    classify_rows();
+    list_passes();
+    for (const Pass& pass : passes_) plan_.pass_shifts.push_back(pass.shift);
+    const int64_t group_outputs = node_.filters.shape[0] / window_.groups;
+    for (int64_t group = 0; group < window_.groups; ++group) {
+      for (int64_t o = 0; o < group_outputs; o += plan_.panel_outputs) {
+        add_panel(group, group * group_outputs + o, std::min(plan_.panel_outputs, group_outputs - o));
+      }
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  int64_t output_height() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[0]; }
+  int64_t output_width() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[1]; }
+  int64_t value_bytes() const { return plan_.words_of_i16 ? 2 : 1; }
+  int64_t word_values() const { return 4 / value_bytes(); }
+
+  /// Panels of four vectors where rows are too short to keep enough sums of two in flight.
+  void choose_tile() {
+    const int64_t outputs = node_.filters.shape[0] / window_.groups;
+    const bool narrow = output_width() <= kernels_.max_pixels[1] && outputs > 2 * kernels_.lanes;
+    plan_.shape = narrow ? 1 : 0;
+    plan_.panel_outputs = int64_t{kernels_.vectors[plan_.shape]} * kernels_.lanes;
+    plan_.tile_pixels = kernels_.max_pixels[plan_.shape];
+  }
+
+  /// Whether the taps of a filter's row read neighbouring values, and none of them padding.
+  bool joins_rows() const {
+    return window_.groups == 1 && window_.dilation.width == 1 &&
+           (form_.bordered || window_.padding.width == 0) &&
+           layout_.pixel_bytes == input_.shape[-1] * value_bytes();
+  }
+
+  void list_taps() {
+    const int64_t channels = node_.filters.shape[-1];
+    if (node_.kind == NodeKind::kLinear) {
+      taps_.push_back({.values = channels});
+      return;
+    }
+    const Size2d padding = form_.bordered ? Size2d(0) : window_.padding;
+    const int64_t joined = joins_rows() ? window_.kernel.width : 1;
+    for (int64_t ky = 0; ky < window_.kernel.height; ++ky) {
+      for (int64_t kx = 0; kx < window_.kernel.width; kx += joined) {
+        const int64_t x = kx * window_.dilation.width - padding.width;
+        const int64_t last = (output_width() - 1) * window_.stride.width + x;
+        taps_.push_back({.offset = (ky * window_.dilation.height - padding.height) * layout_.row_bytes +
+                                   x * layout_.pixel_bytes,
+                         .ky = ky,
+                         .values = joined * channels,
+                         .weight = (ky * window_.kernel.width + kx) * channels,
+                         .skips_first = !form_.bordered && x < 0,
+                         .skips_last = !form_.bordered && last >= layout_.width});
+      }
+    }
+  }
+
+  /// Rows of outputs whose windows lack the same rows of taps.
+  void classify_rows() {
+    const int64_t padding = form_.bordered ? 0 : window_.padding.height;
+    for (int64_t y = 0; y < output_height(); ++y) {
+      std::vector<bool> valid;
+      for (int64_t ky = 0; ky < window_.kernel.height; ++ky) {
+        const int64_t row = y * window_.stride.height - padding + ky * window_.dilation.height;
+        valid.push_back(form_.bordered || node_.kind == NodeKind::kLinear ||
+                        (row >= 0 && row < layout_.height));
+      }
+      auto found = std::ranges::find(classes_, valid);
+      if (found == classes_.end()) found = classes_.insert(found, valid);
+      plan_.row_classes.push_back(static_cast<int>(found - classes_.begin()));
+    }
+  }
+
+  void list_passes() {
+    std::vector<Piece> whole;
+    for (size_t tap = 0; tap < taps_.size(); ++tap)
+      whole.push_back({.tap = tap, .first = 0, .values = taps_[tap].values});
+    if (largest_sum(whole, Plane::kAll) <= std::numeric_limits<int32_t>::max()) {
+      passes_.push_back({.shift = 0, .plane = Plane::kAll, .pieces = whole});
+      return;
+    }
+    for (const Plane plane : {Plane::kLow, Plane::kHigh}) add_passes(plane);
+  }
+
+  /// As few passes as the weights allow, in the order of the taps.
+  void add_passes(Plane plane) {
+    const int shift = plane == Plane::kHigh ? kPlaneBits : 0;
+    Pass pass{.shift = shift, .plane = plane};
+    for (size_t tap = 0; tap < taps_.size(); ++tap) {
+      const int64_t step = kPieceWords * word_values();
+      for (int64_t first = 0; first < taps_[tap].values; first += step) {
+        const Piece piece{.tap = tap, .first = first, .values = std::min(step, taps_[tap].values - first)};
+        if (largest_sum({piece}, plane) == 0) continue;
+        pass.pieces.push_back(piece);
+        if (largest_sum(pass.pieces, plane) <= std::numeric_limits<int32_t>::max()) continue;
+        pass.pieces.pop_back();
+        passes_.push_back(pass);
+        pass.pieces = {piece};
+      }
+    }
+    if (!pass.pieces.empty() || passes_.empty()) passes_.push_back(pass);
+  }
+
+  /// What a sum of these pieces can come to in magnitude, in any channel.
+  int64_t largest_sum(const std::vector<Piece>& pieces, Plane plane) const {
+    const int64_t magnitude = form_.offset ? 255 : std::max(-input_.low, input_.high);
+    int64_t largest = 0;
+    for (int64_t o = 0; o < node_.filters.shape[0]; ++o) {
+      int64_t sum = 0;
+      for (const Piece& piece : pieces) {
+        for (int64_t i = 0; i < piece.values; ++i) sum += std::abs(in_plane(weight(o, piece, i), plane));
+      }
+      largest = std::max(largest, sum);
+    }
+    return largest * magnitude;
+  }
+
+  int32_t weight(int64_t output, const Piece& piece, int64_t i) const {
+    return weights_[static_cast<size_t>(output * row_ + taps_[piece.tap].weight + piece.first + i)];
+  }
+
+  void add_panel(int64_t group, int64_t first_output, int64_t outputs) {
+    FilterPanel panel{.first_output = first_output,
+                      .outputs = outputs,
+                      .input_offset = group * node_.filters.shape[-1] * value_bytes()};
+    if (node_.kind == NodeKind::kLinear) panel.input_offset = 0;
+    if (form_.offset) panel.start = offset_start(first_output, outputs);
+    for (const Pass& pass : passes_) panel.runs.push_back(add_runs(pass, panel));
+    plan_.panels.push_back(std::move(panel));
+  }
+
+  /// The values are 128 too large: so much less to begin with.
+  std::vector<int32_t> offset_start(int64_t first_output, int64_t outputs) const {
+    std::vector<int32_t> start(static_cast<size_t>(plan_.panel_outputs), 0);
+    for (int64_t o = 0; o < outputs; ++o) {
+      int32_t sum = 0;
+      for (int64_t i = 0; i < row_; ++i) sum += weights_[static_cast<size_t>((first_output + o) * row_ + i)];
+      start[static_cast<size_t>(o)] = -128 * sum;
+    }
+    return start;
+  }
+
+  std::vector<RunSet> add_runs(const Pass& pass, FilterPanel& panel) const {
+    std::vector<RunSet> sets(classes_.size());
+    for (const Piece& piece : pass.pieces) {
+      // What the panel's outputs have for each value: first what fits a weight, then what is left of it.
+      std::vector<int32_t> part(static_cast<size_t>(piece.values * panel.outputs));
+      std::vector<int32_t> rest(part.size());
+      int64_t first_rest = piece.values;
+      int64_t end_rest = 0;
+      for (int64_t o = 0; o < panel.outputs; ++o) {
+        for (int64_t i = 0; i < piece.values; ++i) {
+          const int32_t w = in_plane(weight(panel.first_output + o, piece, i), pass.plane);
+          const auto at = static_cast<size_t>(o * piece.values + i);
+          part[at] = std::clamp(w, -largest_weight(), largest_weight());
+          rest[at] = w - part[at];
+          if (rest[at] == 0) continue;
+          first_rest = std::min(first_rest, i);
+          end_rest = std::max(end_rest, i + 1);
+        }
+      }
+      add_run(piece, part, 0, piece.values, panel, sets);
+      first_rest -= first_rest % word_values();
+      if (end_rest > 0) add_run(piece, rest, first_rest, end_rest, panel, sets);
+    }
+    return sets;
+  }
+
+  int32_t largest_weight() const { return plan_.words_of_i16 ? kLargestWordWeight : kLargestNibbleWeight; }
+
+  /// Values [first, end) of a piece, with weights [outputs][values of the piece].
+  void add_run(const Piece& piece, const std::vector<int32_t>& weights, int64_t first, int64_t end,
+               FilterPanel& panel, std::vector<RunSet>& sets) const {
+    const Tap& tap = taps_[piece.tap];
+    PackedRun run{.offset = tap.offset + (piece.first + first) * value_bytes(),
+                  .words = (end - first + word_values() - 1) / word_values(),
+                  .weights = static_cast<int64_t>(panel.weights.size()),
+                  .skips_first = false,
+                  .skips_last = false};
+    const auto value = [&](int64_t output, int64_t i) {
+      if (output >= panel.outputs || first + i >= end) return 0;
+      return weights[static_cast<size_t>(output * piece.values + first + i)];
+    };
+    for (int64_t word = 0; word < run.words; ++word) pack_word(word, value, panel.weights);
+    for (size_t c = 0; c < classes_.size(); ++c) {
+      if (!classes_[c][static_cast<size_t>(tap.ky)]) continue;
+      for (size_t variant = 0; variant < 4; ++variant) {
+        run.skips_first = tap.skips_first && (variant & 1) != 0;
+        run.skips_last = tap.skips_last && (variant & 2) != 0;
+        sets[c].runs[variant].push_back(run);
+      }
+    }
+  }
+
+  template <class Value>
+  void pack_word(int64_t word, const Value& value, std::vector<uint8_t>& packed) const {
+    const int64_t lanes = kernels_.lanes;
+    const int64_t vectors = kernels_.vectors[plan_.shape];
+    if (plan_.words_of_i16) {
+      for (int64_t j = 0; j < vectors * lanes * 2; ++j) {
+        const auto weight = static_cast<uint16_t>(value(j / 2, word * 2 + j % 2));
+        packed.push_back(static_cast<uint8_t>(weight & 255));
+        packed.push_back(static_cast<uint8_t>(weight >> 8));
+      }
+      return;
+    }
+    for (int64_t v = 0; v < vectors; v += 2) {
+      for (int64_t j = 0; j < lanes * 4; ++j) {
+        const uint8_t low = nibble_of(value(v * lanes + j / 4, word * 4 + j % 4));
+        const uint8_t high = nibble_of(value((v + 1) * lanes + j / 4, word * 4 + j % 4));
+        packed.push_back(static_cast<uint8_t>(low | (high << 4)));
+      }
+    }
+  }
+
+  const Node& node_;
+  const Node& input_;
+  const FilterInput& form_;
+  const InputLayout& layout_;
+  const PackedKernels& kernels_;
+  const Window window_;
+  const std::vector<int32_t> weights_;
+  const int64_t row_;  // weights of a filter
+  std::vector<Tap> taps_;
+  std::vector<std::vector<bool>> classes_;  // which rows of taps are within the image
+  std::vector<Pass> passes_;
+  FilterPlan plan_;
+};
+
+/// Whether padding touches other pixels of a row than its first and last.
+bool pads_inner_pixels(const Node& node, int64_t input_width) {
+  const Window window = window_of(node);
+  const int64_t reach = (window.kernel.width - 1) * window.dilation.width;
+  const int64_t second = window.stride.width - window.padding.width;
+  const int64_t last_but_one = (node.shape[1] - 2) * window.stride.width - window.padding.width + reach;
+  return node.shape[1] > 2
+             ? second < 0 || last_but_one >= input_width
+             : node.shape[1] == 2 && (second < 0 || reach - window.padding.width >= input_width);
+}
+
+bool fits_bytes(const Node& node, const Node& input) {
+  if (input.format.type == DType::kI16) return false;
+  return node.filters.format.bits <= 4;
+}
+
+}  // namespace
+
+int64_t FilterPlan::weight_bytes() const {
+  int64_t total = 0;
+  for (const FilterPanel& panel : panels) total += static_cast<int64_t>(panel.weights.size());
+  return total;
+}
+
+FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator) {
+  FilterInput form{.stored = input.format.type};
+  // Values with 128 added reach twice as far as the bound of the sums says.
+  const int64_t largest = std::max(-accumulator.low, accumulator.high);
+  const bool sums_fit = largest <= std::numeric_limits<int32_t>::max() / 4;
+  form.read = fits_bytes(node, input) && sums_fit ? DType::kU8 : DType::kI16;
+  form.offset = form.read == DType::kU8 && form.stored == DType::kI8;
+  if (node.kind == NodeKind::kLinear) return form;
+  const Window window = window_of(node);
+  const bool pads = window.padding.height > 0 || window.padding.width > 0;
+  const int64_t bytes = form.read == DType::kI16 ? 2 : 1;
+  const bool splits_words = window.groups == 1 && window.kernel.width > 1 && input.shape[2] * bytes % 4 != 0;
+  form.bordered = pads && (form.offset || splits_words || pads_inner_pixels(node, input.shape[1]));
+  return form;
+}
+
+FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form,
+                        const InputLayout& layout, const PackedKernels& kernels) {
+  return FilterPlanner(node, input, form, layout, kernels).plan();
+}
+
+}  // namespace ds::infer

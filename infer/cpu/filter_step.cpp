@@ -1,0 +1,267 @@
+// Convolutions and linear layers by the packed kernels: chunks of rows times panels of output channels.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "core/parallel.h"
+#include "infer/cpu/filter_plan.h"
+#include "infer/cpu/rescaler.h"
+#include "infer/cpu/step.h"
+
+namespace ds::infer {
+namespace {
+
+constexpr int64_t kChunkWork = 2'000'000;  // products of a chunk: enough to hide the hand-out
+constexpr int64_t kSegmentTiles = 8;       // of a long row, that a chunk may take alone
+constexpr int64_t kCachedWeights =
+    512 * 1024;                    // beyond these, a chunk's weights are read once for all its rows
+constexpr int64_t kMaxSums = 512;  // of a tile
+static_assert(PackedKernels::kMaxPixels * 2 * 16 <= kMaxSums);
+
+/// The copy that the kernels read: another type, or with a border of zeros.
+Place copy_place(const FilterInput& form, const Node& node, const Place& input) {
+  Place copy{.type = form.read, .height = input.height, .width = input.width, .channels = input.channels};
+  if (form.bordered) {
+    copy.height += 2 * node.convolution.padding.height;
+    copy.width += 2 * node.convolution.padding.width;
+  }
+  copy.pixel_bytes = copy.channels * copy.value_bytes();
+  copy.image_bytes = copy.height * copy.row_bytes();
+  return copy;
+}
+
+/// Rows of outputs, each of neighbouring pixels: those of images, or for linear layers the images themselves.
+struct RowSpace {
+  int64_t rows = 0;
+  int64_t width = 0;
+  int64_t segment = 0;  // pixels that a unit of work takes of a row
+  int64_t segments = 0;
+  int64_t x_step = 0;  // bytes between neighbouring pixels' inputs
+  int64_t y_step = 0;
+
+  int64_t units() const { return rows * segments; }
+};
+
+class FilterStep {
+ public:
+  explicit FilterStep(const StepSource& source)
+      : kernels_(*source.kernels.packed),
+        rows_(*source.kernels.rows),
+        linear_(source.self().kind == NodeKind::kLinear),
+        stride_(source.self().convolution.stride),
+        input_(source.input_place()),
+        output_(source.place()),
+        form_(choose_input(source.self(), source.input(), source.bounds().accumulator)),
+        rescaler_(source) {
+    read_ = input_;
+    if (form_.copied()) {
+      read_ = copy_place(form_, source.self(), input_);
+      read_.offset = source.scratch;
+    }
+    if (form_.bordered) border_ = source.self().convolution.padding;
+    plan_ = plan_filters(source.self(), source.input(), form_,
+                         {.type = read_.type,
+                          .height = read_.height,
+                          .width = read_.width,
+                          .pixel_bytes = read_.pixel_bytes,
+                          .row_bytes = read_.row_bytes()},
+                         kernels_);
+    if (!form_.bordered && !linear_) padding_ = source.self().convolution.padding;
+    const Shape& w = source.self().filters.shape;
+    work_ = w.numel() / w[0];
+    pointwise_ = !linear_ && w[1] == 1 && w[2] == 1 && stride_ == Size2d(1) &&
+                 source.self().convolution.padding == Size2d(0);
+    if (source.self().shortcut >= 0) {
+      has_shortcut_ = true;
+      shortcut_ = source.places[static_cast<size_t>(source.self().shortcut)];
+    }
+  }
+
+  void run(const RunContext& context) const {
+    if (form_.copied()) copy_input(context);
+    const RowSpace space = row_space(context.images);
+    const auto panels = static_cast<int64_t>(plan_.panels.size());
+    const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
+    const int64_t units = std::clamp<int64_t>(kChunkWork / unit_work, 1, space.units());
+    const int64_t blocks = chunk_count(space.units(), units);
+    const bool panels_outer = plan_.weight_bytes() > kCachedWeights;
+    parallel_chunks(blocks * panels, [&](int64_t chunk) {
+      const int64_t block = panels_outer ? chunk % blocks : chunk / panels;
+      const FilterPanel& panel =
+          plan_.panels[static_cast<size_t>(panels_outer ? chunk / blocks : chunk % panels)];
+      const int64_t end = std::min(space.units(), (block + 1) * units);
+      for (int64_t unit = block * units; unit < end; ++unit) run_unit(context, space, panel, unit);
+    });
+  }
+
+  std::string describe() const {
+    std::string text =
+        fmt::format("{}, tiles of up to {} x {}", plan_.words_of_i16 ? "16-bit words" : "bytes and nibbles",
+                    plan_.tile_pixels, plan_.panel_outputs);
+    if (form_.copied()) text += fmt::format(", input copied{}", form_.bordered ? " with its border" : "");
+    if (plan_.wide()) text += fmt::format(", {} passes", plan_.pass_shifts.size());
+    if (rescaler_.wide()) text += ", 64-bit rescaling";
+    return text;
+  }
+  int64_t weight_bytes() const { return plan_.weight_bytes(); }
+
+ private:
+  RowSpace row_space(int64_t images) const {
+    RowSpace space{.rows = images * output_.height, .width = output_.width};
+    space.x_step = stride_.width * read_.pixel_bytes;
+    space.y_step = output_.pixel_bytes;
+    if (linear_) {
+      space = {.rows = 1, .width = images};
+      space.x_step = read_.image_bytes;
+      space.y_step = output_.image_bytes;
+    } else if (pointwise_) {
+      space.rows = images;
+      space.width = output_.height * output_.width;
+    }
+    const int64_t longest = kSegmentTiles * plan_.tile_pixels;
+    space.segments = chunk_count(space.width, longest);
+    space.segment = chunk_count(space.width, space.segments);
+    return space;
+  }
+
+  /// Rows of the copy: values in the kernel's type, zeros around them.
+  void copy_input(const RunContext& context) const {
+    parallel_for(context.images * read_.height, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) copy_row(context, row / read_.height, row % read_.height);
+    });
+  }
+
+  void copy_row(const RunContext& context, int64_t image, int64_t row) const {
+    uint8_t* to = read_.image(context.arena, image) + row * read_.row_bytes();
+    const int zero = form_.offset ? 128 : 0;
+    const int64_t from_row = row - border_.height;
+    if (from_row < 0 || from_row >= input_.height) {
+      std::memset(to, zero, static_cast<size_t>(read_.row_bytes()));
+      return;
+    }
+    const int64_t side = border_.width * read_.pixel_bytes;
+    std::memset(to, zero, static_cast<size_t>(side));
+    std::memset(to + read_.row_bytes() - side, zero, static_cast<size_t>(side));
+    const uint8_t* from = input_.image(context.arena, image) + from_row * input_.row_bytes();
+    const ConvertKernel convert = form_.read == DType::kI16
+                                      ? rows_.to_i16[static_cast<int>(stored_type(input_.type))]
+                                      : rows_.i8_to_offset_u8;
+    const bool whole = input_.pixel_bytes == input_.channels * input_.value_bytes();
+    const int64_t pieces = whole ? 1 : input_.width;
+    const int64_t values = whole ? input_.width * input_.channels : input_.channels;
+    for (int64_t i = 0; i < pieces; ++i) {
+      uint8_t* target = to + side + i * read_.pixel_bytes;
+      const uint8_t* source = from + i * input_.pixel_bytes;
+      if (form_.read == form_.stored) {
+        std::memcpy(target, source, static_cast<size_t>(values * input_.value_bytes()));
+      } else {
+        convert(source, values, target);
+      }
+    }
+  }
+
+  void run_unit(const RunContext& context, const RowSpace& space, const FilterPanel& panel,
+                int64_t unit) const {
+    const int64_t row = unit / space.segments;
+    const int64_t begin = unit % space.segments * space.segment;
+    const int64_t end = std::min(space.width, begin + space.segment);
+    const bool by_rows = !linear_ && !pointwise_;
+    const int64_t image = by_rows ? row / output_.height : row;
+    const int64_t y = by_rows ? row % output_.height : 0;
+    const uint8_t* x =
+        read_.image(context.arena, image) + y * stride_.height * read_.row_bytes() + panel.input_offset;
+    uint8_t* out = output_.image(context.arena, image) + y * output_.row_bytes() +
+                   panel.first_output * output_.value_bytes();
+    const uint8_t* shortcut = nullptr;
+    int64_t shortcut_step = 0;
+    if (has_shortcut_) {
+      shortcut = shortcut_.image(context.arena, image) + y * shortcut_.row_bytes() +
+                 panel.first_output * shortcut_.value_bytes();
+      shortcut_step = linear_ ? shortcut_.image_bytes : shortcut_.pixel_bytes;
+    }
+    const auto row_class = static_cast<size_t>(plan_.row_classes[static_cast<size_t>(y)]);
+    const int64_t tiles = chunk_count(end - begin, plan_.tile_pixels);
+    const int64_t size = chunk_count(end - begin, tiles);
+    for (int64_t p = begin; p < end; p += size) {
+      const int64_t pixels = std::min(size, end - p);
+      const bool first = p == 0;
+      const bool last = p + pixels == space.width;
+      run_tile(panel, row_class, x + p * space.x_step, space, pixels, first, last,
+               {.sums = nullptr,
+                .sums_pitch = plan_.panel_outputs,
+                .y = out + p * space.y_step,
+                .y_pitch = space.y_step,
+                .shortcut = has_shortcut_ ? shortcut + p * shortcut_step : nullptr,
+                .shortcut_pitch = shortcut_step,
+                .pixels = pixels,
+                .first = panel.first_output,
+                .count = panel.outputs});
+    }
+  }
+
+  void run_tile(const FilterPanel& panel, size_t row_class, const uint8_t* x, const RowSpace& space,
+                int64_t pixels, bool first, bool last, Rescaler::Job job) const {
+    alignas(64) int32_t sums[kMaxSums];
+    alignas(64) int64_t wide_sums[kMaxSums];
+    const auto& table = plan_.words_of_i16 ? kernels_.i16 : kernels_.u8;
+    const PackedTileKernel kernel = table[plan_.shape][pixels - 1];
+    const auto count = static_cast<size_t>(pixels * plan_.panel_outputs);
+    for (size_t pass = 0; pass < panel.runs.size(); ++pass) {
+      const std::vector<PackedRun>& runs = panel.runs[pass][row_class].of(first, last);
+      kernel({.x = x,
+              .x_pitch = space.x_step,
+              .runs = runs.data(),
+              .run_count = static_cast<int64_t>(runs.size()),
+              .w = panel.weights.data(),
+              .start = panel.start.empty() ? nullptr : panel.start.data(),
+              .sums = sums});
+      if (!rescaler_.wide()) break;
+      for (size_t i = 0; i < count; ++i) {
+        const int64_t sum = int64_t{sums[i]} << plan_.pass_shifts[pass];
+        wide_sums[i] = pass == 0 ? sum : wide_sums[i] + sum;
+      }
+    }
+    job.sums = rescaler_.wide() ? static_cast<const void*>(wide_sums) : sums;
+    rescaler_.run(job);
+  }
+
+  const PackedKernels& kernels_;
+  const RowKernels& rows_;
+  bool linear_;
+  bool pointwise_ = false;
+  bool has_shortcut_ = false;
+  Size2d stride_;
+  Size2d padding_ = 0;
+  Size2d border_ = 0;  // of the copy
+  int64_t work_ = 0;   // products of an output
+  Place input_;
+  Place output_;
+  Place shortcut_;
+  Place read_;  // the input, or its copy
+  FilterInput form_;
+  FilterPlan plan_;
+  Rescaler rescaler_;
+};
+
+}  // namespace
+
+int64_t filter_scratch_bytes(const Node& node, const Node& input, const Interval& accumulator) {
+  const FilterInput form = choose_input(node, input, accumulator);
+  if (!form.copied()) return 0;
+  const bool image = input.shape.rank() == 3;
+  return copy_place(form, node,
+                    {.type = input.format.type,
+                     .height = image ? input.shape[0] : 1,
+                     .width = image ? input.shape[1] : 1,
+                     .channels = input.shape[-1]})
+      .image_bytes;
+}
+
+Step make_filter_step(const StepSource& source) {
+  const auto step = std::make_shared<const FilterStep>(source);
+  return {.kernel = step->describe(),
+          .weight_bytes = step->weight_bytes(),
+          .run = [step](const RunContext& context) { step->run(context); }};
+}
+
+}  // namespace ds::infer

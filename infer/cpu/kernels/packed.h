@@ -1,0 +1,55 @@
+// Micro-kernels of integer convolutions and linear layers: sums of shifted activations, for a tile of pixels
+// and a panel of output channels. One source, compiled once per instruction set.
+//
+// A run is a stretch of neighbouring input values that a window reads (the channels of one tap, or of a row
+// of taps). Values are taken in words of 32 bits: four u8 or two i16. Strides, dilations and padding are
+// expressed by runs and pitches: the kernels know no convolution, and no threads or memory either.
+#pragma once
+
+#include <cstdint>
+
+namespace ds::infer {
+
+/// Codes of the u8 kernels, a nibble each: a sign bit above m; the weight is 0 for m = 0, +-2^(m-1)
+/// otherwise.
+inline constexpr int kLargestNibbleWeight = 64;
+
+struct PackedRun {
+  int64_t offset;    // bytes from the pixel's input to the first word; a multiple of nothing
+  int64_t words;     // the last one may reach beyond the run: there the weights are 0
+  int64_t weights;   // bytes from the panel's first weight
+  bool skips_first;  // the tile's first pixel, or its last, reads padding here
+  bool skips_last;
+};
+
+/// sums[p][o] = start[o] + sum over runs r, values i of x[p * x_pitch + offset_r + i] w[r][i][o], in 32 bits.
+struct PackedTile {
+  const uint8_t* x;  // the first pixel's input
+  int64_t x_pitch;   // bytes between neighbouring output pixels' inputs
+  const PackedRun* runs;
+  int64_t run_count;
+  /// u8: [words][vectors / 2][lanes][4] bytes, the low nibbles of one vector's outputs and the high ones of
+  /// the next's; i16: [words][vectors][lanes][2] weights.
+  const uint8_t* w;
+  const int32_t* start;  // [vectors * lanes], or null for zeros
+  int32_t* sums;         // [pixels][vectors * lanes]
+};
+
+using PackedTileKernel = void (*)(const PackedTile&);
+
+/// The kernels of one instruction set.
+struct PackedKernels {
+  static constexpr int kMaxPixels = 14;
+  static constexpr int kShapes = 2;  // panels of 2 and of 4 vectors
+  int lanes;                         // i32 sums in a vector
+  int vectors[kShapes];
+  int max_pixels[kShapes];                   // 0: the instruction set has no such panel
+  PackedTileKernel u8[kShapes][kMaxPixels];  // by pixels - 1
+  PackedTileKernel i16[kShapes][kMaxPixels];
+};
+
+extern const PackedKernels kPacked__avx512vnni;
+extern const PackedKernels kPacked__avx2;
+extern const PackedKernels kPacked__generic;
+
+}  // namespace ds::infer

@@ -1,0 +1,46 @@
+// Packed kernels for AVX2. Products of bytes in pairs cannot saturate: 2 * 255 * 64 < 2^15.
+#include <immintrin.h>
+
+#include "infer/cpu/kernels/packed.h"
+
+#define DS_ISA avx2
+#define DS_TILE_2 4
+#define DS_TILE_4 0
+
+namespace ds::infer {
+namespace {
+
+typedef __m256i Vector;
+constexpr int kLanes = 8;
+constexpr int kVectorBytes = 32;
+
+inline Vector zero_vector() { return _mm256_setzero_si256(); }
+inline Vector load_vector(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline void store_vector(void* p, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
+inline Vector broadcast_word(const uint8_t* p) {
+  int32_t word;
+  __builtin_memcpy(&word, p, sizeof(word));
+  return _mm256_set1_epi32(word);
+}
+
+inline void decode_nibbles(const uint8_t* p, Vector& low, Vector& high) {
+  const Vector table =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 8, 16, 32, 64, 0, -1, -2, -4, -8, -16, -32, -64));
+  const Vector nibble = _mm256_set1_epi8(15);
+  const Vector nibbles = load_vector(p);
+  low = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, nibble));
+  high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), nibble));
+}
+
+inline void add_dot_u8(Vector& sum, Vector x, Vector w) {
+  const Vector pairs = _mm256_maddubs_epi16(x, w);
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+inline void add_dot_i16(Vector& sum, Vector x, Vector w) {
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+}
+
+}  // namespace
+}  // namespace ds::infer
+
+#include "infer/cpu/kernels/packed.inc"

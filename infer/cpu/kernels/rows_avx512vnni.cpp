@@ -1,0 +1,3 @@
+// Row kernels for AVX-512 with VNNI.
+#define DS_ISA avx512vnni
+#include "infer/cpu/kernels/rows.inc"

@@ -1,0 +1,88 @@
+#include "infer/cpu/cpu_net.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <thread>
+
+#include "core/cpu/kernels/select.h"
+#include "core/parallel.h"
+#include "infer/lower.h"
+#include "infer/reference.h"
+#include "tests/infer/networks.h"
+#include "tests/infer/random_nets.h"
+#include "tests/layers/support.h"
+#include "tests/support/scoped.h"
+
+namespace ds {
+namespace {
+
+using infer::CpuNet;
+using infer::IntegerNet;
+using test::error_of;
+using testing::HasSubstr;
+
+class CpuNetIsa : public testing::TestWithParam<cpu::Isa> {
+ protected:
+  test::ScopedIsa scope_{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(, CpuNetIsa, testing::ValuesIn(cpu::available_isas()),
+                         [](const auto& info) { return std::string(cpu::name_of(info.param)); });
+
+/// The integers of the reference, for batches of several sizes and one or two threads.
+void expect_reference(const IntegerNet& net, const Tensor& images, const std::string& what) {
+  const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
+  for (const int threads : {1, 2}) {
+    const test::ScopedThreads scope(threads);
+    for (const int64_t batch : {1, 3}) {
+      const CpuNet cpu(net, {.batch = batch});
+      ASSERT_EQ(cpu(images).to_vector<int32_t>(), expected)
+          << what << ", batch " << batch << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    test::RandomNet random(seed);
+    const IntegerNet net = random.net();
+    expect_reference(net, random.images(4), fmt::format("seed {}\n{}", seed, net.str()));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForNetworks) {
+  for (const test::NetworkCase& c : test::network_cases()) {
+    const IntegerNet net = test::lowered(c);
+    const Shape& image = net.input();
+    expect_reference(net, test::random_images(4, image, 3), fmt::format("{}", c.name()));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(CpuNet, RunsInManyThreads) {
+  const IntegerNet net = test::lowered(test::network_cases().front());
+  const CpuNet cpu(net);
+  const Tensor images = test::random_images(2, net.input(), 4);
+  const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
+  std::vector<std::vector<int32_t>> found(3);
+  std::vector<std::thread> threads;
+  for (auto& result : found) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 3; ++i) result = cpu(images).to_vector<int32_t>();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& result : found) EXPECT_EQ(result, expected);
+}
+
+TEST(CpuNet, RefusesOtherImages) {
+  const CpuNet cpu(test::lowered(test::network_cases().front()));
+  EXPECT_THAT(error_of([&] { cpu(Tensor::zeros({1, 8, 8, 3}, DType::kU8)); }), HasSubstr("expected u8 [N]"));
+  EXPECT_THAT(error_of([&] { cpu(Tensor::zeros({1, 32, 32, 3})); }), HasSubstr("f32"));
+  EXPECT_THAT(error_of([&] { CpuNet(cpu.net(), {.batch = 0}); }), HasSubstr("batch is 0"));
+}
+
+}  // namespace
+}  // namespace ds

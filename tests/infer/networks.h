@@ -1,0 +1,40 @@
+// Networks with the batch norms of a training, lowered, for the tests of integer nets.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "infer/lower.h"
+#include "layers/module.h"
+
+namespace ds::test {
+
+struct NetworkCase {
+  const char* model;
+  ShiftMethod method;
+  int weight_bits;
+  int activation_bits;
+  int digits;
+  double least_snr;  // dB of the centred logits against float arithmetic
+
+  std::string name() const;
+};
+
+std::vector<NetworkCase> network_cases();
+
+/// Random pixels whose neighbours are alike, as those of photographs are: u8 [count,H,W,C].
+Tensor random_images(int64_t count, const Shape& image, uint64_t seed);
+Tensor normalised(const Tensor& images, const infer::LowerOptions& options);
+
+struct EvaluatedNetwork {
+  ModulePtr network;  // in evaluation, its weights powers of two
+  infer::LowerOptions options;
+  Shape image;  // H,W,C
+};
+EvaluatedNetwork evaluated(const NetworkCase& c);
+
+/// Calibrated on a few random images.
+infer::IntegerNet lower_network(const EvaluatedNetwork& evaluated);
+infer::IntegerNet lowered(const NetworkCase& c);
+
+}  // namespace ds::test
