@@ -16,6 +16,7 @@ Command eval_command(CLI::App& parent);
 Command lower_command(CLI::App& parent);
 Command inspect_command(CLI::App& parent);
 Command synthesize_command(CLI::App& parent);
+Command bench_command(CLI::App& parent);
 Command compare_command(CLI::App& parent);
 Command devices_command(CLI::App& parent);
 

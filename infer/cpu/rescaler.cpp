@@ -70,6 +70,12 @@ Rescaler::Rescaler(const StepSource& source, int64_t repeats)
       if (node.shortcut >= 0) shortcut_shift_.push_back(shortcut_shift(source, c));
     }
   }
+  // The last block is read whole.
+  const size_t padded = multiplier_.size() + kRescaleBlock;
+  for (std::vector<int32_t>* values : {&multiplier_, &addend_, &shift_, &shortcut_shift_}) {
+    if (!values->empty()) values->resize(padded, 0);
+  }
+  if (wide_) wide_addend_.resize(padded, 0);
 }
 
 void Rescaler::run(const Job& job) const {

@@ -11,9 +11,12 @@ enum class Stored : uint8_t { kU8, kI8, kI16, kI32 };
 inline constexpr int kStoredTypes = 4;
 inline constexpr int kInputTypes = 3;  // i32 is for results only
 
+inline constexpr int64_t kRescaleBlock = 16;
+
 /// y[p][c] = clamp((a' m[c] + b[c] + (shortcut[p][c] << j[c])) >> k[c]), a' = (sums[p][c] + half) >>
 /// pre_shift, b with the rounding in it, for pixels p and channels c. In 32 bits (sums and addends i32) where
-/// a plan has proved that nothing leaves them, in 64 (i64) otherwise.
+/// a plan has proved that nothing leaves them, in 64 (i64) otherwise. Channels are computed in blocks: what
+/// is read must be there, with any value, up to a multiple of kRescaleBlock channels.
 struct RescaleTile {
   const void* sums;
   int64_t sums_pitch;  // elements between pixels
