@@ -1,5 +1,6 @@
-// Latency of whole networks in inference, batch norm folded (infer/float_net.h), by engine: native, and
-// openblas, the float baseline.
+// Latency of whole networks in inference: in float arithmetic with batch norm folded (infer/float_net.h), by
+// engine (native, and openblas, the float baseline), and as integer nets (infer/cpu/cpu_net.h), by kind and
+// bits of the weights (q4, ps4, ...), activations of 8 bits.
 //
 //   bench_inference --benchmark_filter=resnet18/batch:1/native
 //
@@ -9,7 +10,10 @@
 #include "core/backend.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "infer/cpu/cpu_net.h"
 #include "infer/float_net.h"
+#include "infer/lower.h"
+#include "layers/convert.h"
 #include "models/registry.h"
 
 namespace {
@@ -30,6 +34,34 @@ void infer_batch(benchmark::State& state, const models::ModelEntry& entry, int64
       benchmark::Counter(static_cast<double>(batch * state.iterations()), benchmark::Counter::kIsRate);
 }
 
+/// Seeded weights, formats from random pixels: what is timed does not depend on what they mean.
+infer::IntegerNet lowered(const models::ModelEntry& entry, const ShiftFormat& format) {
+  manual_seed(1);
+  const ModulePtr network = entry.make({.classes = 1000});
+  convert_to_shift(*network, {.method = format.method, .weight_bits = format.bits});
+  network->eval();
+  Tensor images = Tensor::empty({2, entry.input[0], entry.input[1], entry.input[2]}, DType::kU8);
+  for (uint8_t& pixel : images.span<uint8_t>()) pixel = static_cast<uint8_t>(default_generator().below(256));
+  const Tensor sample = Tensor::zeros({1, entry.input[0], entry.input[1], entry.input[2]});
+  return infer::lower(trace(*network, sample), images);
+}
+
+void infer_integers(benchmark::State& state, const models::ModelEntry& entry, int64_t batch,
+                    const ShiftFormat& format) {
+  const infer::CpuNet net(lowered(entry, format), {.batch = batch});
+  const Tensor images =
+      Tensor::full({batch, entry.input[0], entry.input[1], entry.input[2]}, 100.0, DType::kU8);
+  std::vector<int32_t> results(static_cast<size_t>(batch * net.net().result().shape.numel()));
+  for (auto _ : state) net.run(images.data<uint8_t>(), batch, results.data());
+  state.counters["images/s"] =
+      benchmark::Counter(static_cast<double>(batch * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+template <class Body>
+void add(const std::string& name, const Body& body) {
+  benchmark::RegisterBenchmark(name.c_str(), body)->Unit(benchmark::kMillisecond)->UseRealTime();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -38,11 +70,16 @@ int main(int argc, char** argv) {
     const models::ModelEntry& entry = models::find(name);
     for (const int64_t batch : {1, 8}) {
       for (const Engine engine : {Engine::kNative, Engine::kOpenBlas}) {
-        benchmark::RegisterBenchmark(
-            fmt::format("{}/batch:{}/{}", name, batch, name_of(engine)).c_str(),
-            [=, &entry](benchmark::State& state) { infer_batch(state, entry, batch, engine); })
-            ->Unit(benchmark::kMillisecond)
-            ->UseRealTime();
+        add(fmt::format("{}/batch:{}/{}", name, batch, name_of(engine)),
+            [=, &entry](benchmark::State& state) { infer_batch(state, entry, batch, engine); });
+      }
+      for (const ShiftMethod method : {ShiftMethod::kPs, ShiftMethod::kQ}) {
+        for (int bits = kMinWeightBits; bits <= kMaxPackedBits; ++bits) {
+          add(fmt::format("{}/batch:{}/{}{}", name, batch, name_of(method), bits),
+              [=, &entry](benchmark::State& state) {
+                infer_integers(state, entry, batch, {method, bits});
+              });
+        }
       }
     }
   }
