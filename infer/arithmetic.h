@@ -16,14 +16,15 @@ constexpr int64_t saturate(int64_t value, int64_t low, int64_t high) { return st
 
 /// a m by the signed binary digits of m in non-adjacent form: a shift and an addition a digit.
 constexpr int64_t multiply_by_digits(int64_t a, int64_t m) {
-  int64_t sum = 0;
+  uint64_t sum = 0;  // modulo 2^64: a partial sum may leave 63 bits where the product does not
   for (int position = 0; m != 0; ++position, m >>= 1) {
     if ((m & 1) == 0) continue;
     const bool negative = (m & 3) == 3;  // ...11 = ...100 - 1
-    sum += negative ? -(a << position) : a << position;
+    const uint64_t term = static_cast<uint64_t>(a) << position;
+    sum += negative ? 0 - term : term;
     m += negative ? 1 : -1;
   }
-  return sum;
+  return static_cast<int64_t>(sum);
 }
 
 /// Digits of m in that form: D shifts and D - 1 additions.

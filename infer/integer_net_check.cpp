@@ -10,7 +10,7 @@ namespace {
 constexpr int kMaxShift = 62;
 constexpr int64_t kMaxSum = int64_t{1} << 62;
 constexpr int64_t kMaxSide = int64_t{1} << 20;      // of images, windows, strides: products stay in int64
-constexpr int64_t kMaxElements = int64_t{1} << 31;  // of one image's tensor
+constexpr int64_t kMaxElements = int64_t{1} << 28;  // of one image's tensor
 
 /// Room for every product and sum of what a node may hold: 32-bit multipliers times sums of 62 bits.
 using Wide = __int128;

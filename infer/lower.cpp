@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kBatch = 64;     // images of calibration at a time
 constexpr int kMaxShift = 24;      // k of a multiplier with few digits: beyond it m loses digits instead
 constexpr int kMaxFullShift = 40;  // and of 15 bits
-constexpr int kResultBits = 14;    // of the largest multiplier of a result, whose values are not shifted back
+constexpr int kResultBits = 30;    // of the largest value of a result, without its sign
 constexpr double kCoarsestStep = 0.125;  // of an output, that dropping bits of a sum before it may make
 constexpr int kMinInputFraction = 6;  // of 16-bit pixels: a step of 1/64 where one of the image is about 1/60
 constexpr double kInt32 = 2147483648.0;
@@ -121,8 +121,18 @@ class Lowering {
       highest_[group] = chosen.highest();
     }
     take_trained_formats();
-    formats_[at(groups_.find(0))] = input_format();
-    highest_[at(groups_.find(0))] = input_format().highest();
+    set_input_format(formats_[at(groups_.find(0))]);
+    highest_[at(groups_.find(0))] = formats_[at(groups_.find(0))].highest();
+  }
+
+  /// Where others share the input's format, it must hold their values too.
+  void set_input_format(Format& shared) const {
+    const bool alone = std::ranges::none_of(graph_.steps, [&](const FusedStep& step) {
+      return step.kind != "fixed_point" && groups_.find(step.output) == groups_.find(0);
+    });
+    const int others = shared.fraction_bits + (options_.input_bits - options_.activation_bits);
+    shared = input_format();
+    if (!alone) shared.fraction_bits = std::min(shared.fraction_bits, others);
   }
 
   bool is_made(int value) const {
@@ -350,7 +360,7 @@ class Lowering {
   }
 
   void set_rescale(const FusedStep& step, const std::vector<Line>& lines, Node& node) const {
-    if (node.format.type == DType::kI32) return set_result(lines, node);
+    if (node.format.type == DType::kI32) return set_result(step, lines, node);
     int k_min = 0;
     if (node.shortcut >= 0) {
       k_min = std::max(0, nodes_[at(node.shortcut)].format.fraction_bits - node.format.fraction_bits);
@@ -416,27 +426,30 @@ class Lowering {
     rescale.addend.push_back(std::llround(std::ldexp(line.shift * unit + (scale - m.value()) * pivot, m.k)));
   }
 
-  /// A result keeps its bits: no shift, and one format for all classes.
-  void set_result(const std::vector<Line>& lines, Node& node) const {
+  /// A result has one format for all classes, with as many bits as its bound leaves of 32, and full
+  /// multipliers. Where every line has the same power of two as its scale, as after a linear layer, the sums
+  /// themselves are the result.
+  void set_result(const FusedStep& step, const std::vector<Line>& lines, Node& node) const {
+    node.low = node.low == 0 ? 0 : node.format.lowest();
+    node.high = node.format.highest();
     double largest = 0.0;
-    double smallest = std::numeric_limits<double>::infinity();
+    double shift = 0.0;
+    bool exact = true;
+    int exponent = 0;
     for (const Line& line : lines) {
       largest = std::max(largest, std::abs(line.scale));
-      smallest = std::min(smallest, std::abs(line.scale));
+      shift = std::max(shift, std::abs(line.shift));
+      exact = exact && line.scale == lines[0].scale && std::frexp(line.scale, &exponent) == 0.5;
     }
-    int exponent = 0;
-    const bool exact = largest == smallest && std::frexp(largest, &exponent) == 0.5;
-    if (!exact) std::frexp(largest, &exponent);
-    node.format.fraction_bits = exact ? 1 - exponent : kResultBits - exponent;
-    node.low = std::min<int64_t>(node.low == 0 ? 0 : node.format.lowest(), 0);
-    node.high = node.format.highest();
-    for (const Line& line : lines) {
-      const double scale = std::ldexp(line.scale, node.format.fraction_bits);
-      const double m = std::round(scale);
-      node.rescale.multiplier.push_back(static_cast<int32_t>(m));
-      node.rescale.shift.push_back(0);
-      node.rescale.addend.push_back(
-          std::llround(std::ldexp(line.shift, node.format.fraction_bits) + (scale - m) * line.pivot));
+    std::frexp(largest * bound_of_sums(step, node) + shift, &exponent);
+    node.format.fraction_bits = kResultBits - exponent;
+    if (exact) node.format.fraction_bits = std::min(node.format.fraction_bits, -std::ilogb(largest));
+    for (const Line& line : lines) append(line, node.format.fraction_bits, kFullDigits, 0, node.rescale);
+    if (!exact || node.format.fraction_bits != -std::ilogb(largest)) return;
+    for (size_t c = 0; c < lines.size(); ++c) {
+      node.rescale.multiplier[c] = 1;
+      node.rescale.shift[c] = 0;
+      node.rescale.addend[c] = std::llround(std::ldexp(lines[c].shift, node.format.fraction_bits));
     }
   }
 

@@ -4,13 +4,20 @@
 
 #include <cmath>
 
+#include "autograd/functions.h"
+#include "core/shift/pow2.h"
 #include "infer/reference.h"
+#include "tests/autograd/support.h"
 #include "tests/infer/networks.h"
 
 namespace ds {
 namespace {
 
 using infer::IntegerNet;
+using infer::LowerOptions;
+using test::error_of;
+using testing::AllOf;
+using testing::HasSubstr;
 
 /// Signal to noise ratio in decibels of the centred logits, as docs/results quote it.
 double snr(const Tensor& found, int fraction_bits, const Tensor& expected) {
@@ -51,6 +58,131 @@ TEST_P(LowerNetworks, ComputesTheNetworksFunction) {
 
 INSTANTIATE_TEST_SUITE_P(, LowerNetworks, testing::ValuesIn(test::network_cases()),
                          [](const auto& info) { return info.param.name(); });
+
+/// What `function` computes of 4 channels, and what its integer net does with 16 bits and full multipliers.
+double snr_of(const std::function<Variable(const Variable&)>& function) {
+  const LowerOptions options{.activation_bits = 16, .digits = infer::kFullDigits};
+  const Tensor images = test::random_images(8, {9, 9, 4}, 5);
+  const Tensor x = test::normalised(images, options);
+  const IntegerNet net = infer::lower(trace(function, x), images, options);
+  if (getenv("SHOW")) fmt::print("{}", net.str());
+  const NoGrad no_grad;
+  const Tensor expected = flatten(function(Variable(x))).value();
+  const Tensor found = infer::run_reference(net, images).reshape(expected.shape());
+  return snr(found, net.result().format.fraction_bits, expected);
+}
+
+/// Filters that a function rounds to powers of two.
+struct Filters {
+  explicit Filters(const Shape& shape) : w(Tensor::empty(shape), true) {
+    fill_uniform(w.mutable_value(), -0.5, 0.5, default_generator());
+  }
+  Variable rounded() const { return shift_q(w, {.range = shift_q_range(4)}); }
+
+  Variable w;
+};
+
+TEST(Lower, KnowsEveryFunctionOfANetwork) {
+  manual_seed(7);
+  const Pool2dOptions window{.kernel = 3, .stride = 2, .padding = 1};
+  EXPECT_GE(snr_of([&](const Variable& x) { return max_pool2d(x, window); }), 60.0);
+  EXPECT_GE(snr_of([&](const Variable& x) { return avg_pool2d(x, window); }), 60.0);
+  EXPECT_GE(snr_of([](const Variable& x) { return global_avg_pool2d(relu6(x * 9.0 + -2.0)); }), 60.0);
+  EXPECT_GE(
+      snr_of([](const Variable& x) { return pad_channels(subsample2d(x, 2), {.before = 1, .after = 2}); }),
+      60.0);
+  const Filters wide({6, 3, 3, 4});
+  EXPECT_GE(snr_of([&](const Variable& x) {
+              const Variable y = conv2d(x, wide.rounded(), {}, {.padding = 1});
+              return concat({y, relu(y), x});
+            }),
+            60.0);
+  const Filters pointwise({4, 1, 1, 4});
+  EXPECT_GE(snr_of([&](const Variable& x) {
+              const Variable y = conv2d(x, pointwise.rounded(), {});
+              return relu(y + x) + relu(x + y);  // what is added is used twice
+            }),
+            60.0);
+  const Filters depthwise({4, 3, 3, 1});
+  const Filters last({5, 324});
+  EXPECT_GE(snr_of([&](const Variable& x) {
+              const Variable y = conv2d(x, depthwise.rounded(), {}, {.padding = 1, .groups = 4});
+              return linear(flatten(relu(y)), last.rounded(), Variable(Tensor::full({5}, 0.125)));
+            }),
+            60.0);
+}
+
+TEST(Lower, KeepsABatchNormThatFollowsNothing) {
+  manual_seed(8);
+  Tensor mean = Tensor::full({4}, 0.4);
+  Tensor variance = Tensor::full({4}, 0.05);
+  const Variable gamma(Tensor::from(std::vector<float>{0.5F, -1.0F, 2.0F, 1.0F}, {4}));
+  const Variable beta(Tensor::from(std::vector<float>{0.1F, 0.2F, -0.3F, 0.0F}, {4}));
+  const Filters after({3, 3, 3, 4});
+  EXPECT_GE(snr_of([&](const Variable& x) {
+              const Variable y = relu(batch_norm(x, gamma, beta, mean, variance, {}));
+              return conv2d(y, after.rounded(), {});
+            }),
+            60.0);
+}
+
+/// Activations that were rounded in training keep the formats of the training.
+TEST(Lower, TakesTheFormatsOfTheTraining) {
+  manual_seed(9);
+  const Filters first({4, 1, 1, 4});
+  const Filters last({2, 324});
+  const auto function = [&](const Variable& x) {
+    const FixedPointOptions format{.fraction_bits = 6, .low = 0.0, .high = 127.0};
+    return linear(flatten(fixed_point(relu(conv2d(x, first.rounded(), {})), format)), last.rounded(), {});
+  };
+  const Tensor images = test::random_images(4, {9, 9, 4}, 5);
+  const IntegerNet net = infer::lower(trace(function, Tensor::zeros({1, 9, 9, 4})), images);
+  EXPECT_EQ(net.nodes()[1].format, (infer::Format{.type = DType::kU8, .fraction_bits = 6}));
+  EXPECT_EQ(net.nodes()[1].high, 127);
+}
+
+std::string error_of_lowering(const std::function<Variable(const Variable&)>& function,
+                              const LowerOptions& options = {}) {
+  const Tensor images = test::random_images(2, {9, 9, 4}, 5);
+  return error_of([&] {
+    infer::lower(trace(
+                     [&](const Variable& x) {
+                       const TraceScope scope("head");
+                       return function(x);
+                     },
+                     Tensor::zeros({1, 9, 9, 4})),
+                 images, options);
+  });
+}
+
+TEST(Lower, NamesWhatItCannotLower) {
+  const Variable floats(Tensor::full({2, 1, 1, 4}, 0.3));
+  EXPECT_THAT(
+      error_of_lowering([&](const Variable& x) { return conv2d(x, floats, {}); }),
+      AllOf(HasSubstr("conv2d in \"head\" has float weights"), HasSubstr("convert the network first")));
+  EXPECT_THAT(error_of_lowering([&](const Variable& x) {
+                Variable w(Tensor::full({2, 1, 1, 4}, 0.3), true);
+                return conv2d(x, shift_q(w, {.range = shift_q_range(6)}), {});
+              }),
+              HasSubstr("weights of 6 bits, expected at most 5"));
+  EXPECT_THAT(error_of_lowering([](const Variable& x) { return x * x; }),
+              HasSubstr("multiply in \"head\" has no counterpart"));
+  EXPECT_THAT(error_of_lowering([](const Variable& x) {
+                return avg_pool2d(x, {.kernel = 3, .padding = 1, .count_padding = false});
+              }),
+              HasSubstr("leaves its padding out of the divisor"));
+}
+
+TEST(Lower, ChecksItsOptions) {
+  const auto message = [](const LowerOptions& options) {
+    return error_of_lowering([](const Variable& x) { return relu(x); }, options);
+  };
+  EXPECT_THAT(message({.activation_bits = 7}), HasSubstr("activations of 7 bits, expected 8 or 16"));
+  EXPECT_THAT(message({.input_bits = 4}), HasSubstr("an input of 4 bits"));
+  EXPECT_THAT(message({.digits = 5}), HasSubstr("multipliers of 5 digits"));
+  EXPECT_THAT(message({.mean = {0.5F}, .deviation = {0.5F}}), HasSubstr("1 means and 1 deviations"));
+  EXPECT_THAT(message({.mean = {0, 0, 0, 0}, .deviation = {1, 1, 0, 1}}), HasSubstr("a deviation of 0"));
+}
 
 }  // namespace
 }  // namespace ds

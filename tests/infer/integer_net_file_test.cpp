@@ -1,0 +1,116 @@
+#include "infer/integer_net_file.h"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "infer/cpu/cpu_net.h"
+#include "infer/reference.h"
+#include "tests/infer/networks.h"
+#include "tests/infer/random_nets.h"
+#include "tests/layers/support.h"
+#include "tests/support/data.h"
+#include "tests/support/temporary_folder.h"
+
+namespace ds::infer {
+namespace {
+
+using test::error_of;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class IntegerNetFile : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return folder_.path() + "/" + name; }
+
+  static std::vector<char> read_bytes(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  static void write_bytes(const std::string& path, const std::vector<char>& bytes) {
+    std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  }
+
+ private:
+  test::TemporaryFolder folder_;
+};
+
+TEST_F(IntegerNetFile, GivesTheSameNetAndTheSameBytes) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    test::RandomNet random(seed);
+    const IntegerNet net = random.net();
+    save_integer_net(path("a"), net, {{"note", "kept"}});
+    const SafetensorsFile file(path("a"));
+    ASSERT_TRUE(holds_integer_net(file));
+    EXPECT_EQ(file.metadata().at("note"), "kept");
+    const IntegerNet loaded = load_integer_net(file);
+    ASSERT_EQ(loaded.str(), net.str());
+    const Tensor images = random.images(1);
+    ASSERT_EQ(run_reference(loaded, images).to_vector<int32_t>(),
+              run_reference(net, images).to_vector<int32_t>());
+    save_integer_net(path("b"), loaded, {{"note", "kept"}});
+    ASSERT_EQ(read_bytes(path("a")), read_bytes(path("b")));
+  }
+}
+
+/// Written by an earlier version of this program: it must load, and give what it gave.
+TEST_F(IntegerNetFile, OfAnEarlierVersionGivesTheSameIntegers) {
+  const IntegerNet net = load_integer_net(test::fixture("integer_net_v1.safetensors"));
+  const SafetensorsFile expected(test::fixture("integer_net_v1_expected.safetensors"));
+  const Tensor images = expected.read("images");
+  EXPECT_EQ(run_reference(net, images).to_vector<int32_t>(), expected.read("results").to_vector<int32_t>());
+  EXPECT_EQ(CpuNet(net)(images).to_vector<int32_t>(), expected.read("results").to_vector<int32_t>());
+}
+
+TEST_F(IntegerNetFile, IsToldFromOtherFiles) {
+  write_safetensors(path("other"), {{"w", Tensor::zeros({2})}});
+  EXPECT_FALSE(holds_integer_net(SafetensorsFile(path("other"))));
+  EXPECT_THAT(error_of([&] { load_integer_net(path("other")); }),
+              AllOf(HasSubstr("no integer net"), HasSubstr("other")));
+}
+
+TEST_F(IntegerNetFile, NamesWhatIsWrong) {
+  const auto load = [&](const std::string& json) {
+    write_safetensors(path("broken"), {{"w", Tensor::zeros({2})}}, {{"deepshift.integer_net", json}});
+    return error_of([&] { load_integer_net(path("broken")); });
+  };
+  EXPECT_THAT(load("{"), AllOf(HasSubstr("broken"), HasSubstr("metadata")));
+  EXPECT_THAT(load(R"({"version": 2, "nodes": []})"), HasSubstr("version 2, expected 1"));
+  EXPECT_THAT(load(R"({"version": 1, "nodes": []})"), HasSubstr("no nodes"));
+  EXPECT_THAT(load(R"({"version": 1, "nodes": [{"kind": "cube"}]})"), HasSubstr("\"cube\""));
+}
+
+/// Any byte of a small file changed, or the end cut off: refused with a reason, or a net that can be run.
+TEST_F(IntegerNetFile, SurvivesMutations) {
+  Generator generator(11);
+  int refused = 0;
+  int loaded = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    test::RandomNet random(seed);
+    save_integer_net(path("net"), random.net());
+    const std::vector<char> original = read_bytes(path("net"));
+    const Tensor images = random.images(1);
+    for (int mutation = 0; mutation < 100; ++mutation) {
+      std::vector<char> bytes = original;
+      for (uint32_t changes = 1 + generator.below(3); changes > 0; --changes) {
+        bytes[generator.below(static_cast<uint32_t>(bytes.size()))] = static_cast<char>(generator.below(256));
+      }
+      if (mutation % 10 == 0) bytes.resize(generator.below(static_cast<uint32_t>(bytes.size())));
+      write_bytes(path("mutated"), bytes);
+      try {
+        const IntegerNet net = load_integer_net(path("mutated"));
+        if (net.input() == Shape(images.shape().sizes().subspan(1))) run_reference(net, images);
+        ++loaded;
+      } catch (const Error& error) {
+        EXPECT_STRNE(error.what(), "");
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 100);
+  EXPECT_GT(loaded, 100);
+}
+
+}  // namespace
+}  // namespace ds::infer
