@@ -29,8 +29,9 @@ int evaluate_model(EvalOptions& options) {
 Command eval_command(CLI::App& parent) {
   auto options = std::make_shared<EvalOptions>();
   EvaluateOptions& o = options->evaluation;
-  CLI::App* app = parent.add_subcommand("eval", "Counts the right answers of a model on the test images");
-  app->add_option("file", o.file, "model, safetensors")->required();
+  CLI::App* app =
+      parent.add_subcommand("eval", "Counts the right answers of a model or integer net on the test images");
+  app->add_option("file", o.file, "model or integer net (deepshift lower), safetensors")->required();
   app->add_option("--data", o.data, "folder of the data set")->required();
   app->add_option("--arch", o.arch, "network (default: what the file says)");
   app->add_option("--dataset", o.input.dataset, "data set (default: what the file says, or cifar10)")

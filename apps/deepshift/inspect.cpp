@@ -6,6 +6,8 @@
 #include "apps/common/app.h"
 #include "apps/common/network.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/inspect_net.h"
+#include "infer/integer_net_file.h"
 #include "layers/summary.h"
 #include "layers/weighted_layer.h"
 #include "layers/weights/exponents.h"
@@ -29,6 +31,10 @@ void print_notes(const Network& network, const std::string& file) {
 }
 
 int inspect_file(const InspectOptions& options) {
+  if (const SafetensorsFile file(options.file); infer::holds_integer_net(file)) {
+    fmt::print("{}", describe_net(infer::load_integer_net(file)));
+    return kExitOk;
+  }
   const Network network = open_network(options.file, {.arch = options.arch});
   print_notes(network, options.file);
   fmt::print("{}", summarize(*network.model, models::find(network.info.architecture).input).str());
@@ -45,9 +51,10 @@ int inspect_file(const InspectOptions& options) {
 
 Command inspect_command(CLI::App& parent) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* app =
-      parent.add_subcommand("inspect", "Shows the layers of a model, their work and their exponents");
-  app->add_option("file", options->file, "model, safetensors")->required();
+  CLI::App* app = parent.add_subcommand(
+      "inspect",
+      "Shows the layers of a model, their work and their exponents; or the nodes of an integer net");
+  app->add_option("file", options->file, "model or integer net, safetensors")->required();
   app->add_option("--arch", options->arch, "network (default: what the file says)");
   return {app, [options] { return inspect_file(*options); }};
 }
