@@ -1,0 +1,45 @@
+// The formats of the values inside an integer net, chosen from what calibration saw of them.
+#pragma once
+
+#include <vector>
+
+#include "infer/calibrate.h"
+#include "infer/integer_net.h"
+#include "infer/lower.h"
+#include "infer/rescale_fit.h"
+
+namespace ds::infer {
+
+class ValueFormats {
+ public:
+  /// One format for all values that nodes only move from one to the other. u8 where the network's structure
+  /// says that nothing is negative.
+  ValueFormats(const FusedGraph& graph, const Calibration& calibration, const LowerOptions& options);
+
+  /// Of a value of the graph.
+  const Format& format(int value) const { return formats_[static_cast<size_t>(group(value))]; }
+  /// The largest integer: below the format's where activations saturated there in training.
+  int64_t highest(int value) const { return highest_[static_cast<size_t>(group(value))]; }
+
+ private:
+  int group(int value) const;
+  void join_moved();
+  void choose();
+  void take_trained();
+  void set_input();
+  Format input_format() const;
+
+  const FusedGraph& graph_;
+  const Calibration& calibration_;
+  const LowerOptions& options_;
+  std::vector<int> parents_;      // of values that share a format
+  std::vector<Format> formats_;   // by group
+  std::vector<int64_t> highest_;  // likewise
+};
+
+/// From a pixel to its normalised value.
+Line pixel_line(const LowerOptions& options, size_t channel);
+/// The largest sum of magnitudes of a filter's integers.
+double largest_filter(const FusedStep& step);
+
+}  // namespace ds::infer
