@@ -1,9 +1,12 @@
 # The install target, and the package that find_package(DeepShift) finds. Headers keep their folders.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS ds ds_c EXPORT DeepShiftTargets)
+install(TARGETS ds EXPORT DeepShiftTargets)
+if(DEEPSHIFT_C_API)
+  install(TARGETS ds_c EXPORT DeepShiftTargets)
+  install(FILES infer/c_api/deepshift.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endif()
 install(FILES ds.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/deepshift)
-install(FILES infer/c_api/deepshift.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY core autograd layers models data infer DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/deepshift
         FILES_MATCHING PATTERN "*.h" PATTERN "*.def" PATTERN "core/cpu" EXCLUDE PATTERN "infer/cpu/kernels" EXCLUDE
         PATTERN "infer/c_api" EXCLUDE)

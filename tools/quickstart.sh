@@ -74,6 +74,15 @@ for method in q ps; do
   run $method --method $method --weight-bits 5 --pretrained "$rounded" --epochs "$fine_tune_epochs"
 done
 
+# Each shift network as an integer net: shifts and additions of integers, activations of 8 bits.
+for method in q ps; do
+  net=$output/integer_$method.safetensors
+  [ -f "$net" ] ||
+    "$bin/deepshift" lower "$output/$method/best.safetensors" "$net" --data "$data" --threads "$threads" >/dev/null
+  echo "Integer net of $method: $("$bin/deepshift" eval "$net" --data "$data" --threads "$threads")," \
+    "$("$bin/deepshift" bench "$net" --batch-size 16 --threads "$threads" | head -n 1)"
+done
+
 echo
 "$bin/deepshift" compare "$output/float" "$output/q" "$output/ps"
 cat <<END
@@ -82,5 +91,6 @@ Programs             $bin
 Data                 $data
 Runs                 $output/{float,q,ps}: config.json, metrics.jsonl, curves.svg, summary.json, model files
 Rounded, untrained   $output/rounded_{q,ps}.safetensors
+Integer nets         $output/integer_{q,ps}.safetensors
 Look inside a model  $bin/deepshift inspect $output/q/best.safetensors
 END

@@ -16,7 +16,6 @@ namespace ds::apps {
 
 namespace {
 
-
 constexpr int64_t kIntegerBatch = 16;  // their values stay in the caches
 
 /// Which data set an integer net was lowered for; it holds the normalisation itself.
@@ -33,10 +32,11 @@ Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptio
     const auto found = file.metadata().find(kDatasetKey);
     dataset = found == file.metadata().end() ? options.input.default_dataset : found->second;
   }
-  const Dataset test = load_dataset(dataset, options.data, Split::kTest);
-  DS_CHECK(test.size() > 0 && net.result().shape == Shape{class_count(dataset)},
+  DS_CHECK(net.result().shape == Shape{class_count(dataset)},
            "[eval] {} gives {}, expected [{}], the classes of {}", options.file, net.result().shape.str(),
            class_count(dataset), dataset);
+  const Dataset test = load_dataset(dataset, options.data, Split::kTest);
+  DS_CHECK(test.size() > 0, "[data] {}: no test images", options.data);
   const infer::CpuNet cpu(net, {.batch = kIntegerBatch});
   Evaluation result{.total = test.size()};
   for (int64_t first = 0; first < test.size(); first += options.batch_size) {

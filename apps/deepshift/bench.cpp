@@ -46,6 +46,7 @@ std::vector<double> step_times(const infer::CpuNet& cpu, const Tensor& images, i
       times[i].push_back(seconds[i]);  // the first warms up
   }
   std::vector<double> medians;
+  medians.reserve(times.size());
   for (const std::vector<double>& step : times) medians.push_back(median(step));
   return medians;
 }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "apps/common/app.h"
@@ -66,6 +67,9 @@ void set_weights(const LowerFileOptions& options, Module& model) {
 }
 
 int lower_file(LowerFileOptions& options) {
+  namespace fs = std::filesystem;
+  DS_CHECK(!fs::exists(options.output) || !fs::equivalent(options.input, options.output),
+           "[lower] input and output are the same file, {}", options.output);
   set_up_machine(options.machine);
   const Network network = open_network(options.input, {.arch = options.arch});
   const ModelInput input = input_of(network, options.input, options.images);

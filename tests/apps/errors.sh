@@ -88,9 +88,29 @@ expect '--data' "$bin/deepshift" eval "$model"
 expect 'resnet20.*resnet56' "$bin/deepshift" eval "$model" --arch resnet56 --data "$data"
 expect 'summary.json' "$bin/deepshift" compare "$data"
 expect 'no-such-command' "$bin/deepshift" no-such-command
-expect 'expects a command: convert, eval' "$bin/deepshift"
+expect 'expects a command: convert, lower, eval' "$bin/deepshift"
 expect 'see deepshift eval --help' "$bin/deepshift" eval "$model" --no-such-option
 expect '10 classes, expected 100' "$bin/deepshift" eval "$model" --data "$data" --dataset cifar100
+
+# Integer nets
+net=$work/net.safetensors
+expect 'has float weights.*--weight-bits' "$bin/deepshift" lower "$model" "$work/out" --data "$data"
+expect 'absent' "$bin/deepshift" lower "$work/absent" "$work/out" --data "$data"
+expect '--calibration-images is 1000, but there are only 100' "$bin/deepshift" lower "$model" "$work/out" --data "$data" \
+  --weight-bits 4 --calibration-images 1000
+expect '--weight-bits.*6' "$bin/deepshift" lower "$model" "$work/out" --data "$data" --weight-bits 6
+expect '--digits.*five' "$bin/deepshift" lower "$model" "$work/out" --data "$data" --weight-bits 4 --digits five
+expect 'the same file' "$bin/deepshift" lower "$model" "$model" --data "$data" --weight-bits 4
+expect 'no integer net' "$bin/deepshift" bench "$model"
+"$bin/deepshift" lower "$model" "$net" --data "$data" --weight-bits 4 --calibration-images 20 >/dev/null
+"$bin/deepshift" eval "$net" --data "$data" | grep -q '^top-1 [0-9]*/40 ' || { echo "FAILED: eval of an integer net"; failures=1; }
+"$bin/deepshift" inspect "$net" | grep -q 'no multiplication' || { echo "FAILED: inspect of an integer net"; failures=1; }
+"$bin/deepshift" bench "$net" --runs 2 --layers | grep -q 'images/s' || { echo "FAILED: bench of an integer net"; failures=1; }
+expect 'is an integer net: it holds its network' "$bin/deepshift" eval "$net" --data "$data" --activation-bits 8
+expect 'gives \[10\], expected \[100\]' "$bin/deepshift" eval "$net" --data "$data" --dataset cifar100
+head -c 2000 "$net" >"$work/short.safetensors"
+expect 'short.safetensors' "$bin/deepshift" eval "$work/short.safetensors" --data "$data"
+
 expect 'has no effect with --evaluate' "$bin/train_cifar" --data "$data" --evaluate "$model" --method q
 expect 'is there already' "$bin/deepshift" synthesize "$data"
 mkfifo "$work/pipe"
