@@ -66,7 +66,8 @@ double run_time(const infer::CpuNet& cpu, const Tensor& images, int64_t runs) {
 
 int bench_file(BenchOptions& options) {
   set_up_machine(options.machine);
-  const infer::CpuNet cpu(infer::load_integer_net(options.file), {.batch = options.batch});
+  const infer::IntegerNet net = infer::load_integer_net(options.file);
+  const infer::CpuNet cpu(net, {.batch = options.batch});
   const Shape& image = cpu.net().input();
   Tensor images = Tensor::empty({options.batch, image[0], image[1], image[2]}, DType::kU8);
   Generator generator(1);
@@ -85,6 +86,9 @@ int bench_file(BenchOptions& options) {
   fmt::print("{} images in {:.3f} ms, {:.1f} images/s, {}; {}, {} threads, median of {} runs\n",
              options.batch, seconds * 1e3, static_cast<double>(options.batch) / seconds,
              rate(operations, seconds), infer::integer_kernels().name, num_threads(), options.runs);
+  const double shifting =
+      run_time(infer::CpuNet(net, {.batch = options.batch, .shifts_only = true}), images, options.runs);
+  fmt::print("by shifts and additions alone: {:.3f} ms, {}\n", shifting * 1e3, rate(operations, shifting));
   fmt::print("{} bytes of values, {} bytes of weights\n", cpu.arena_bytes(), cpu.weight_bytes());
   return kExitOk;
 }

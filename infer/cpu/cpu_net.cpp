@@ -17,8 +17,8 @@ constexpr int kNone = -1;
 /// Which values share memory, and when each block is needed.
 class Placement {
  public:
-  Placement(const IntegerNet& net, int64_t batch)
-      : nodes_(net.nodes()), batch_(batch), places_(nodes_.size()) {
+  Placement(const IntegerNet& net, const CpuNetOptions& options)
+      : nodes_(net.nodes()), batch_(options.batch), places_(nodes_.size()) {
     find_uses();
     join();
     for (size_t i = 0; i < nodes_.size(); ++i) places_[i] = own_place(nodes_[i]);
@@ -27,7 +27,7 @@ class Placement {
       const Interval& sums = net.bounds()[i].accumulator;
       int64_t bytes = 0;
       if (nodes_[i].filtered() && !is_depthwise(nodes_[i])) {
-        bytes = filter_scratch_bytes(nodes_[i], nodes_[at(nodes_[i].inputs[0])], sums);
+        bytes = filter_scratch_bytes(nodes_[i], nodes_[at(nodes_[i].inputs[0])], sums, options.shifts_only);
       }
       scratch_.push_back(bytes == 0 ? kNone
                                     : arena_.add(bytes * batch_, static_cast<int>(i), static_cast<int>(i)));
@@ -154,7 +154,7 @@ class CpuNet::Plan {
  public:
   Plan(const IntegerNet& net, const CpuNetOptions& options) : net_(net), batch_(options.batch) {
     DS_CHECK(batch_ >= 1, "[cpu_net] batch is {}, expected at least 1", batch_);
-    const Placement placement(net_, batch_);
+    const Placement placement(net_, options);
     arena_bytes_ = placement.bytes();
     const IntegerKernels& kernels = integer_kernels();
     for (size_t i = 0; i < net_.nodes().size(); ++i) {
@@ -162,6 +162,7 @@ class CpuNet::Plan {
                               .node = static_cast<int>(i),
                               .places = placement.places(),
                               .kernels = kernels,
+                              .shifts_only = options.shifts_only,
                               .scratch = placement.scratch(i)};
       steps_.push_back(make_step(source));
     }

@@ -16,6 +16,9 @@ namespace ds::infer {
 
 struct CpuNetOptions {
   int64_t batch = 1;  // images that are computed together; more are computed in so many at a time
+  /// Convolutions and linear layers by kernels that shift and add and multiply nothing: what the paper is
+  /// about. Slower than dot products where a processor has them.
+  bool shifts_only = false;
 };
 
 /// How one node is run.

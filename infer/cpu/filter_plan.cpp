@@ -54,6 +54,13 @@ uint8_t nibble_of(int32_t weight) {
   return static_cast<uint8_t>((weight < 0 ? 8 : 0) + std::bit_width(magnitude));
 }
 
+/// The shift of a weight, and its sign.
+uint8_t shift_of(int32_t weight) {
+  if (weight == 0) return kShiftOfZero;
+  const auto magnitude = static_cast<uint32_t>(std::abs(weight));
+  return static_cast<uint8_t>((weight < 0 ? kNegativeShift : 0) + std::countr_zero(magnitude));
+}
+
 struct Window {
   Size2d kernel = 1;
   Size2d stride = 1;
@@ -86,7 +93,7 @@ class FilterPlanner {
         row_(static_cast<int64_t>(weights_.size()) / node.filters.shape[0]) {}
 
   FilterPlan plan() && {
-    plan_.words_of_i16 = form_.read == DType::kI16;
+    plan_.words = form_.words;
     choose_tile();
     list_taps();
     classify_rows();
@@ -104,16 +111,25 @@ class FilterPlanner {
  private:
   int64_t output_height() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[0]; }
   int64_t output_width() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[1]; }
-  int64_t value_bytes() const { return plan_.words_of_i16 ? 2 : 1; }
-  int64_t word_values() const { return 4 / value_bytes(); }
+  int64_t value_bytes() const { return plan_.words == Words::kU8 ? 1 : 2; }
+  int64_t word_values() const {
+    switch (plan_.words) {
+      case Words::kU8: return 4;
+      case Words::kI16: return 2;
+      case Words::kShift: return 1;
+    }
+    return 1;
+  }
 
   /// Panels of four vectors where rows are too short to keep enough sums of two in flight.
   void choose_tile() {
     const int64_t outputs = node_.filters.shape[0] / window_.groups;
-    const bool narrow = output_width() <= kernels_.max_pixels[1] && outputs > 2 * kernels_.lanes;
+    const bool narrow = plan_.words != Words::kShift && output_width() <= kernels_.max_pixels[1] &&
+                        outputs > 2 * kernels_.lanes;
     plan_.shape = narrow ? 1 : 0;
     plan_.panel_outputs = int64_t{kernels_.vectors[plan_.shape]} * kernels_.lanes;
-    plan_.tile_pixels = kernels_.max_pixels[plan_.shape];
+    plan_.tile_pixels =
+        plan_.words == Words::kShift ? kernels_.max_shift_pixels : kernels_.max_pixels[plan_.shape];
   }
 
   /// Whether the taps of a filter's row read neighbouring values, and none of them padding.
@@ -257,7 +273,14 @@ class FilterPlanner {
     return sets;
   }
 
-  int32_t largest_weight() const { return plan_.words_of_i16 ? kLargestWordWeight : kLargestNibbleWeight; }
+  int32_t largest_weight() const {
+    switch (plan_.words) {
+      case Words::kU8: return kLargestNibbleWeight;
+      case Words::kI16: return kLargestWordWeight;
+      case Words::kShift: return std::numeric_limits<int32_t>::max();
+    }
+    return 0;
+  }
 
   /// Values [first, end) of a piece, with weights [outputs][values of the piece].
   void add_run(const Piece& piece, const std::vector<int32_t>& weights, int64_t first, int64_t end,
@@ -287,7 +310,11 @@ class FilterPlanner {
   void pack_word(int64_t word, const Value& value, std::vector<uint8_t>& packed) const {
     const int64_t lanes = kernels_.lanes;
     const int64_t vectors = kernels_.vectors[plan_.shape];
-    if (plan_.words_of_i16) {
+    if (plan_.words == Words::kShift) {
+      for (int64_t o = 0; o < vectors * lanes; ++o) packed.push_back(shift_of(value(o, word)));
+      return;
+    }
+    if (plan_.words == Words::kI16) {
       for (int64_t j = 0; j < vectors * lanes * 2; ++j) {
         const auto weight = static_cast<uint16_t>(value(j / 2, word * 2 + j % 2));
         packed.push_back(static_cast<uint8_t>(weight & 255));
@@ -342,12 +369,14 @@ int64_t FilterPlan::weight_bytes() const {
   return total;
 }
 
-FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator) {
+FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only) {
   FilterInput form{.stored = input.format.type};
   // Values with 128 added reach twice as far as the bound of the sums says.
   const int64_t largest = std::max(-accumulator.low, accumulator.high);
   const bool sums_fit = largest <= std::numeric_limits<int32_t>::max() / 4;
-  form.read = fits_bytes(node, input) && sums_fit ? DType::kU8 : DType::kI16;
+  const bool bytes_fit = !shifts_only && fits_bytes(node, input) && sums_fit;
+  form.words = shifts_only ? Words::kShift : (bytes_fit ? Words::kU8 : Words::kI16);
+  form.read = bytes_fit ? DType::kU8 : DType::kI16;
   form.offset = form.read == DType::kU8 && form.stored == DType::kI8;
   if (node.kind == NodeKind::kLinear) return form;
   const Window window = window_of(node);

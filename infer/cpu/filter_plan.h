@@ -16,6 +16,9 @@
 
 namespace ds::infer {
 
+/// What a kernel takes of the values at once (PackedKernels).
+enum class Words : uint8_t { kU8, kI16, kShift };
+
 /// Where the values that a window reads stand.
 struct InputLayout {
   DType type = DType::kU8;
@@ -48,7 +51,7 @@ struct FilterPanel {
 };
 
 struct FilterPlan {
-  bool words_of_i16 = false;
+  Words words = Words::kU8;
   int shape = 0;  // index of PackedKernels' panel shapes
   int64_t panel_outputs = 0;
   int64_t tile_pixels = 0;            // largest
@@ -62,6 +65,7 @@ struct FilterPlan {
 
 /// How the values must be brought before the kernels can read them.
 struct FilterInput {
+  Words words = Words::kU8;
   DType stored = DType::kU8;  // as the value is
   DType read = DType::kU8;    // u8 or i16: as the kernels take it
   bool offset = false;        // i8 read as u8, 128 added
@@ -70,8 +74,9 @@ struct FilterInput {
   bool copied() const { return read != stored || bordered; }
 };
 
-/// `accumulator` is what the weights and the input's range prove of the sums.
-FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator);
+/// `accumulator` is what the weights and the input's range prove of the sums. `shifts_only`: by the kernels
+/// that multiply nothing.
+FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only);
 FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form,
                         const InputLayout& layout, const PackedKernels& kernels);
 

@@ -51,7 +51,7 @@ class FilterStep {
         stride_(source.self().convolution.stride),
         input_(source.input_place()),
         output_(source.place()),
-        form_(choose_input(source.self(), source.input(), source.bounds().accumulator)),
+        form_(choose_input(source.self(), source.input(), source.bounds().accumulator, source.shifts_only)),
         rescaler_(source) {
     read_ = input_;
     if (form_.copied()) {
@@ -95,9 +95,9 @@ class FilterStep {
   }
 
   std::string describe() const {
-    std::string text =
-        fmt::format("{}, tiles of up to {} x {}", plan_.words_of_i16 ? "16-bit words" : "bytes and nibbles",
-                    plan_.tile_pixels, plan_.panel_outputs);
+    constexpr const char* kNames[] = {"bytes and nibbles", "16-bit words", "shifts and additions"};
+    std::string text = fmt::format("{}, tiles of up to {} x {}", kNames[static_cast<int>(plan_.words)],
+                                   plan_.tile_pixels, plan_.panel_outputs);
     if (form_.copied()) text += fmt::format(", input copied{}", form_.bordered ? " with its border" : "");
     if (plan_.wide()) text += fmt::format(", {} passes", plan_.pass_shifts.size());
     if (rescaler_.wide()) text += ", 64-bit rescaling";
@@ -203,8 +203,7 @@ class FilterStep {
                 int64_t pixels, bool first, bool last, Rescaler::Job job) const {
     alignas(64) int32_t sums[kMaxSums];
     alignas(64) int64_t wide_sums[kMaxSums];
-    const auto& table = plan_.words_of_i16 ? kernels_.i16 : kernels_.u8;
-    const PackedTileKernel kernel = table[plan_.shape][pixels - 1];
+    const PackedTileKernel kernel = tile_kernel(pixels);
     const auto count = static_cast<size_t>(pixels * plan_.panel_outputs);
     for (size_t pass = 0; pass < panel.runs.size(); ++pass) {
       const std::vector<PackedRun>& runs = panel.runs[pass][row_class].of(first, last);
@@ -223,6 +222,15 @@ class FilterStep {
     }
     job.sums = rescaler_.wide() ? static_cast<const void*>(wide_sums) : sums;
     rescaler_.run(job);
+  }
+
+  PackedTileKernel tile_kernel(int64_t pixels) const {
+    switch (plan_.words) {
+      case Words::kU8: return kernels_.u8[plan_.shape][pixels - 1];
+      case Words::kI16: return kernels_.i16[plan_.shape][pixels - 1];
+      case Words::kShift: return kernels_.shift[pixels - 1];
+    }
+    return nullptr;
   }
 
   const PackedKernels& kernels_;
@@ -245,8 +253,9 @@ class FilterStep {
 
 }  // namespace
 
-int64_t filter_scratch_bytes(const Node& node, const Node& input, const Interval& accumulator) {
-  const FilterInput form = choose_input(node, input, accumulator);
+int64_t filter_scratch_bytes(const Node& node, const Node& input, const Interval& accumulator,
+                             bool shifts_only) {
+  const FilterInput form = choose_input(node, input, accumulator, shifts_only);
   if (!form.copied()) return 0;
   const bool image = input.shape.rank() == 3;
   return copy_place(form, node,

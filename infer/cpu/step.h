@@ -39,6 +39,7 @@ struct StepSource {
   int node;
   const std::vector<Place>& places;  // by node
   const IntegerKernels& kernels;
+  bool shifts_only = false;
   int64_t scratch = 0;  // bytes to the block that the step may use for itself
 
   const Node& self() const { return net.nodes()[static_cast<size_t>(node)]; }
@@ -55,7 +56,8 @@ struct Step {
 };
 
 /// Bytes for one image that a convolution or linear layer needs for a copy of its input; 0 without.
-int64_t filter_scratch_bytes(const Node& node, const Node& input, const Interval& accumulator);
+int64_t filter_scratch_bytes(const Node& node, const Node& input, const Interval& accumulator,
+                             bool shifts_only);
 Step make_filter_step(const StepSource& source);
 Step make_depthwise_step(const StepSource& source);
 /// All other kinds of nodes.

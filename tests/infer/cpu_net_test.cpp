@@ -35,10 +35,12 @@ void expect_reference(const IntegerNet& net, const Tensor& images, const std::st
   const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
   for (const int threads : {1, 2}) {
     const test::ScopedThreads scope(threads);
-    for (const int64_t batch : {1, 3}) {
-      const CpuNet cpu(net, {.batch = batch});
+    for (const infer::CpuNetOptions& options :
+         {infer::CpuNetOptions{.batch = 1}, {.batch = 3}, {.batch = 2, .shifts_only = true}}) {
+      const CpuNet cpu(net, options);
       ASSERT_EQ(cpu(images).to_vector<int32_t>(), expected)
-          << what << ", batch " << batch << ", " << threads << " threads";
+          << what << ", batch " << options.batch << (options.shifts_only ? ", shifts only, " : ", ")
+          << threads << " threads";
     }
   }
 }

@@ -2,8 +2,9 @@
 // and a panel of output channels. One source, compiled once per instruction set.
 //
 // A run is a stretch of neighbouring input values that a window reads (the channels of one tap, or of a row
-// of taps). Values are taken in words of 32 bits: four u8 or two i16. Strides, dilations and padding are
-// expressed by runs and pitches: the kernels know no convolution, and no threads or memory either.
+// of taps). Values are taken in words: four u8, two i16, or one i16 for the kernels that multiply nothing.
+// Strides, dilations and padding are expressed by runs and pitches: the kernels know no convolution, and no
+// threads or memory either.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,11 @@ namespace ds::infer {
 /// Codes of the u8 kernels, a nibble each: a sign bit above m; the weight is 0 for m = 0, +-2^(m-1)
 /// otherwise.
 inline constexpr int kLargestNibbleWeight = 64;
+
+/// Weights of the shift kernels: q << shift, negated where the flag is set; 32 is a shift that leaves
+/// nothing.
+inline constexpr int kNegativeShift = 128;
+inline constexpr int kShiftOfZero = 32;
 
 struct PackedRun {
   int64_t offset;    // bytes from the pixel's input to the first word; a multiple of nothing
@@ -29,7 +35,8 @@ struct PackedTile {
   const PackedRun* runs;
   int64_t run_count;
   /// u8: [words][vectors / 2][lanes][4] bytes, the low nibbles of one vector's outputs and the high ones of
-  /// the next's; i16: [words][vectors][lanes][2] weights.
+  /// the next's; i16: [words][vectors][lanes][2] weights; shift: [words][vectors][lanes] bytes, the shift and
+  /// kNegativeShift.
   const uint8_t* w;
   const int32_t* start;  // [vectors * lanes], or null for zeros
   int32_t* sums;         // [pixels][vectors * lanes]
@@ -46,6 +53,8 @@ struct PackedKernels {
   int max_pixels[kShapes];                   // 0: the instruction set has no such panel
   PackedTileKernel u8[kShapes][kMaxPixels];  // by pixels - 1
   PackedTileKernel i16[kShapes][kMaxPixels];
+  int max_shift_pixels;
+  PackedTileKernel shift[kMaxPixels];  // panels of 2 vectors
 };
 
 extern const PackedKernels kPacked__avx512vnni;

@@ -6,6 +6,7 @@
 #define DS_ISA avx2
 #define DS_TILE_2 4
 #define DS_TILE_4 0
+#define DS_TILE_SHIFT 4
 
 namespace ds::infer {
 namespace {
@@ -38,6 +39,26 @@ inline void add_dot_u8(Vector& sum, Vector x, Vector w) {
 }
 inline void add_dot_i16(Vector& sum, Vector x, Vector w) {
   sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+}
+
+/// Shifts of 32 and more leave nothing.
+struct ShiftWeight {
+  Vector shift;
+  Vector sign;  // -1 where the weight is negative, else 0
+};
+inline ShiftWeight load_shifts(const uint8_t* p) {
+  const Vector bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  return {_mm256_and_si256(bytes, _mm256_set1_epi32(kNegativeShift - 1)),
+          _mm256_srai_epi32(_mm256_slli_epi32(bytes, 24), 31)};
+}
+inline Vector broadcast_i16(const uint8_t* p) {
+  int16_t value;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return _mm256_set1_epi32(value);
+}
+inline void add_shifted(Vector& sum, Vector x, const ShiftWeight& w) {
+  const Vector shifted = _mm256_sllv_epi32(x, w.shift);
+  sum = _mm256_add_epi32(sum, _mm256_sub_epi32(_mm256_xor_si256(shifted, w.sign), w.sign));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #define DS_ISA avx512vnni
 #define DS_TILE_2 14
 #define DS_TILE_4 6
+#define DS_TILE_SHIFT 12
 
 namespace ds::infer {
 namespace {
@@ -48,6 +49,28 @@ inline void decode_nibbles(const uint8_t* p, Vector& low, Vector& high) {
   const Vector nibbles = load_vector(p);
   high = permute_bytes(table, _mm512_srli_epi16(nibbles, 4));
   low = permute_bytes(table, nibbles);
+}
+
+/// Shifts of 32 and more leave nothing.
+struct ShiftWeight {
+  Vector shift;
+  Vector sign;  // -1 where the weight is negative, else 0
+};
+// Masks of ones: g++ 12 warns of an uninitialised value inside the intrinsics without.
+constexpr __mmask16 kAll = 0xFFFF;
+inline ShiftWeight load_shifts(const uint8_t* p) {
+  const Vector bytes = _mm512_maskz_cvtepu8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return {_mm512_and_si512(bytes, _mm512_set1_epi32(kNegativeShift - 1)),
+          _mm512_maskz_srai_epi32(kAll, _mm512_maskz_slli_epi32(kAll, bytes, 24), 31)};
+}
+inline Vector broadcast_i16(const uint8_t* p) {
+  int16_t value;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return _mm512_set1_epi32(value);
+}
+inline void add_shifted(Vector& sum, Vector x, const ShiftWeight& w) {
+  const Vector shifted = _mm512_maskz_sllv_epi32(kAll, x, w.shift);
+  sum = _mm512_add_epi32(sum, _mm512_sub_epi32(_mm512_xor_si512(shifted, w.sign), w.sign));
 }
 
 }  // namespace

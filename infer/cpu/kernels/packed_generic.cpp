@@ -4,6 +4,7 @@
 #define DS_ISA generic
 #define DS_TILE_2 4
 #define DS_TILE_4 0
+#define DS_TILE_SHIFT 4
 
 namespace ds::infer {
 namespace {
@@ -54,6 +55,30 @@ inline void add_dot_i16(Vector& sum, const Vector& x, const Vector& w) {
   store_vector(values, x);
   store_vector(weights, w);
   for (int i = 0; i < kVectorBytes / 2; ++i) sum.lane[i / 2] += values[i] * weights[i];
+}
+
+struct ShiftWeight {
+  Vector shift;
+  Vector sign;  // -1 where the weight is negative, else 0
+};
+inline ShiftWeight load_shifts(const uint8_t* p) {
+  ShiftWeight w;
+  for (int i = 0; i < kLanes; ++i) {
+    w.shift.lane[i] = p[i] & (kNegativeShift - 1);
+    w.sign.lane[i] = p[i] & kNegativeShift ? -1 : 0;
+  }
+  return w;
+}
+inline Vector broadcast_i16(const uint8_t* p) {
+  int16_t value;
+  __builtin_memcpy(&value, p, sizeof(value));
+  return {{value, value, value, value}};
+}
+inline void add_shifted(Vector& sum, const Vector& x, const ShiftWeight& w) {
+  for (int i = 0; i < kLanes; ++i) {
+    const int32_t shifted = w.shift.lane[i] == kShiftOfZero ? 0 : x.lane[i] << w.shift.lane[i];
+    sum.lane[i] += (shifted ^ w.sign.lane[i]) - w.sign.lane[i];
+  }
 }
 
 }  // namespace
