@@ -1,6 +1,7 @@
 // Latency of whole networks in inference: in float arithmetic with batch norm folded (infer/float_net.h), by
 // engine (native, and openblas, the float baseline), and as integer nets (infer/cpu/cpu_net.h), by kind and
-// bits of the weights (q4, ps4, ...), activations of 8 bits.
+// bits of the weights (q4, ps4, ...), activations of 8 bits; ps4_shifts by
+// kernels that multiply nothing.
 //
 //   bench_inference --benchmark_filter=resnet18/batch:1/native
 //
@@ -46,9 +47,10 @@ infer::IntegerNet lowered(const models::ModelEntry& entry, const ShiftFormat& fo
   return infer::lower(trace(*network, sample), images);
 }
 
-void infer_integers(benchmark::State& state, const models::ModelEntry& entry, int64_t batch,
-                    const ShiftFormat& format) {
-  const infer::CpuNet net(lowered(entry, format), {.batch = batch});
+void infer_integers(benchmark::State& state, const models::ModelEntry& entry,
+                    const infer::CpuNetOptions& options, const ShiftFormat& format) {
+  const int64_t batch = options.batch;
+  const infer::CpuNet net(lowered(entry, format), options);
   const Tensor images =
       Tensor::full({batch, entry.input[0], entry.input[1], entry.input[2]}, 100.0, DType::kU8);
   std::vector<int32_t> results(static_cast<size_t>(batch * net.net().result().shape.numel()));
@@ -73,11 +75,14 @@ int main(int argc, char** argv) {
         add(fmt::format("{}/batch:{}/{}", name, batch, name_of(engine)),
             [=, &entry](benchmark::State& state) { infer_batch(state, entry, batch, engine); });
       }
+      add(fmt::format("{}/batch:{}/ps4_shifts", name, batch), [=, &entry](benchmark::State& state) {
+        infer_integers(state, entry, {.batch = batch, .shifts_only = true}, {ShiftMethod::kPs, 4});
+      });
       for (const ShiftMethod method : {ShiftMethod::kPs, ShiftMethod::kQ}) {
         for (int bits = kMinWeightBits; bits <= kMaxPackedBits; ++bits) {
           add(fmt::format("{}/batch:{}/{}{}", name, batch, name_of(method), bits),
               [=, &entry](benchmark::State& state) {
-                infer_integers(state, entry, batch, {method, bits});
+                infer_integers(state, entry, {.batch = batch}, {method, bits});
               });
         }
       }
