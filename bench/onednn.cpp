@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <dnnl.hpp>
 #include <unordered_map>
+#include <vector>
 
 #include "core/parallel.h"
 
@@ -49,6 +50,37 @@ std::function<void()> call(const dnnl::primitive& primitive, const Arguments& ar
     primitive.execute(stream, arguments);
     stream.wait();
   };
+}
+
+dnnl::memory::desc with_type(const dnnl::memory::desc& layout, dnnl::memory::data_type type) {
+  return {layout.dims(), type, dnnl::memory::format_tag::any};
+}
+
+/// A scale a channel and ReLU, fused.
+dnnl::primitive_attr integer_epilogue(int64_t outputs) {
+  dnnl::primitive_attr attributes;
+  attributes.set_output_scales(1 << 1, std::vector<float>(static_cast<size_t>(outputs), 0.01F));
+  dnnl::post_ops fused;
+  fused.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  attributes.set_post_ops(fused);
+  return attributes;
+}
+
+dnnl::memory zeroed(const dnnl::memory::desc& layout, const dnnl::engine& engine) {
+  dnnl::memory memory(layout, engine);
+  std::fill_n(static_cast<uint8_t*>(memory.get_data_handle()), layout.get_size(), uint8_t{1});
+  return memory;
+}
+
+template <class Primitive>
+std::function<void()> integer_call(const typename Primitive::primitive_desc& plan,
+                                   const dnnl::engine& engine) {
+  return call(Primitive(plan),
+              {{DNNL_ARG_SRC, zeroed(plan.src_desc(), engine)},
+               {DNNL_ARG_WEIGHTS, zeroed(plan.weights_desc(), engine)},
+               {DNNL_ARG_BIAS, zeroed(plan.bias_desc(), engine)},
+               {DNNL_ARG_DST, zeroed(plan.dst_desc(), engine)}},
+              engine);
 }
 
 }  // namespace
@@ -96,6 +128,35 @@ std::function<void()> onednn_conv2d(const cpu::Conv2dProblem& problem) try {
   return {};
 } catch (const dnnl::error&) {
   return {};  // not implemented for this shape
+}
+
+std::function<void()> onednn_integer_conv2d(const cpu::Conv2dProblem& problem) try {
+  using dnnl::prop_kind;
+  using Type = dnnl::memory::data_type;
+  omp_set_num_threads(num_threads());
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  const int64_t outputs = problem.w[0];
+  const dnnl::memory::desc bias({outputs}, Type::f32, dnnl::memory::format_tag::x);
+  if (problem.x[1] == 1 && problem.x[2] == 1) {
+    const auto layout = [](const dnnl::memory::dims& dims, Type type) {
+      return dnnl::memory::desc(dims, type, dnnl::memory::format_tag::any);
+    };
+    return integer_call<dnnl::inner_product_forward>(
+        {{prop_kind::forward_inference, layout({problem.x[0], problem.x[3]}, Type::u8),
+          layout({outputs, problem.x[3]}, Type::s8), bias, layout({problem.x[0], outputs}, Type::u8)},
+         integer_epilogue(outputs),
+         engine},
+        engine);
+  }
+  const Sizes s(problem);
+  return integer_call<dnnl::convolution_forward>(
+      {{prop_kind::forward_inference, dnnl::algorithm::convolution_direct, with_type(s.x, Type::u8),
+        with_type(s.w, Type::s8), bias, with_type(s.y, Type::u8), s.stride, s.dilation, s.padding, s.padding},
+       integer_epilogue(outputs),
+       engine},
+      engine);
+} catch (const dnnl::error&) {
+  return {};
 }
 
 }  // namespace ds::bench

@@ -234,6 +234,32 @@ TEST(Optimization, OnlyWeightsDecay) {
   EXPECT_THAT(decayed("ps"), ::testing::ElementsAre(8)) << "P and S decay through the loss";
 }
 
+/// Filters that join channels are matrices; those of depthwise convolutions, the last layer and batch norm
+/// are not.
+TEST(Optimization, MuonTakesFilters) {
+  TrainOptions options = tiny_options(1);
+  options.optimizer = "muon";
+  options.lr = 0.03;
+  options.weight_decay = 0.1;
+  const ModulePtr network = models::make("mobilenet_v2_cifar");
+  const auto optimizer = make_optimizer(options, *network);
+  EXPECT_THAT(optimizer->describe(), ::testing::HasSubstr("Muon(lr 0.03"));
+  ASSERT_EQ(optimizer->groups().size(), 3U);
+  for (const Variable& filter : optimizer->groups()[0].parameters) {
+    ASSERT_EQ(filter.shape().rank(), 4);
+    EXPECT_GT(filter.shape()[3], 1);
+  }
+  EXPECT_EQ(optimizer->groups()[0].weight_decay, 0.1);
+  EXPECT_EQ(optimizer->groups()[0].lr_scale, 1.0);
+  bool depthwise = false;
+  for (const Variable& weight : optimizer->groups()[1].parameters) {
+    depthwise = depthwise || (weight.shape().rank() == 4 && weight.shape()[3] == 1);
+  }
+  EXPECT_TRUE(depthwise);
+  EXPECT_EQ(optimizer->groups()[2].weight_decay, 0.0);
+  EXPECT_GT(optimizer->groups()[2].lr_scale, 1.0);
+}
+
 TEST(Optimization, EverySchedulePeaksAtTheGivenRate) {
   for (const char* name : {"step", "multistep", "cosine", "onecycle", "constant"}) {
     TrainOptions options = tiny_options(10);

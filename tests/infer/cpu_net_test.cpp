@@ -46,7 +46,7 @@ void expect_reference(const IntegerNet& net, const Tensor& images, const std::st
 }
 
 TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
-  for (uint64_t seed = 0; seed < 400; ++seed) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
     test::RandomNet random(seed);
     const IntegerNet net = random.net();
     expect_reference(net, random.images(4), fmt::format("seed {}\n{}", seed, net.str()));

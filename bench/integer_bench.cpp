@@ -1,0 +1,153 @@
+// Every convolution of a network (bench/shapes/*.txt) as a node of an integer net: u8 values, weights of 2 to
+// 5 bits, rescaling and ReLU to u8; by oneDNN in 8 bits where it is installed, with its own rescaling and
+// ReLU; and in f32 by the OpenBLAS engine, without.
+//
+//   bench_integer --benchmark_filter='resnet18/batch:1/.*/(ps4|onednn)' --benchmark_repetitions=5
+//
+// Counters: GOP/s, counting two for a weight and output and none saved by padding; `layers`, how many
+// convolutions of the network have this shape. Threads are DEEPSHIFT_THREADS, pinned.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+
+#include "bench/layers.h"
+#include "bench/onednn.h"
+#include "core/backend.h"
+#include "core/ops.h"
+#include "core/parallel.h"
+#include "infer/cpu/cpu_net.h"
+
+namespace {
+
+using namespace ds;
+using bench::Layer;
+
+cpu::Conv2dProblem problem_of(const Layer& layer, int64_t batch) {
+  const Shape x = {batch, layer.height, layer.width, layer.channels};
+  const Shape w = {layer.outputs, layer.kernel, layer.kernel, layer.channels / layer.options.groups};
+  return {.pass = cpu::Conv2dPass::kForward,
+          .x = x,
+          .w = w,
+          .y = ops::conv2d_shape(x, w, layer.options),
+          .options = layer.options};
+}
+
+/// Random weights of a format, seldom 2^0, as trained ones are.
+std::vector<float> random_weights(int64_t count, const ShiftFormat& format) {
+  const int p_min = format.range().p_min;
+  std::vector<float> weights(static_cast<size_t>(count));
+  for (float& w : weights) {
+    const auto places = static_cast<uint32_t>(std::max(1, -p_min));
+    const auto p = p_min + static_cast<int>(default_generator().below(places));
+    w = std::ldexp(default_generator().below(2) == 0 ? 1.0F : -1.0F, p);
+  }
+  return weights;
+}
+
+bool is_linear(const cpu::Conv2dProblem& p) { return p.x[1] == 1 && p.x[2] == 1; }
+
+/// The pixels as they are, and one convolution, or linear layer, with ReLU.
+infer::IntegerNet net_of(const cpu::Conv2dProblem& p, const ShiftFormat& format) {
+  using infer::Node;
+  using infer::NodeKind;
+  Node input{.kind = NodeKind::kInput, .shape = {p.x[1], p.x[2], p.x[3]}, .high = 255};
+  const auto channels = static_cast<size_t>(p.x[3]);
+  input.rescale = {.multiplier = std::vector<int32_t>(channels, 1),
+                   .addend = std::vector<int64_t>(channels, 0),
+                   .shift = std::vector<int32_t>(channels, 0)};
+  Node node{.kind = NodeKind::kConv2d, .inputs = {0}, .shape = {p.y[1], p.y[2], p.y[3]}, .high = 255};
+  node.convolution = p.options;
+  node.filters = {.format = format, .shape = p.w, .codes = pack(random_weights(p.w.numel(), format), format)};
+  const auto outputs = static_cast<size_t>(p.w[0]);
+  node.rescale = {.multiplier = std::vector<int32_t>(outputs, 100),
+                  .addend = std::vector<int64_t>(outputs, 0),
+                  .shift = std::vector<int32_t>(outputs, 20)};
+  // 5-bit codes reach 2^14: their sums lose bits first, as when they are lowered.
+  if (format.bits == 5) node.rescale.pre_shift = 8;
+  if (!is_linear(p)) return infer::IntegerNet({input, node});
+  const Node flat{.kind = NodeKind::kFlatten, .inputs = {0}, .shape = {p.x[3]}};
+  node.kind = NodeKind::kLinear;
+  node.inputs = {1};
+  node.shape = {p.w[0]};
+  node.filters.shape = {p.w[0], p.w[3]};
+  return infer::IntegerNet({input, flat, node});
+}
+
+void count(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& p) {
+  const double operations = 2.0 * static_cast<double>(p.y.rows()) * static_cast<double>(p.w.numel());
+  state.counters["GOP/s"] = benchmark::Counter(1e-9 * operations * static_cast<double>(state.iterations()),
+                                               benchmark::Counter::kIsRate);
+  state.counters["layers"] = static_cast<double>(layer.layers);
+}
+
+/// The time of the convolution alone.
+void run_integers(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& p,
+                  const ShiftFormat& format) {
+  const infer::CpuNet net(net_of(p, format), {.batch = p.x[0]});
+  const Tensor pixels = Tensor::full(p.x, 100.0, DType::kU8);
+  net.time_steps(pixels.data<uint8_t>(), p.x[0]);
+  for (auto _ : state) state.SetIterationTime(net.time_steps(pixels.data<uint8_t>(), p.x[0]).back());
+  count(state, layer, p);
+}
+
+void run_calls(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& p,
+               const std::function<void()>& call) {
+  if (!call) {
+    state.SkipWithError("oneDNN has no such primitive");
+    return;
+  }
+  call();
+  for (auto _ : state) call();
+  count(state, layer, p);
+}
+
+/// f32 by OpenBLAS: the comparison that the first users of DeepShift asked for.
+std::function<void()> float_call(const cpu::Conv2dProblem& p) {
+  set_engine(Engine::kOpenBlas);
+  const bool linear = is_linear(p);
+  const Tensor x = Tensor::full(linear ? Shape{p.x[0], p.x[3]} : p.x, 0.5);
+  const Tensor w = Tensor::full(linear ? Shape{p.w[0], p.w[3]} : p.w, 0.5);
+  if (linear) return [=] { ops::gemm(x, w, {.transpose_b = true}); };
+  return [=] { ops::conv2d(x, w, {}, p.options); };
+}
+
+template <class Body>
+benchmark::internal::Benchmark* add(const std::string& name, const Body& body) {
+  return benchmark::RegisterBenchmark(name.c_str(), body)->Unit(benchmark::kMicrosecond);
+}
+
+void register_layer(const std::string& network, const Layer& layer, int64_t batch) {
+  const cpu::Conv2dProblem p = problem_of(layer, batch);
+  const std::string name = fmt::format("{}/batch:{}/{}", network, batch, layer.name);
+  for (const ShiftFormat& format : {ShiftFormat{ShiftMethod::kPs, 4}, ShiftFormat{ShiftMethod::kQ, 4},
+                                    ShiftFormat{ShiftMethod::kPs, 5}, ShiftFormat{ShiftMethod::kPs, 2}}) {
+    add(fmt::format("{}/{}{}", name, name_of(format.method), format.bits), [=](benchmark::State& state) {
+      run_integers(state, layer, p, format);
+    })->UseManualTime();
+  }
+  add(name + "/openblas", [=](benchmark::State& state) {
+    run_calls(state, layer, p, float_call(p));
+  })->UseRealTime();
+  if (!bench::has_onednn()) return;
+  add(name + "/onednn", [=](benchmark::State& state) {
+    run_calls(state, layer, p, bench::onednn_integer_conv2d(p));
+  })->UseRealTime();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  pin_threads();
+  for (const char* network :
+       {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16", "linear"}) {
+    const auto path = std::filesystem::path(DEEPSHIFT_BENCH_SHAPES) / fmt::format("{}.txt", network);
+    for (const int64_t batch : {1, 8, 128}) {
+      for (const Layer& layer : bench::read_layers(path)) register_layer(network, layer, batch);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
