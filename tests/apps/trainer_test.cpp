@@ -19,6 +19,7 @@
 #include "layers/linear.h"
 #include "layers/pool2d.h"
 #include "layers/sequential.h"
+#include "models/registry.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ds::apps {
