@@ -84,8 +84,8 @@ class NodeChecker {
     require(format.type == DType::kU8 || format.type == DType::kI8 || format.type == DType::kI16 ||
                 format.type == DType::kI32,
             "values are {}, expected u8, i8, i16 or i32", ds::name_of(format.type));
-    require(std::abs(format.fraction_bits) <= kMaxShift, "{} fraction bits, expected at most {}",
-            format.fraction_bits, kMaxShift);
+    require(format.fraction_bits >= -kMaxShift && format.fraction_bits <= kMaxShift,
+            "{} fraction bits, expected at most {}", format.fraction_bits, kMaxShift);
     const bool computes = !moves_values() && node_.kind != NodeKind::kClamp;
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
       if (computes) {
@@ -233,8 +233,8 @@ class NodeChecker {
     for (size_t c = 0; c < channels; ++c) {
       const int k = rescale.shift[c];
       require(k >= 0 && k <= kMaxShift, "shift of channel {} is {}, expected 0 to {}", c, k, kMaxShift);
-      require(std::abs(rescale.addend[c]) <= kMaxSum, "addend of channel {} is {}, expected at most 2^62", c,
-              rescale.addend[c]);
+      require(rescale.addend[c] >= -kMaxSum && rescale.addend[c] <= kMaxSum,
+              "addend of channel {} is {}, expected at most 2^62", c, rescale.addend[c]);
       if (node_.shortcut >= 0) {
         require(shortcut_shift(c) >= 0 && shortcut_shift(c) <= kMaxShift,
                 "the shortcut is shifted by {} bits in channel {}, expected 0 to {}", shortcut_shift(c), c,
@@ -272,21 +272,26 @@ class NodeChecker {
     return sums;
   }
 
+  /// Its partial sums, in any order: each term counts where it reaches further from 0.
   WideInterval before_last_shift(const WideInterval& sum, size_t c) const {
     const Rescale& rescale = node_.rescale;
     const Wide first_half = half(rescale.pre_shift);
     const Wide m = rescale.multiplier[c];
-    Wide low = ((sum.low + first_half) >> rescale.pre_shift) * m;
-    Wide high = ((sum.high + first_half) >> rescale.pre_shift) * m;
-    if (m < 0) std::swap(low, high);
-    const Wide added = rescale.addend[c] + half(rescale.shift[c]);
-    low += added;
-    high += added;
+    const Wide low = ((sum.low + first_half) >> rescale.pre_shift) * m;
+    const Wide high = ((sum.high + first_half) >> rescale.pre_shift) * m;
+    WideInterval total;
+    add_term(std::min(low, high), std::max(low, high), total);
+    add_term(rescale.addend[c], rescale.addend[c], total);
+    add_term(0, half(rescale.shift[c]), total);
     if (node_.shortcut >= 0) {
-      low += Wide{shortcut().low} << shortcut_shift(c);
-      high += Wide{shortcut().high} << shortcut_shift(c);
+      add_term(Wide{shortcut().low} << shortcut_shift(c), Wide{shortcut().high} << shortcut_shift(c), total);
     }
-    return {low, high};
+    return total;
+  }
+
+  static void add_term(Wide low, Wide high, WideInterval& total) {
+    total.low += std::min<Wide>(low, 0);
+    total.high += std::max<Wide>(high, 0);
   }
 
   void widen(Interval& all, const WideInterval& one, const char* what) const {

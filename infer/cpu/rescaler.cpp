@@ -23,7 +23,7 @@ bool fits_32_bits(const StepSource& source) {
   const Node& node = source.self();
   const Interval& sums = source.bounds().accumulator;
   const int64_t largest = std::max(-sums.low, sums.high);
-  if (largest > kInt32 / 2) return false;
+  if (largest > kInt32 / 2 || node.rescale.pre_shift > 30) return false;
   const int64_t shifted = (largest >> node.rescale.pre_shift) + 1;
   for (size_t c = 0; c < node.rescale.multiplier.size(); ++c) {
     const int k = node.rescale.shift[c];
