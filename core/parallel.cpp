@@ -4,11 +4,13 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -87,7 +89,9 @@ void detail::run_chunks(int64_t chunks, ChunkBody body) {
   }
   // Each thread begins with a share of its own, the same in every call of so many chunks, and then helps the
   // others: what it wrote in one call is likely to be in its cache when the next reads it.
-  std::vector<Share> shares(static_cast<size_t>(threads));
+  std::array<Share, 32> few;  // calls of steady loops allocate nothing
+  std::vector<Share> many(threads > static_cast<int>(few.size()) ? static_cast<size_t>(threads) : 0);
+  const std::span<Share> shares(many.empty() ? few.data() : many.data(), static_cast<size_t>(threads));
   for (int64_t i = 0; i < threads; ++i) {
     shares[static_cast<size_t>(i)].next = chunks * i / threads;
     shares[static_cast<size_t>(i)].end = chunks * (i + 1) / threads;

@@ -80,8 +80,9 @@ NodeKind parse_node_kind(std::string_view text) {
 std::vector<int32_t> Filters::integers() const {
   const int p_min = format.range().p_min;
   std::vector<int32_t> result;
-  result.reserve(static_cast<size_t>(shape.numel()));
-  for (const float weight : unpack(codes, shape.numel(), format)) {
+  const std::vector<float> weights = unpack(codes, shape.numel(), format);
+  result.reserve(weights.size());
+  for (const float weight : weights) {
     result.push_back(static_cast<int32_t>(std::ldexp(weight, -p_min)));
   }
   return result;

@@ -10,7 +10,9 @@ namespace {
 constexpr int kMaxShift = 62;
 constexpr int64_t kMaxSum = int64_t{1} << 62;
 constexpr int64_t kMaxSide = int64_t{1} << 20;      // of images, windows, strides: products stay in int64
-constexpr int64_t kMaxElements = int64_t{1} << 28;  // of one image's tensor
+constexpr int64_t kMaxElements = int64_t{1} << 26;  // of one image's tensor
+constexpr int64_t kMaxKernel = 256;                 // of filters
+constexpr int64_t kMaxWindow = 8192;                // of pooling
 
 /// Room for every product and sum of what a node may hold: 32-bit multipliers times sums of 62 bits.
 using Wide = __int128;
@@ -86,6 +88,9 @@ class NodeChecker {
             "values are {}, expected u8, i8, i16 or i32", ds::name_of(format.type));
     require(format.fraction_bits >= -kMaxShift && format.fraction_bits <= kMaxShift,
             "{} fraction bits, expected at most {}", format.fraction_bits, kMaxShift);
+    const bool moves_results = node_.kind == NodeKind::kClamp || node_.kind == NodeKind::kFlatten;
+    require(format.type != DType::kI32 || node_.rescaled() || moves_results,
+            "values are i32, which results alone are");
     const bool computes = !moves_values() && node_.kind != NodeKind::kClamp;
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
       if (computes) {
@@ -124,6 +129,8 @@ class NodeChecker {
       case NodeKind::kAvgPool2d:
       case NodeKind::kMaxPool2d: {
         const Pool2dOptions& pool = node_.pool;
+        require(pool.kernel.height <= kMaxWindow && pool.kernel.width <= kMaxWindow,
+                "a window of {}x{}, expected at most {}", pool.kernel.height, pool.kernel.width, kMaxWindow);
         require(pool.padding.height < pool.kernel.height && pool.padding.width < pool.kernel.width,
                 "padding {}x{} with a window of {}x{}, expected less", pool.padding.height,
                 pool.padding.width, pool.kernel.height, pool.kernel.width);
@@ -168,7 +175,15 @@ class NodeChecker {
                 image()[2] / options.groups == w[3] && image()[2] % options.groups == 0,
             "weight has shape {}, input {}, in {} groups, expected O,kh,kw,I/groups", w.str(),
             input().shape.str(), options.groups);
-    return window_shape({w[1], w[2]}, options.stride, options.padding, options.dilation, w[0]);
+    require(w[1] <= kMaxKernel && w[2] <= kMaxKernel, "filters of {}x{}, expected at most {}", w[1], w[2],
+            kMaxKernel);
+    const Shape y = window_shape({w[1], w[2]}, options.stride, options.padding, options.dilation, w[0]);
+    const Shape& x = image();
+    const Wide bordered =
+        (Wide{x[0]} + 2 * options.padding.height) * (x[1] + 2 * options.padding.width) * x[2];
+    require(bordered <= kMaxElements, "padding {}x{} around {}, expected at most {} elements in all",
+            options.padding.height, options.padding.width, x.str(), kMaxElements);
+    return y;
   }
 
   Shape concat_shape() const {
@@ -260,6 +275,9 @@ class NodeChecker {
     const Filters& filters = node_.filters;
     require(filters.format.bits >= kMinWeightBits && filters.format.bits <= kMaxPackedBits,
             "weights of {} bits, expected {} to {}", filters.format.bits, kMinWeightBits, kMaxPackedBits);
+    require(filters.shape.numel() / 8 <= static_cast<int64_t>(filters.codes.size()),
+            "weight has shape {}, but there are {} bytes of codes", filters.shape.str(),
+            filters.codes.size());
     const std::vector<int32_t> weights = filters.integers();  // throws for codes that do not fit
     std::vector<WideInterval> sums(channels);
     const size_t row = weights.size() / channels;

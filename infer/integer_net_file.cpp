@@ -1,6 +1,7 @@
 #include "infer/integer_net_file.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.h"
 
@@ -14,10 +15,27 @@ constexpr int kVersion = 1;
 
 std::string tensor_name(size_t node, const char* what) { return fmt::format("node{}.{}", node, what); }
 
+/// An integer of the type, and nothing that merely converts to one.
+template <class T>
+T read_integer(const Json& json) {
+  DS_CHECK(json.is_number_integer() && (!json.is_number_unsigned() || json.get<uint64_t>() <= INT64_MAX) &&
+               std::in_range<T>(json.get<int64_t>()),
+           "found {}, expected an integer", json.dump());
+  return static_cast<T>(json.get<int64_t>());
+}
+
+template <class T>
+std::vector<T> read_integers(const Json& json) {
+  DS_CHECK(json.is_array(), "found {}, expected a list of integers", json.dump());
+  std::vector<T> values;
+  for (const Json& value : json) values.push_back(read_integer<T>(value));
+  return values;
+}
+
 Json size_json(Size2d size) { return {size.height, size.width}; }
 
 Size2d read_size(const Json& json) {
-  const auto sizes = json.get<std::vector<int64_t>>();
+  const auto sizes = read_integers<int64_t>(json);
   DS_CHECK(sizes.size() == 2, "{} sizes, expected height and width", sizes.size());
   return {sizes[0], sizes[1]};
 }
@@ -27,7 +45,7 @@ Json shape_json(const Shape& shape) {
   return std::vector<int64_t>(sizes.begin(), sizes.end());
 }
 
-Shape read_shape(const Json& json) { return Shape(json.get<std::vector<int64_t>>()); }
+Shape read_shape(const Json& json) { return Shape(read_integers<int64_t>(json)); }
 
 DType read_type(const std::string& text) {
   for (const DType type : {DType::kU8, DType::kI8, DType::kI16, DType::kI32}) {
@@ -74,7 +92,7 @@ void read_options(const Json& json, Node& node) {
     node.convolution = {.stride = read_size(json.at("stride")),
                         .padding = read_size(json.at("padding")),
                         .dilation = read_size(json.at("dilation")),
-                        .groups = json.at("groups").get<int64_t>()};
+                        .groups = read_integer<int64_t>(json.at("groups"))};
   }
   if (node.kind == NodeKind::kMaxPool2d || node.kind == NodeKind::kAvgPool2d) {
     node.pool = {.kernel = read_size(json.at("kernel")),
@@ -99,24 +117,24 @@ std::vector<T> read_vector(const SafetensorsFile& file, const std::string& name)
 Node read_node(const SafetensorsFile& file, const Json& json, size_t index) {
   Node node{.kind = parse_node_kind(json.at("kind").get<std::string>()),
             .place = json.at("place").get<std::string>(),
-            .inputs = json.at("inputs").get<std::vector<int>>(),
-            .shortcut = json.value("shortcut", -1)};
+            .inputs = read_integers<int>(json.at("inputs")),
+            .shortcut = json.contains("shortcut") ? read_integer<int>(json.at("shortcut")) : -1};
   node.shape = read_shape(json.at("shape"));
   node.format = {.type = read_type(json.at("type").get<std::string>()),
-                 .fraction_bits = json.at("fraction_bits").get<int>()};
-  node.low = json.at("low").get<int64_t>();
-  node.high = json.at("high").get<int64_t>();
+                 .fraction_bits = read_integer<int>(json.at("fraction_bits"))};
+  node.low = read_integer<int64_t>(json.at("low"));
+  node.high = read_integer<int64_t>(json.at("high"));
   read_options(json, node);
   if (node.filtered()) {
     const Json& weight = json.at("weight");
     node.filters = {.format = {.method = parse_shift_method(weight.at("method").get<std::string>()),
-                               .bits = weight.at("bits").get<int>()},
+                               .bits = read_integer<int>(weight.at("bits"))},
                     .shape = read_shape(weight.at("shape")),
                     .codes = read_vector<uint8_t>(file, tensor_name(index, "codes"))};
   }
   if (node.rescaled()) {
     const auto shifts = read_vector<uint8_t>(file, tensor_name(index, "shift"));
-    node.rescale = {.pre_shift = json.at("pre_shift").get<int>(),
+    node.rescale = {.pre_shift = read_integer<int>(json.at("pre_shift")),
                     .multiplier = read_vector<int32_t>(file, tensor_name(index, "multiplier")),
                     .addend = read_vector<int64_t>(file, tensor_name(index, "addend")),
                     .shift = {shifts.begin(), shifts.end()}};
@@ -157,7 +175,7 @@ IntegerNet load_integer_net(const SafetensorsFile& file) {
            file.path(), kKey);
   try {
     const Json json = Json::parse(found->second);
-    const int version = json.at("version").get<int>();
+    const int version = read_integer<int>(json.at("version"));
     DS_CHECK(version == kVersion, "version {}, expected {}", version, kVersion);
     std::vector<Node> nodes;
     for (const Json& node : json.at("nodes")) nodes.push_back(read_node(file, node, nodes.size()));

@@ -102,15 +102,26 @@ class ImageRun {
   template <class Body>
   static void for_taps(const Shape& x, int64_t out_y, int64_t out_x, Size2d kernel, Size2d stride,
                        Size2d padding, Size2d dilation, Body&& body) {
-    for (int64_t ky = 0; ky < kernel.height; ++ky) {
-      const int64_t in_y = out_y * stride.height - padding.height + ky * dilation.height;
-      if (in_y < 0 || in_y >= x[0]) continue;
-      for (int64_t kx = 0; kx < kernel.width; ++kx) {
-        const int64_t in_x = out_x * stride.width - padding.width + kx * dilation.width;
-        if (in_x < 0 || in_x >= x[1]) continue;
+    const int64_t top = out_y * stride.height - padding.height;
+    const int64_t left = out_x * stride.width - padding.width;
+    for (int64_t ky = first_tap(top, dilation.height);
+         ky < end_tap(top, dilation.height, kernel.height, x[0]); ++ky) {
+      for (int64_t kx = first_tap(left, dilation.width);
+           kx < end_tap(left, dilation.width, kernel.width, x[1]); ++kx) {
+        const int64_t in_y = top + ky * dilation.height;
+        const int64_t in_x = left + kx * dilation.width;
         body((in_y * x[1] + in_x) * x[2], ky * kernel.width + kx);
       }
     }
+  }
+
+  /// The first tap, and the one behind the last, that an axis of the image has: begin + tap * dilation in [0,
+  /// size).
+  static int64_t first_tap(int64_t begin, int64_t dilation) {
+    return begin >= 0 ? 0 : (-begin + dilation - 1) / dilation;
+  }
+  static int64_t end_tap(int64_t begin, int64_t dilation, int64_t taps, int64_t size) {
+    return begin >= size ? 0 : std::min(taps, (size - begin + dilation - 1) / dilation);
   }
 
   /// Calls body(y, x, channel, element of the output) for every output.

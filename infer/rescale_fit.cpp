@@ -77,14 +77,23 @@ Rescale fit_result(const std::vector<Line>& lines, const RescaleProblem& problem
     shift = std::max(shift, std::abs(line.shift));
     exact = exact && line.scale == lines[0].scale && std::frexp(line.scale, &exponent) == 0.5;
   }
+  int k_min = 0;
+  if (problem.shortcut != nullptr) {
+    const auto magnitude = static_cast<double>(std::max(-problem.shortcut->low, problem.shortcut->high));
+    shift += std::ldexp(magnitude, -problem.shortcut->format.fraction_bits);
+    exact = false;
+  }
   std::frexp(largest * problem.largest_sum + shift, &exponent);
   format.fraction_bits = kResultBits - exponent;
   if (exact) format.fraction_bits = std::min(format.fraction_bits, -std::ilogb(largest));
+  if (problem.shortcut != nullptr) {
+    k_min = std::max(0, problem.shortcut->format.fraction_bits - format.fraction_bits);
+  }
   Rescale rescale;
   const bool sums = exact && format.fraction_bits == -std::ilogb(largest);
   for (const Line& line : lines) {
     if (!sums) {
-      append_line(line, format.fraction_bits, kFullDigits, 0, rescale);
+      append_line(line, format.fraction_bits, kFullDigits, k_min, rescale);
       continue;
     }
     rescale.multiplier.push_back(1);

@@ -23,6 +23,15 @@ std::string& last_error() {
   return message;
 }
 
+/// Keeps what went wrong, if there is memory for it.
+void keep_error(const char* message) noexcept {
+  try {
+    last_error() = message;
+  } catch (...) {
+    last_error().clear();
+  }
+}
+
 /// Calls body; 1, and its message kept, when it throws: exceptions must not reach C.
 template <class Body>
 int guarded(Body&& body) {
@@ -30,9 +39,9 @@ int guarded(Body&& body) {
     body();
     return 0;
   } catch (const std::exception& error) {
-    last_error() = error.what();
+    keep_error(error.what());
   } catch (...) {
-    last_error() = "unknown error";
+    keep_error("unknown error");
   }
   return 1;
 }

@@ -201,6 +201,8 @@ class CpuNet::Plan {
    public:
     explicit Lease(const Plan& plan) : plan_(plan) {
       const std::lock_guard lock(plan.arenas_mutex_);
+      plan.free_arenas_.reserve(plan.free_arenas_.size() +
+                                ++plan.leased_);  // so that giving back cannot fail
       if (plan.free_arenas_.empty()) {
         arena_ = std::make_unique<Tensor>(Tensor::zeros({plan.arena_bytes_}, DType::kU8));
       } else {
@@ -211,6 +213,7 @@ class CpuNet::Plan {
     ~Lease() {
       const std::lock_guard lock(plan_.arenas_mutex_);
       plan_.free_arenas_.push_back(std::move(arena_));
+      --plan_.leased_;
     }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -241,6 +244,7 @@ class CpuNet::Plan {
   Place result_;
   mutable std::mutex arenas_mutex_;
   mutable std::vector<std::unique_ptr<Tensor>> free_arenas_;
+  mutable size_t leased_ = 0;
 };
 
 CpuNet::CpuNet(const IntegerNet& net, const CpuNetOptions& options)

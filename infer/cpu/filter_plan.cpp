@@ -79,6 +79,19 @@ Window window_of(const Node& node) {
           .groups = o.groups};
 }
 
+/// The largest sum of magnitudes of a filter's integers.
+int64_t largest_filter(const Node& node) {
+  const std::vector<int32_t> weights = node.filters.integers();
+  const size_t row = weights.size() / static_cast<size_t>(node.filters.shape[0]);
+  int64_t largest = 0;
+  for (size_t first = 0; first < weights.size(); first += row) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < row; ++i) sum += std::abs(weights[first + i]);
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
 class FilterPlanner {
  public:
   FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const InputLayout& layout,
@@ -179,47 +192,50 @@ class FilterPlanner {
   }
 
   void list_passes() {
-    std::vector<Piece> whole;
-    for (size_t tap = 0; tap < taps_.size(); ++tap)
-      whole.push_back({.tap = tap, .first = 0, .values = taps_[tap].values});
-    if (largest_sum(whole, Plane::kAll) <= std::numeric_limits<int32_t>::max()) {
-      passes_.push_back({.shift = 0, .plane = Plane::kAll, .pieces = whole});
+    if (largest_filter(node_) * largest_value() > std::numeric_limits<int32_t>::max()) {
+      for (const Plane plane : {Plane::kLow, Plane::kHigh}) add_passes(plane);
       return;
     }
-    for (const Plane plane : {Plane::kLow, Plane::kHigh}) add_passes(plane);
+    Pass whole;
+    for (size_t tap = 0; tap < taps_.size(); ++tap) {
+      whole.pieces.push_back({.tap = tap, .first = 0, .values = taps_[tap].values});
+    }
+    passes_.push_back(std::move(whole));
   }
 
   /// As few passes as the weights allow, in the order of the taps.
   void add_passes(Plane plane) {
-    const int shift = plane == Plane::kHigh ? kPlaneBits : 0;
-    Pass pass{.shift = shift, .plane = plane};
+    Pass pass{.shift = plane == Plane::kHigh ? kPlaneBits : 0, .plane = plane};
+    std::vector<int64_t> sums(static_cast<size_t>(node_.filters.shape[0]), 0);  // of magnitudes, by output
     for (size_t tap = 0; tap < taps_.size(); ++tap) {
       const int64_t step = kPieceWords * word_values();
       for (int64_t first = 0; first < taps_[tap].values; first += step) {
         const Piece piece{.tap = tap, .first = first, .values = std::min(step, taps_[tap].values - first)};
-        if (largest_sum({piece}, plane) == 0) continue;
+        const std::vector<int64_t> added = magnitudes(piece, plane);
+        if (std::ranges::max(added) == 0) continue;
+        for (size_t o = 0; o < sums.size(); ++o) sums[o] += added[o];
+        if (std::ranges::max(sums) * largest_value() > std::numeric_limits<int32_t>::max()) {
+          passes_.push_back(pass);
+          pass.pieces.clear();
+          sums = added;
+        }
         pass.pieces.push_back(piece);
-        if (largest_sum(pass.pieces, plane) <= std::numeric_limits<int32_t>::max()) continue;
-        pass.pieces.pop_back();
-        passes_.push_back(pass);
-        pass.pieces = {piece};
       }
     }
     if (!pass.pieces.empty() || passes_.empty()) passes_.push_back(pass);
   }
 
-  /// What a sum of these pieces can come to in magnitude, in any channel.
-  int64_t largest_sum(const std::vector<Piece>& pieces, Plane plane) const {
-    const int64_t magnitude = form_.offset ? 255 : std::max(-input_.low, input_.high);
-    int64_t largest = 0;
-    for (int64_t o = 0; o < node_.filters.shape[0]; ++o) {
-      int64_t sum = 0;
-      for (const Piece& piece : pieces) {
-        for (int64_t i = 0; i < piece.values; ++i) sum += std::abs(in_plane(weight(o, piece, i), plane));
+  int64_t largest_value() const { return form_.offset ? 255 : std::max(-input_.low, input_.high); }
+
+  /// The sum of the piece's magnitudes in each output.
+  std::vector<int64_t> magnitudes(const Piece& piece, Plane plane) const {
+    std::vector<int64_t> sums(static_cast<size_t>(node_.filters.shape[0]), 0);
+    for (size_t o = 0; o < sums.size(); ++o) {
+      for (int64_t i = 0; i < piece.values; ++i) {
+        sums[o] += std::abs(in_plane(weight(static_cast<int64_t>(o), piece, i), plane));
       }
-      largest = std::max(largest, sum);
     }
-    return largest * magnitude;
+    return sums;
   }
 
   int32_t weight(int64_t output, const Piece& piece, int64_t i) const {
@@ -371,13 +387,14 @@ int64_t FilterPlan::weight_bytes() const {
 
 FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only) {
   FilterInput form{.stored = input.format.type};
-  // Values with 128 added reach twice as far as the bound of the sums says.
-  const int64_t largest = std::max(-accumulator.low, accumulator.high);
+  const bool offset = form.stored == DType::kI8;
+  // With 128 added, values reach further than the bound of the sums says.
+  const int64_t largest = offset ? 255 * largest_filter(node) : std::max(-accumulator.low, accumulator.high);
   const bool sums_fit = largest <= std::numeric_limits<int32_t>::max() / 4;
   const bool bytes_fit = !shifts_only && fits_bytes(node, input) && sums_fit;
   form.words = shifts_only ? Words::kShift : (bytes_fit ? Words::kU8 : Words::kI16);
   form.read = bytes_fit ? DType::kU8 : DType::kI16;
-  form.offset = form.read == DType::kU8 && form.stored == DType::kI8;
+  form.offset = bytes_fit && offset;
   if (node.kind == NodeKind::kLinear) return form;
   const Window window = window_of(node);
   const bool pads = window.padding.height > 0 || window.padding.width > 0;

@@ -43,9 +43,13 @@ struct SumBuffer {
   alignas(64) int32_t narrow[kValues];
   alignas(64) int64_t wide[kValues];
 
+  /// Those that the rescaler takes.
+  void* of(const Rescaler& rescaler) { return rescaler.wide() ? static_cast<void*>(wide) : narrow; }
+
+  /// Of the narrow ones.
   void rescale(const Rescaler& rescaler, Rescaler::Job job) {
     if (rescaler.wide()) std::copy_n(narrow, job.count, wide);
-    job.sums = rescaler.wide() ? static_cast<const void*>(wide) : narrow;
+    job.sums = of(rescaler);
     job.sums_pitch = job.count;
     job.pixels = 1;
     rescaler.run(job);
@@ -125,49 +129,59 @@ Step scale_step(const StepSource& source) {
 
 // --- pooling
 
-/// Bytes from the input image to the first channel of each tap of a window that lies within it.
-std::vector<int64_t> window_taps(const Pool2dOptions& pool, const Place& input, int64_t row, int64_t column) {
-  std::vector<int64_t> offsets;
-  for (int64_t ky = 0; ky < pool.kernel.height; ++ky) {
-    const int64_t y = row * pool.stride.height - pool.padding.height + ky;
-    if (y < 0 || y >= input.height) continue;
-    for (int64_t kx = 0; kx < pool.kernel.width; ++kx) {
-      const int64_t x = column * pool.stride.width - pool.padding.width + kx;
-      if (x >= 0 && x < input.width) offsets.push_back(y * input.row_bytes() + x * input.pixel_bytes);
+/// The taps of windows that lie within the image, as bytes from its first channel.
+class Windows {
+ public:
+  explicit Windows(const StepSource& source) : pool_(source.self().pool), input_(source.input_place()) {
+    const bool fits = pool_.kernel.height <= input_.height && pool_.kernel.width <= input_.width;
+    if (fits) add_taps(0, pool_.kernel.height, 0, pool_.kernel.width, whole_);
+  }
+
+  /// Calls body(bytes to the window's origin, taps).
+  template <class Body>
+  void at(int64_t row, int64_t column, Body&& body) const {
+    const int64_t y = row * pool_.stride.height - pool_.padding.height;
+    const int64_t x = column * pool_.stride.width - pool_.padding.width;
+    const int64_t end_y = std::min(y + pool_.kernel.height, input_.height);
+    const int64_t end_x = std::min(x + pool_.kernel.width, input_.width);
+    if (y >= 0 && x >= 0 && end_y == y + pool_.kernel.height && end_x == x + pool_.kernel.width) {
+      return body(y * input_.row_bytes() + x * input_.pixel_bytes, whole_);
+    }
+    thread_local std::vector<int64_t> clipped;  // runs allocate nothing once they have begun
+    clipped.clear();
+    add_taps(std::max<int64_t>(y, 0), end_y, std::max<int64_t>(x, 0), end_x, clipped);
+    body(0, clipped);
+  }
+
+ private:
+  void add_taps(int64_t y, int64_t end_y, int64_t x, int64_t end_x, std::vector<int64_t>& taps) const {
+    for (; y < end_y; ++y) {
+      for (int64_t column = x; column < end_x; ++column) {
+        taps.push_back(y * input_.row_bytes() + column * input_.pixel_bytes);
+      }
     }
   }
-  return offsets;
-}
 
-/// Those of every window, made once: [height][width].
-using Windows = std::vector<std::vector<int64_t>>;
-
-std::shared_ptr<const Windows> list_windows(const StepSource& source) {
-  auto windows = std::make_shared<Windows>();
-  const Place& output = source.place();
-  for (int64_t row = 0; row < output.height; ++row) {
-    for (int64_t column = 0; column < output.width; ++column) {
-      windows->push_back(window_taps(source.self().pool, source.input_place(), row, column));
-    }
-  }
-  return windows;
-}
+  Pool2dOptions pool_;
+  Place input_;
+  std::vector<int64_t> whole_;  // of a window that lies within the image, from its origin
+};
 
 Step max_pool_step(const StepSource& source) {
   const Place input = source.input_place();
   const Place output = source.place();
-  const auto windows = list_windows(source);
+  const Windows windows(source);
   const PoolKernel kernel = source.kernels.rows->max_pool[static_cast<int>(stored_type(input.type))];
   return {.kernel = "channels side by side", .run = [=](const RunContext& context) {
             for_rows(context, output, [&](int64_t image, int64_t row) {
               for (int64_t column = 0; column < output.width; ++column) {
-                const std::vector<int64_t>& taps =
-                    (*windows)[static_cast<size_t>(row * output.width + column)];
-                kernel({.x = input.image(context.arena, image),
-                        .offsets = taps.data(),
-                        .taps = static_cast<int64_t>(taps.size()),
-                        .count = output.channels,
-                        .y = pixel(context, output, image, row, column)});
+                windows.at(row, column, [&](int64_t origin, const std::vector<int64_t>& taps) {
+                  kernel({.x = input.image(context.arena, image) + origin,
+                          .offsets = taps.data(),
+                          .taps = static_cast<int64_t>(taps.size()),
+                          .count = output.channels,
+                          .y = pixel(context, output, image, row, column)});
+                });
               }
             });
           }};
@@ -176,9 +190,11 @@ Step max_pool_step(const StepSource& source) {
 Step avg_pool_step(const StepSource& source) {
   const Place input = source.input_place();
   const Place output = source.place();
-  const auto windows = list_windows(source);
+  const Windows windows(source);
   const auto rescaler = std::make_shared<const Rescaler>(source);
-  const PoolKernel kernel = source.kernels.rows->sum_pool[static_cast<int>(stored_type(input.type))];
+  const auto type = static_cast<int>(stored_type(input.type));
+  const RowKernels& kernels = *source.kernels.rows;
+  const PoolKernel kernel = rescaler->wide() ? kernels.sum_pool_wide[type] : kernels.sum_pool[type];
   const int64_t blocks = chunk_count(output.channels, kValues);
   return {.kernel = "channels side by side", .run = [=](const RunContext& context) {
             const int64_t pixels = context.images * output.height * output.width;
@@ -188,21 +204,23 @@ Step avg_pool_step(const StepSource& source) {
                 const int64_t first = i % blocks * kValues;
                 const int64_t image = i / blocks / (output.height * output.width);
                 const int64_t element = i / blocks % (output.height * output.width);
-                const std::vector<int64_t>& taps = (*windows)[static_cast<size_t>(element)];
                 const int64_t count = std::min(kValues, output.channels - first);
-                kernel({.x = input.image(context.arena, image) + first * input.value_bytes(),
-                        .offsets = taps.data(),
-                        .taps = static_cast<int64_t>(taps.size()),
-                        .count = count,
-                        .y = sums.narrow});
-                sums.rescale(*rescaler,
-                             {.sums = nullptr,
-                              .sums_pitch = 0,
-                              .y = pixel(context, output, image, 0, element) + first * output.value_bytes(),
-                              .y_pitch = 0,
-                              .pixels = 1,
-                              .first = first,
-                              .count = count});
+                windows.at(
+                    element / output.width, element % output.width,
+                    [&](int64_t origin, const std::vector<int64_t>& taps) {
+                      kernel({.x = input.image(context.arena, image) + origin + first * input.value_bytes(),
+                              .offsets = taps.data(),
+                              .taps = static_cast<int64_t>(taps.size()),
+                              .count = count,
+                              .y = sums.of(*rescaler)});
+                    });
+                rescaler->run({.sums = sums.of(*rescaler),
+                               .sums_pitch = count,
+                               .y = pixel(context, output, image, 0, element) + first * output.value_bytes(),
+                               .y_pitch = 0,
+                               .pixels = 1,
+                               .first = first,
+                               .count = count});
               }
             });
           }};

@@ -79,6 +79,9 @@ TEST_F(IntegerNetFile, NamesWhatIsWrong) {
   EXPECT_THAT(load(R"({"version": 2, "nodes": []})"), HasSubstr("version 2, expected 1"));
   EXPECT_THAT(load(R"({"version": 1, "nodes": []})"), HasSubstr("no nodes"));
   EXPECT_THAT(load(R"({"version": 1, "nodes": [{"kind": "cube"}]})"), HasSubstr("\"cube\""));
+  EXPECT_THAT(load(R"({"version": 1.5, "nodes": []})"), HasSubstr("found 1.5, expected an integer"));
+  EXPECT_THAT(load(R"({"version": 1, "nodes": [{"kind": "input", "place": "", "inputs": [4294967296]}]})"),
+              HasSubstr("found 4294967296, expected an integer"));
 }
 
 /// Any byte of a small file changed, or the end cut off: refused with a reason, or a net that can be run.

@@ -47,7 +47,7 @@ struct DepthwiseRow {
 };
 using DepthwiseKernel = void (*)(const DepthwiseRow&);
 
-/// y[c] = the maximum, or the sum (i32), of x[offset_t + c] over the taps.
+/// y[c] = the maximum, or the sum (i32 or i64), of x[offset_t + c] over the taps.
 struct PoolRow {
   const uint8_t* x;
   const int64_t* offsets;
@@ -68,7 +68,8 @@ struct RowKernels {
   DepthwiseKernel depthwise[kInputTypes];
   DepthwiseKernel depthwise_wide[kInputTypes];
   PoolKernel max_pool[kInputTypes];
-  PoolKernel sum_pool[kInputTypes];
+  PoolKernel sum_pool[kInputTypes];       // i32
+  PoolKernel sum_pool_wide[kInputTypes];  // i64
   ConvertKernel to_i16[kInputTypes];
   ConvertKernel i8_to_offset_u8;
 };
