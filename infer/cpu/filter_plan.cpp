@@ -61,37 +61,6 @@ uint8_t shift_of(int32_t weight) {
   return static_cast<uint8_t>((weight < 0 ? kNegativeShift : 0) + std::countr_zero(magnitude));
 }
 
-struct Window {
-  Size2d kernel = 1;
-  Size2d stride = 1;
-  Size2d padding = 0;
-  Size2d dilation = 1;
-  int64_t groups = 1;
-};
-
-Window window_of(const Node& node) {
-  if (node.kind == NodeKind::kLinear) return {};
-  const Conv2dOptions& o = node.convolution;
-  return {.kernel = {node.filters.shape[1], node.filters.shape[2]},
-          .stride = o.stride,
-          .padding = o.padding,
-          .dilation = o.dilation,
-          .groups = o.groups};
-}
-
-/// The largest sum of magnitudes of a filter's integers.
-int64_t largest_filter(const Node& node) {
-  const std::vector<int32_t> weights = node.filters.integers();
-  const size_t row = weights.size() / static_cast<size_t>(node.filters.shape[0]);
-  int64_t largest = 0;
-  for (size_t first = 0; first < weights.size(); first += row) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < row; ++i) sum += std::abs(weights[first + i]);
-    largest = std::max(largest, sum);
-  }
-  return largest;
-}
-
 class FilterPlanner {
  public:
   FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const InputLayout& layout,
@@ -361,47 +330,12 @@ class FilterPlanner {
   FilterPlan plan_;
 };
 
-/// Whether padding touches other pixels of a row than its first and last.
-bool pads_inner_pixels(const Node& node, int64_t input_width) {
-  const Window window = window_of(node);
-  const int64_t reach = (window.kernel.width - 1) * window.dilation.width;
-  const int64_t second = window.stride.width - window.padding.width;
-  const int64_t last_but_one = (node.shape[1] - 2) * window.stride.width - window.padding.width + reach;
-  return node.shape[1] > 2
-             ? second < 0 || last_but_one >= input_width
-             : node.shape[1] == 2 && (second < 0 || reach - window.padding.width >= input_width);
-}
-
-bool fits_bytes(const Node& node, const Node& input) {
-  if (input.format.type == DType::kI16) return false;
-  return node.filters.format.bits <= 4;
-}
-
 }  // namespace
 
 int64_t FilterPlan::weight_bytes() const {
   int64_t total = 0;
   for (const FilterPanel& panel : panels) total += static_cast<int64_t>(panel.weights.size());
   return total;
-}
-
-FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only) {
-  FilterInput form{.stored = input.format.type};
-  const bool offset = form.stored == DType::kI8;
-  // With 128 added, values reach further than the bound of the sums says.
-  const int64_t largest = offset ? 255 * largest_filter(node) : std::max(-accumulator.low, accumulator.high);
-  const bool sums_fit = largest <= std::numeric_limits<int32_t>::max() / 4;
-  const bool bytes_fit = !shifts_only && fits_bytes(node, input) && sums_fit;
-  form.words = shifts_only ? Words::kShift : (bytes_fit ? Words::kU8 : Words::kI16);
-  form.read = bytes_fit ? DType::kU8 : DType::kI16;
-  form.offset = bytes_fit && offset;
-  if (node.kind == NodeKind::kLinear) return form;
-  const Window window = window_of(node);
-  const bool pads = window.padding.height > 0 || window.padding.width > 0;
-  const int64_t bytes = form.read == DType::kI16 ? 2 : 1;
-  const bool splits_words = window.groups == 1 && window.kernel.width > 1 && input.shape[2] * bytes % 4 != 0;
-  form.bordered = pads && (form.offset || splits_words || pads_inner_pixels(node, input.shape[1]));
-  return form;
 }
 
 FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form,

@@ -11,13 +11,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "infer/cpu/filter_input.h"
 #include "infer/cpu/kernels/packed.h"
 #include "infer/integer_net.h"
 
 namespace ds::infer {
-
-/// What a kernel takes of the values at once (PackedKernels).
-enum class Words : uint8_t { kU8, kI16, kShift };
 
 /// Where the values that a window reads stand.
 struct InputLayout {
@@ -63,20 +61,6 @@ struct FilterPlan {
   int64_t weight_bytes() const;
 };
 
-/// How the values must be brought before the kernels can read them.
-struct FilterInput {
-  Words words = Words::kU8;
-  DType stored = DType::kU8;  // as the value is
-  DType read = DType::kU8;    // u8 or i16: as the kernels take it
-  bool offset = false;        // i8 read as u8, 128 added
-  bool bordered = false;      // padding as a border of zeros around a copy
-
-  bool copied() const { return read != stored || bordered; }
-};
-
-/// `accumulator` is what the weights and the input's range prove of the sums. `shifts_only`: by the kernels
-/// that multiply nothing.
-FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only);
 FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form,
                         const InputLayout& layout, const PackedKernels& kernels);
 

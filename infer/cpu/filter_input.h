@@ -1,0 +1,41 @@
+// What a convolution or linear layer reads, and the form that the packed kernels need it in.
+#pragma once
+
+#include <cstdint>
+
+#include "infer/integer_net.h"
+
+namespace ds::infer {
+
+struct Window {
+  Size2d kernel = 1;
+  Size2d stride = 1;
+  Size2d padding = 0;
+  Size2d dilation = 1;
+  int64_t groups = 1;
+};
+
+/// A linear layer has a window of one pixel.
+Window window_of(const Node& node);
+/// The largest sum of magnitudes of a filter's integers.
+int64_t largest_filter(const Node& node);
+
+/// What a kernel takes of the values at once (PackedKernels).
+enum class Words : uint8_t { kU8, kI16, kShift };
+
+/// How the values must be brought before the kernels can read them.
+struct FilterInput {
+  Words words = Words::kU8;
+  DType stored = DType::kU8;  // as the value is
+  DType read = DType::kU8;    // u8 or i16: as the kernels take it
+  bool offset = false;        // i8 read as u8, 128 added
+  bool bordered = false;      // padding as a border of zeros around a copy
+
+  bool copied() const { return read != stored || bordered; }
+};
+
+/// `accumulator` is what the weights and the input's range prove of the sums. `shifts_only`: by the kernels
+/// that multiply nothing.
+FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only);
+
+}  // namespace ds::infer
