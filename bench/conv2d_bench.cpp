@@ -22,20 +22,13 @@ namespace {
 using namespace ds;
 
 using bench::Layer;
-using bench::read_layers;
+using bench::problem_of;
 using cpu::Conv2dPass;
 
 Tensor random_tensor(const Shape& shape) {
   Tensor result = Tensor::empty(shape);
   fill_normal(result, 0.0, 1.0, default_generator());
   return result;
-}
-
-cpu::Conv2dProblem problem_of(const Layer& layer, int64_t batch, Conv2dPass pass) {
-  const Shape x = {batch, layer.height, layer.width, layer.channels};
-  const Shape w = {layer.outputs, layer.kernel, layer.kernel, layer.channels / layer.options.groups};
-  return {
-      .pass = pass, .x = x, .w = w, .y = ops::conv2d_shape(x, w, layer.options), .options = layer.options};
 }
 
 /// Calls it as often as the benchmark asks, and counts.
@@ -112,13 +105,7 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
 
 int main(int argc, char** argv) {
   pin_threads();
-  for (const char* network :
-       {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16", "linear"}) {
-    const auto path = std::filesystem::path(DEEPSHIFT_BENCH_SHAPES) / fmt::format("{}.txt", network);
-    for (const int64_t batch : {1, 128}) {
-      for (const Layer& layer : read_layers(path)) register_layer(network, layer, batch);
-    }
-  }
+  bench::for_layers({1, 128}, register_layer);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -22,16 +22,6 @@ namespace {
 using namespace ds;
 using bench::Layer;
 
-cpu::Conv2dProblem problem_of(const Layer& layer, int64_t batch) {
-  const Shape x = {batch, layer.height, layer.width, layer.channels};
-  const Shape w = {layer.outputs, layer.kernel, layer.kernel, layer.channels / layer.options.groups};
-  return {.pass = cpu::Conv2dPass::kForward,
-          .x = x,
-          .w = w,
-          .y = ops::conv2d_shape(x, w, layer.options),
-          .options = layer.options};
-}
-
 /// Random weights of a format, seldom 2^0, as trained ones are.
 std::vector<float> random_weights(int64_t count, const ShiftFormat& format) {
   const int p_min = format.range().p_min;
@@ -117,7 +107,7 @@ benchmark::internal::Benchmark* add(const std::string& name, const Body& body) {
 }
 
 void register_layer(const std::string& network, const Layer& layer, int64_t batch) {
-  const cpu::Conv2dProblem p = problem_of(layer, batch);
+  const cpu::Conv2dProblem p = bench::problem_of(layer, batch, cpu::Conv2dPass::kForward);
   const std::string name = fmt::format("{}/batch:{}/{}", network, batch, layer.name);
   for (const ShiftFormat& format : {ShiftFormat{ShiftMethod::kPs, 4}, ShiftFormat{ShiftMethod::kQ, 4},
                                     ShiftFormat{ShiftMethod::kPs, 5}, ShiftFormat{ShiftMethod::kPs, 2}}) {
@@ -138,13 +128,7 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
 
 int main(int argc, char** argv) {
   pin_threads();
-  for (const char* network :
-       {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16", "linear"}) {
-    const auto path = std::filesystem::path(DEEPSHIFT_BENCH_SHAPES) / fmt::format("{}.txt", network);
-    for (const int64_t batch : {1, 8, 128}) {
-      for (const Layer& layer : bench::read_layers(path)) register_layer(network, layer, batch);
-    }
-  }
+  bench::for_layers({1, 8, 128}, register_layer);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

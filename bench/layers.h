@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/cpu/conv2d/conv2d_plan.h"
 #include "core/error.h"
-#include "core/op_options.h"
+#include "core/ops.h"
 
 namespace ds::bench {
 
@@ -40,6 +41,25 @@ inline std::vector<Layer> read_layers(const std::filesystem::path& path) {
     layers.push_back(layer);
   }
   return layers;
+}
+
+inline cpu::Conv2dProblem problem_of(const Layer& layer, int64_t batch, cpu::Conv2dPass pass) {
+  const Shape x = {batch, layer.height, layer.width, layer.channels};
+  const Shape w = {layer.outputs, layer.kernel, layer.kernel, layer.channels / layer.options.groups};
+  return {
+      .pass = pass, .x = x, .w = w, .y = ops::conv2d_shape(x, w, layer.options), .options = layer.options};
+}
+
+/// Calls add(network, layer, batch) for every convolution of the networks in bench/shapes.
+template <class Add>
+void for_layers(std::initializer_list<int64_t> batches, const Add& add) {
+  for (const char* network :
+       {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar", "resnet18", "vgg16", "linear"}) {
+    const auto path = std::filesystem::path(DEEPSHIFT_BENCH_SHAPES) / fmt::format("{}.txt", network);
+    for (const int64_t batch : batches) {
+      for (const Layer& layer : read_layers(path)) add(network, layer, batch);
+    }
+  }
 }
 
 }  // namespace ds::bench

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "core/error.h"
@@ -86,6 +87,18 @@ std::vector<int32_t> Filters::integers() const {
     result.push_back(static_cast<int32_t>(std::ldexp(weight, -p_min)));
   }
   return result;
+}
+
+int64_t Filters::largest_sum() const {
+  const std::vector<int32_t> weights = integers();
+  const size_t row = weights.size() / static_cast<size_t>(shape[0]);
+  int64_t largest = 0;
+  for (size_t first = 0; first < weights.size(); first += row) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < row; ++i) sum += std::abs(weights[first + i]);
+    largest = std::max(largest, sum);
+  }
+  return largest;
 }
 
 int Interval::bits() const {

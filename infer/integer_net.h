@@ -68,6 +68,8 @@ struct Filters {
 
   /// s 2^(p - p_min), in the order of the shape.
   std::vector<int32_t> integers() const;
+  /// The largest sum of magnitudes of one filter's integers.
+  int64_t largest_sum() const;
 };
 
 /// One node; the members that its kind does not have are left as they are.

@@ -208,7 +208,7 @@ class Lowering {
   double bound_of_sums(const FusedStep& step, const Node& node) const {
     const Node& x = node_of(step.inputs[0]);
     const auto magnitude = static_cast<double>(std::max(-x.low, x.high));
-    if (node.filtered()) return magnitude * largest_filter(step);
+    if (node.filtered()) return magnitude * static_cast<double>(node.filters.largest_sum());
     return node.kind == NodeKind::kAvgPool2d ? magnitude * static_cast<double>(window_of(step)) : magnitude;
   }
 

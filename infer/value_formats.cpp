@@ -36,6 +36,19 @@ bool is_made(const FusedGraph& graph, int value) {
   return value == 0 || std::ranges::find(graph.steps, value, &FusedStep::output) != graph.steps.end();
 }
 
+/// The largest sum of magnitudes of a filter's integers.
+double largest_filter(const FusedStep& step) {
+  const auto row = static_cast<size_t>(step.weight.numel() / step.weight.size(0));
+  const std::span<const float> weights = step.weight.span<float>();
+  double largest = 0.0;
+  for (size_t first = 0; first < weights.size(); first += row) {
+    double sum = 0.0;
+    for (const float w : weights.subspan(first, row)) sum += std::abs(w);
+    largest = std::max(largest, sum);
+  }
+  return std::ldexp(largest, -step.format->range().p_min);
+}
+
 double largest_filter_of_input(const FusedGraph& graph) {
   double largest = 0.0;
   for (const FusedStep& step : graph.steps) {
@@ -50,18 +63,6 @@ Line pixel_line(const LowerOptions& options, size_t channel) {
   if (options.mean.empty()) return {.scale = 1.0 / 255.0, .shift = 0.0, .pivot = 127.5};
   const double deviation = options.deviation[channel];
   return {.scale = 1.0 / (255.0 * deviation), .shift = -options.mean[channel] / deviation, .pivot = 127.5};
-}
-
-double largest_filter(const FusedStep& step) {
-  const auto row = static_cast<size_t>(step.weight.numel() / step.weight.size(0));
-  const std::span<const float> weights = step.weight.span<float>();
-  double largest = 0.0;
-  for (size_t first = 0; first < weights.size(); first += row) {
-    double sum = 0.0;
-    for (const float w : weights.subspan(first, row)) sum += std::abs(w);
-    largest = std::max(largest, sum);
-  }
-  return std::ldexp(largest, -step.format->range().p_min);
 }
 
 ValueFormats::ValueFormats(const FusedGraph& graph, const Calibration& calibration,

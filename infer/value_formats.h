@@ -39,7 +39,5 @@ class ValueFormats {
 
 /// From a pixel to its normalised value.
 Line pixel_line(const LowerOptions& options, size_t channel);
-/// The largest sum of magnitudes of a filter's integers.
-double largest_filter(const FusedStep& step);
 
 }  // namespace ds::infer

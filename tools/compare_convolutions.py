@@ -7,28 +7,18 @@
 The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians.
 """
 import argparse
-import json
-import pathlib
 import sys
 
-from comparison import processor_name, processors_for, run_pinned
+from comparison import add_layer_options, check_repetitions, layer_medians, processor_name, processors_for
 
 PASSES = ["forward", "backward-data", "backward-weight"]
 
 
 def measure(arguments, network, processors):
     """{(layer, pass): {engine: GFLOP/s}} and how many convolutions of the network each layer stands for."""
-    output = run_pinned(processors, [arguments.bench, "--benchmark_format=json",
-                                     f"--benchmark_filter=^{network}/batch:{arguments.batch}/.*/(native|onednn)/",
-                                     f"--benchmark_repetitions={arguments.repetitions}",
-                                     f"--benchmark_min_time={arguments.seconds}",
-                                     "--benchmark_enable_random_interleaving=true"],
-                        DEEPSHIFT_THREADS=str(len(processors)), OMP_NUM_THREADS=str(len(processors)))
     speeds, layers = {}, {}
-    results = json.loads(output)["benchmarks"]
-    for result in sorted(results, key=lambda result: result["family_index"]):  # the order of the file
-        if result.get("aggregate_name") != "median":
-            continue
+    pattern = f"^{network}/batch:{arguments.batch}/.*/(native|onednn)/"
+    for result in layer_medians(arguments, processors, pattern):
         _, _, layer, direction, engine = result["run_name"].split("/")[:5]
         speeds.setdefault((layer, direction), {})[engine] = result["GFLOP/s"]
         layers[layer] = int(result["layers"])
@@ -53,17 +43,10 @@ def table(network, speeds, layers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", required=True, help="the program bench_conv2d")
-    parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet18_cifar", "mobilenet_v2_cifar"],
-                        help="files of bench/shapes (default: the CIFAR networks)")
-    parser.add_argument("--batch", type=int, choices=[1, 128], default=128)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.1, help="least time of a repetition")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file")
+    add_layer_options(parser, "bench_conv2d", ["resnet20", "resnet18_cifar", "mobilenet_v2_cifar"], batches=[1, 128], batch=128,
+                      repetitions=3, seconds=0.1)
     arguments = parser.parse_args()
-    if arguments.repetitions < 2:
-        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")
+    check_repetitions(parser, arguments)
     processors = processors_for(arguments.threads)
     text = ["# Convolutions beside oneDNN's", "",
             f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "

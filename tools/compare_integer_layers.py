@@ -7,10 +7,8 @@
 The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians.
 """
 import argparse
-import json
-import pathlib
 
-from comparison import processor_name, processors_for, run_pinned, thread_count
+from comparison import add_layer_options, check_repetitions, layer_medians, processor_name, processors_for, thread_count
 
 OWN = ["ps4", "q4", "ps2", "ps5"]
 PEERS = {"onednn": "oneDNN s8", "openblas": "OpenBLAS f32"}
@@ -18,15 +16,9 @@ PEERS = {"onednn": "oneDNN s8", "openblas": "OpenBLAS f32"}
 
 def measure(arguments, network, processors):
     """{layer: {engine: microseconds}} and how many convolutions of the network each layer stands for."""
-    output = run_pinned(processors, [arguments.bench, "--benchmark_format=json",
-                                     f"--benchmark_filter=^{network}/batch:{arguments.batch}/",
-                                     f"--benchmark_repetitions={arguments.repetitions}",
-                                     f"--benchmark_min_time={arguments.seconds}",
-                                     "--benchmark_enable_random_interleaving=true"],
-                        DEEPSHIFT_THREADS=str(len(processors)), OMP_NUM_THREADS=str(len(processors)))
     times, layers = {}, {}
-    for result in sorted(json.loads(output)["benchmarks"], key=lambda result: result["family_index"]):
-        if result.get("aggregate_name") != "median" or "real_time" not in result or "GOP/s" not in result:
+    for result in layer_medians(arguments, processors, f"^{network}/batch:{arguments.batch}/"):
+        if "GOP/s" not in result:  # the peer has no such layer
             continue
         _, _, layer, engine = result["run_name"].split("/")[:4]
         times.setdefault(layer, {})[engine] = result["real_time"]
@@ -55,17 +47,10 @@ def table(network, times, layers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", required=True, help="the program bench_integer")
-    parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet18", "linear"],
-                        help="files of bench/shapes (default: resnet20 resnet18 linear)")
-    parser.add_argument("--batch", type=int, choices=[1, 8, 128], default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.05, help="least time of a repetition")
-    parser.add_argument("--output", type=pathlib.Path, help="Markdown file")
+    add_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "linear"], batches=[1, 8, 128], batch=1, repetitions=5,
+                      seconds=0.05)
     arguments = parser.parse_args()
-    if arguments.repetitions < 2:
-        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")
+    check_repetitions(parser, arguments)
     processors = processors_for(arguments.threads)
     text = ["# Layers of integer nets beside oneDNN's and OpenBLAS's", "",
             f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "

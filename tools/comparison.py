@@ -60,3 +60,30 @@ def report(heading, figures, table, output):
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text)
         output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def add_layer_options(parser, program, networks, batches, batch, repetitions, seconds):
+    parser.add_argument("--bench", required=True, help=f"the program {program}")
+    parser.add_argument("--networks", nargs="+", default=networks,
+                        help=f"files of bench/shapes (default: {' '.join(networks)})")
+    parser.add_argument("--batch", type=int, choices=batches, default=batch)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--seconds", type=float, default=seconds, help="least time of a repetition")
+    parser.add_argument("--output", type=pathlib.Path, help="Markdown file")
+
+
+def layer_medians(arguments, processors, pattern):
+    """The medians of a benchmark's cases, run interleaved, in the order in which the program lists them."""
+    output = run_pinned(processors, [arguments.bench, "--benchmark_format=json", f"--benchmark_filter={pattern}",
+                                     f"--benchmark_repetitions={arguments.repetitions}",
+                                     f"--benchmark_min_time={arguments.seconds}",
+                                     "--benchmark_enable_random_interleaving=true"],
+                        DEEPSHIFT_THREADS=str(len(processors)), OMP_NUM_THREADS=str(len(processors)))
+    results = sorted(json.loads(output)["benchmarks"], key=lambda result: result["family_index"])
+    return [result for result in results if result.get("aggregate_name") == "median"]
+
+
+def check_repetitions(parser, arguments):
+    if arguments.repetitions < 2:
+        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")

@@ -56,15 +56,11 @@ class Placement {
 
   void find_uses() {
     last_use_.resize(nodes_.size());
-    uses_.resize(nodes_.size(), 0);
     for (size_t i = 0; i < nodes_.size(); ++i) {
       last_use_[i] = static_cast<int>(i);
       std::vector<int> read = nodes_[i].inputs;
       if (nodes_[i].shortcut >= 0) read.push_back(nodes_[i].shortcut);
-      for (const int input : read) {
-        last_use_[at(input)] = static_cast<int>(i);
-        ++uses_[at(input)];
-      }
+      for (const int input : read) last_use_[at(input)] = static_cast<int>(i);
     }
     last_use_.back() = static_cast<int>(nodes_.size());  // the result is read after all
   }
@@ -134,7 +130,6 @@ class Placement {
   int64_t batch_;
   std::vector<Place> places_;
   std::vector<int> last_use_;
-  std::vector<int> uses_;
   std::vector<int> within_;       // the node whose value holds this one, or kNone
   std::vector<int64_t> channel_;  // and from which of its channels on
   std::vector<int> blocks_;

@@ -35,23 +35,12 @@ Window window_of(const Node& node) {
           .groups = o.groups};
 }
 
-int64_t largest_filter(const Node& node) {
-  const std::vector<int32_t> weights = node.filters.integers();
-  const size_t row = weights.size() / static_cast<size_t>(node.filters.shape[0]);
-  int64_t largest = 0;
-  for (size_t first = 0; first < weights.size(); first += row) {
-    int64_t sum = 0;
-    for (size_t i = 0; i < row; ++i) sum += std::abs(weights[first + i]);
-    largest = std::max(largest, sum);
-  }
-  return largest;
-}
-
 FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only) {
   FilterInput form{.stored = input.format.type};
   const bool offset = form.stored == DType::kI8;
   // With 128 added, values reach further than the bound of the sums says.
-  const int64_t largest = offset ? 255 * largest_filter(node) : std::max(-accumulator.low, accumulator.high);
+  const int64_t largest =
+      offset ? 255 * node.filters.largest_sum() : std::max(-accumulator.low, accumulator.high);
   const bool sums_fit = largest <= std::numeric_limits<int32_t>::max() / 4;
   const bool bytes_fit = !shifts_only && fits_bytes(node, input) && sums_fit;
   form.words = shifts_only ? Words::kShift : (bytes_fit ? Words::kU8 : Words::kI16);

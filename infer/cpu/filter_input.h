@@ -17,8 +17,6 @@ struct Window {
 
 /// A linear layer has a window of one pixel.
 Window window_of(const Node& node);
-/// The largest sum of magnitudes of a filter's integers.
-int64_t largest_filter(const Node& node);
 
 /// What a kernel takes of the values at once (PackedKernels).
 enum class Words : uint8_t { kU8, kI16, kShift };

@@ -63,12 +63,12 @@ uint8_t shift_of(int32_t weight) {
 
 class FilterPlanner {
  public:
-  FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const InputLayout& layout,
+  FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const Place& read,
                 const PackedKernels& kernels)
       : node_(node),
         input_(input),
         form_(form),
-        layout_(layout),
+        read_(read),
         kernels_(kernels),
         window_(window_of(node)),
         weights_(node.filters.integers()),
@@ -118,7 +118,7 @@ class FilterPlanner {
   bool joins_rows() const {
     return window_.groups == 1 && window_.dilation.width == 1 &&
            (form_.bordered || window_.padding.width == 0) &&
-           layout_.pixel_bytes == input_.shape[-1] * value_bytes();
+           read_.pixel_bytes == input_.shape[-1] * value_bytes();
   }
 
   void list_taps() {
@@ -133,13 +133,13 @@ class FilterPlanner {
       for (int64_t kx = 0; kx < window_.kernel.width; kx += joined) {
         const int64_t x = kx * window_.dilation.width - padding.width;
         const int64_t last = (output_width() - 1) * window_.stride.width + x;
-        taps_.push_back({.offset = (ky * window_.dilation.height - padding.height) * layout_.row_bytes +
-                                   x * layout_.pixel_bytes,
+        taps_.push_back({.offset = (ky * window_.dilation.height - padding.height) * read_.row_bytes() +
+                                   x * read_.pixel_bytes,
                          .ky = ky,
                          .values = joined * channels,
                          .weight = (ky * window_.kernel.width + kx) * channels,
                          .skips_first = !form_.bordered && x < 0,
-                         .skips_last = !form_.bordered && last >= layout_.width});
+                         .skips_last = !form_.bordered && last >= read_.width});
       }
     }
   }
@@ -152,7 +152,7 @@ class FilterPlanner {
       for (int64_t ky = 0; ky < window_.kernel.height; ++ky) {
         const int64_t row = y * window_.stride.height - padding + ky * window_.dilation.height;
         valid.push_back(form_.bordered || node_.kind == NodeKind::kLinear ||
-                        (row >= 0 && row < layout_.height));
+                        (row >= 0 && row < read_.height));
       }
       auto found = std::ranges::find(classes_, valid);
       if (found == classes_.end()) found = classes_.insert(found, valid);
@@ -161,7 +161,7 @@ class FilterPlanner {
   }
 
   void list_passes() {
-    if (largest_filter(node_) * largest_value() > std::numeric_limits<int32_t>::max()) {
+    if (node_.filters.largest_sum() * largest_value() > std::numeric_limits<int32_t>::max()) {
       for (const Plane plane : {Plane::kLow, Plane::kHigh}) add_passes(plane);
       return;
     }
@@ -319,7 +319,7 @@ class FilterPlanner {
   const Node& node_;
   const Node& input_;
   const FilterInput& form_;
-  const InputLayout& layout_;
+  const Place& read_;
   const PackedKernels& kernels_;
   const Window window_;
   const std::vector<int32_t> weights_;
@@ -338,9 +338,9 @@ int64_t FilterPlan::weight_bytes() const {
   return total;
 }
 
-FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form,
-                        const InputLayout& layout, const PackedKernels& kernels) {
-  return FilterPlanner(node, input, form, layout, kernels).plan();
+FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form, const Place& read,
+                        const PackedKernels& kernels) {
+  return FilterPlanner(node, input, form, read, kernels).plan();
 }
 
 }  // namespace ds::infer

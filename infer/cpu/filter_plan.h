@@ -13,19 +13,10 @@
 
 #include "infer/cpu/filter_input.h"
 #include "infer/cpu/kernels/packed.h"
+#include "infer/cpu/place.h"
 #include "infer/integer_net.h"
 
 namespace ds::infer {
-
-/// Where the values that a window reads stand.
-struct InputLayout {
-  DType type = DType::kU8;
-  int64_t height = 1;
-  int64_t width = 1;
-  int64_t pixel_bytes = 0;  // between neighbouring pixels
-  int64_t row_bytes = 0;
-  Size2d border = 0;  // rows and columns of zeros around the image that may be read
-};
 
 /// Runs of a pass that some rows of outputs have in common, by whether a tile holds the row's first and last
 /// pixel.
@@ -61,7 +52,8 @@ struct FilterPlan {
   int64_t weight_bytes() const;
 };
 
-FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form,
-                        const InputLayout& layout, const PackedKernels& kernels);
+/// `read` is where the kernels find the values: the input, or its copy.
+FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form, const Place& read,
+                        const PackedKernels& kernels);
 
 }  // namespace ds::infer

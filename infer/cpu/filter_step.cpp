@@ -59,14 +59,7 @@ class FilterStep {
       read_.offset = source.scratch;
     }
     if (form_.bordered) border_ = source.self().convolution.padding;
-    plan_ = plan_filters(source.self(), source.input(), form_,
-                         {.type = read_.type,
-                          .height = read_.height,
-                          .width = read_.width,
-                          .pixel_bytes = read_.pixel_bytes,
-                          .row_bytes = read_.row_bytes()},
-                         kernels_);
-    if (!form_.bordered && !linear_) padding_ = source.self().convolution.padding;
+    plan_ = plan_filters(source.self(), source.input(), form_, read_, kernels_);
     const Shape& w = source.self().filters.shape;
     work_ = w.numel() / w[0];
     pointwise_ = !linear_ && w[1] == 1 && w[2] == 1 && stride_ == Size2d(1) &&
@@ -239,7 +232,6 @@ class FilterStep {
   bool pointwise_ = false;
   bool has_shortcut_ = false;
   Size2d stride_;
-  Size2d padding_ = 0;
   Size2d border_ = 0;  // of the copy
   int64_t work_ = 0;   // products of an output
   Place input_;
