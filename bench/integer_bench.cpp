@@ -28,8 +28,8 @@ std::vector<float> random_weights(int64_t count, const ShiftFormat& format) {
   std::vector<float> weights(static_cast<size_t>(count));
   for (float& w : weights) {
     const auto places = static_cast<uint32_t>(std::max(1, -p_min));
-    const auto p = p_min + static_cast<int>(default_generator().below(places));
-    w = std::ldexp(default_generator().below(2) == 0 ? 1.0F : -1.0F, p);
+    const auto drawn = default_generator().below(2 * places);
+    w = std::ldexp(drawn % 2 == 0 ? 1.0F : -1.0F, p_min + static_cast<int>(drawn / 2));
   }
   return weights;
 }

@@ -79,13 +79,11 @@ NodeKind parse_node_kind(std::string_view text) {
 }
 
 std::vector<int32_t> Filters::integers() const {
-  const int p_min = format.range().p_min;
-  std::vector<int32_t> result;
   const std::vector<float> weights = unpack(codes, shape.numel(), format);
-  result.reserve(weights.size());
-  for (const float weight : weights) {
-    result.push_back(static_cast<int32_t>(std::ldexp(weight, -p_min)));
-  }
+  const float unit = std::ldexp(1.0F, -format.range().p_min);
+  std::vector<int32_t> result(weights.size());
+  std::ranges::transform(weights, result.begin(),
+                         [unit](float weight) { return static_cast<int32_t>(weight * unit); });
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "core/shift/codes.h"
 
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
 
@@ -14,6 +15,17 @@ void check_bits(int bits) {
 
 /// The magnitude bits of 2^p_min: PS keeps 0 for the weight 0.
 int first_magnitude(ShiftMethod method) { return method == ShiftMethod::kQ ? 0 : 1; }
+
+/// The weight of each code; NaN for one that the format does not use.
+std::vector<float> values_by_code(ShiftFormat format) {
+  std::vector<float> values;
+  for (unsigned code = 0; code < 1U << format.bits; ++code) {
+    const bool unused = format.method == ShiftMethod::kPs && code == 1U << (format.bits - 1);
+    values.push_back(unused ? std::numeric_limits<float>::quiet_NaN()
+                            : decode(static_cast<uint8_t>(code), format));
+  }
+  return values;
+}
 
 }  // namespace
 
@@ -73,12 +85,15 @@ std::vector<float> unpack(std::span<const uint8_t> packed, int64_t count, ShiftF
   DS_CHECK(count >= 0 && static_cast<int64_t>(packed.size()) == packed_bytes(count, format.bits),
            "[codes] {} bytes for {} codes of {} bits, expected {}", packed.size(), count, format.bits,
            packed_bytes(count, format.bits));
+  const std::vector<float> values = values_by_code(format);
   std::vector<float> weights(static_cast<size_t>(count));
   size_t bit = 0;
   for (float& weight : weights) {
     const unsigned next = bit / 8 + 1 < packed.size() ? packed[bit / 8 + 1] : 0U;
     const unsigned pair = packed[bit / 8] | next << 8;
-    weight = decode(static_cast<uint8_t>(pair >> bit % 8 & ((1U << format.bits) - 1)), format);
+    const unsigned code = pair >> bit % 8 & ((1U << format.bits) - 1);
+    weight = values[code];
+    if (std::isnan(weight)) decode(static_cast<uint8_t>(code), format);  // throws
     bit += static_cast<size_t>(format.bits);
   }
   DS_CHECK(bit % 8 == 0 || packed.back() >> bit % 8 == 0,

@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
+#include <optional>
+
+#include "core/parallel.h"
 
 namespace ds::infer {
 namespace {
 
-constexpr int kPlaneBits = 8;                // weights of 16 bits in two planes, where sums need 64 bits
-constexpr int64_t kPieceWords = 64;          // of a run, that a pass takes as one
-constexpr int kLargestWordWeight = 1 << 14;  // of the 16-bit kernels
+constexpr int kPlaneBits = 8;        // weights of 16 bits in two planes, where sums need 64 bits
+constexpr int64_t kPieceWords = 64;  // of a run, that a pass takes as one
+constexpr int64_t kPassWords = 64;   // that cost as much as the end of a pass
 
 /// What a tap, or a row of taps, reads and which weights it has.
 struct Tap {
@@ -54,6 +58,18 @@ uint8_t nibble_of(int32_t weight) {
   return static_cast<uint8_t>((weight < 0 ? 8 : 0) + std::bit_width(magnitude));
 }
 
+uint8_t word_code_of(int32_t weight) {
+  if (weight == 0) return 0;
+  const auto magnitude = static_cast<uint32_t>(std::abs(weight));
+  return static_cast<uint8_t>((weight < 0 ? kNegativeWord : 0) + std::bit_width(magnitude));
+}
+
+/// The weights of the codes of 2 bits as bytes; where PS has no code, 0.
+std::array<int8_t, 4> crumb_weights(ShiftMethod method) {
+  if (method == ShiftMethod::kPs) return {0, 1, 0, -1};
+  return {1, 2, -1, -2};
+}
+
 /// The shift of a weight, and its sign.
 uint8_t shift_of(int32_t weight) {
   if (weight == 0) return kShiftOfZero;
@@ -78,6 +94,7 @@ class FilterPlanner {
     plan_.words = form_.words;
     choose_tile();
     list_taps();
+    if (takes_crumbs()) plan_.crumbs = crumb_weights(node_.filters.format.method);
     classify_rows();
     list_passes();
     for (const Pass& pass : passes_) plan_.pass_shifts.push_back(pass.shift);
@@ -144,6 +161,15 @@ class FilterPlanner {
     }
   }
 
+  /// Whether the weights are two bits and words that end within a tap, where the weights must be 0, have that
+  /// weight.
+  bool takes_crumbs() const {
+    const bool whole_words =
+        std::ranges::all_of(taps_, [&](const Tap& tap) { return tap.values % word_values() == 0; });
+    return kernels_.byte_codes && plan_.words == Words::kU8 && plan_.shape == 1 &&
+           node_.filters.format.bits == 2 && (whole_words || node_.filters.format.method == ShiftMethod::kPs);
+  }
+
   /// Rows of outputs whose windows lack the same rows of taps.
   void classify_rows() {
     const int64_t padding = form_.bordered ? 0 : window_.padding.height;
@@ -161,20 +187,36 @@ class FilterPlanner {
   }
 
   void list_passes() {
-    if (node_.filters.largest_sum() * largest_value() > std::numeric_limits<int32_t>::max()) {
-      for (const Plane plane : {Plane::kLow, Plane::kHigh}) add_passes(plane);
+    if (node_.filters.largest_sum() * largest_value() <= std::numeric_limits<int32_t>::max()) {
+      Pass whole;
+      for (size_t tap = 0; tap < taps_.size(); ++tap) {
+        whole.pieces.push_back({.tap = tap, .first = 0, .values = taps_[tap].values});
+      }
+      passes_.push_back(std::move(whole));
       return;
     }
-    Pass whole;
-    for (size_t tap = 0; tap < taps_.size(); ++tap) {
-      whole.pieces.push_back({.tap = tap, .first = 0, .values = taps_[tap].values});
+    // In either plane a pass takes more of the window, but all of it is read twice.
+    for (const Plane plane : {Plane::kLow, Plane::kHigh}) {
+      std::ranges::move(*passes_of(plane), std::back_inserter(passes_));
     }
-    passes_.push_back(std::move(whole));
+    std::optional<std::vector<Pass>> undivided = passes_of(Plane::kAll);
+    if (undivided && cost(*undivided) < cost(passes_)) passes_ = std::move(*undivided);
   }
 
-  /// As few passes as the weights allow, in the order of the taps.
-  void add_passes(Plane plane) {
+  /// In words.
+  int64_t cost(const std::vector<Pass>& passes) const {
+    int64_t words = static_cast<int64_t>(passes.size()) * kPassWords;
+    for (const Pass& pass : passes) {
+      for (const Piece& piece : pass.pieces) words += chunk_count(piece.values, word_values());
+    }
+    return words;
+  }
+
+  /// As few passes as the weights allow, in the order of the taps; none where a piece alone exceeds 32 bits,
+  /// which in the low and high planes none does.
+  std::optional<std::vector<Pass>> passes_of(Plane plane) const {
     Pass pass{.shift = plane == Plane::kHigh ? kPlaneBits : 0, .plane = plane};
+    std::vector<Pass> passes;
     std::vector<int64_t> sums(static_cast<size_t>(node_.filters.shape[0]), 0);  // of magnitudes, by output
     for (size_t tap = 0; tap < taps_.size(); ++tap) {
       const int64_t step = kPieceWords * word_values();
@@ -182,16 +224,18 @@ class FilterPlanner {
         const Piece piece{.tap = tap, .first = first, .values = std::min(step, taps_[tap].values - first)};
         const std::vector<int64_t> added = magnitudes(piece, plane);
         if (std::ranges::max(added) == 0) continue;
+        if (std::ranges::max(added) * largest_value() > std::numeric_limits<int32_t>::max()) return {};
         for (size_t o = 0; o < sums.size(); ++o) sums[o] += added[o];
         if (std::ranges::max(sums) * largest_value() > std::numeric_limits<int32_t>::max()) {
-          passes_.push_back(pass);
+          if (!pass.pieces.empty()) passes.push_back(pass);
           pass.pieces.clear();
           sums = added;
         }
         pass.pieces.push_back(piece);
       }
     }
-    if (!pass.pieces.empty() || passes_.empty()) passes_.push_back(pass);
+    if (!pass.pieces.empty()) passes.push_back(pass);
+    return passes;
   }
 
   int64_t largest_value() const { return form_.offset ? 255 : std::max(-input_.low, input_.high); }
@@ -300,20 +344,43 @@ class FilterPlanner {
       return;
     }
     if (plan_.words == Words::kI16) {
-      for (int64_t j = 0; j < vectors * lanes * 2; ++j) {
-        const auto weight = static_cast<uint16_t>(value(j / 2, word * 2 + j % 2));
-        packed.push_back(static_cast<uint8_t>(weight & 255));
-        packed.push_back(static_cast<uint8_t>(weight >> 8));
-      }
+      for (int64_t j = 0; j < vectors * lanes * 2; ++j)
+        pack_word_weight(value(j / 2, word * 2 + j % 2), packed);
       return;
     }
-    for (int64_t v = 0; v < vectors; v += 2) {
+    const int64_t codes = codes_per_byte();
+    for (int64_t v = 0; v < vectors; v += codes) {
       for (int64_t j = 0; j < lanes * 4; ++j) {
-        const uint8_t low = nibble_of(value(v * lanes + j / 4, word * 4 + j % 4));
-        const uint8_t high = nibble_of(value((v + 1) * lanes + j / 4, word * 4 + j % 4));
-        packed.push_back(static_cast<uint8_t>(low | (high << 4)));
+        unsigned byte = 0;
+        for (int64_t i = 0; i < codes; ++i) {
+          byte |= byte_code_of(value((v + i) * lanes + j / 4, word * 4 + j % 4)) << (i * 8 / codes);
+        }
+        packed.push_back(static_cast<uint8_t>(byte));
       }
     }
+  }
+
+  int64_t codes_per_byte() const {
+    if (!kernels_.byte_codes) return 1;
+    return plan_.crumbs ? 4 : 2;
+  }
+
+  unsigned byte_code_of(int32_t weight) const {
+    if (!kernels_.byte_codes) return static_cast<uint8_t>(weight);
+    if (!plan_.crumbs) return nibble_of(weight);
+    const auto* found = std::ranges::find(*plan_.crumbs, weight);
+    // Outputs beyond the panel's may have any weight.
+    return found == plan_.crumbs->end() ? 0U : static_cast<unsigned>(found - plan_.crumbs->begin());
+  }
+
+  void pack_word_weight(int32_t weight, std::vector<uint8_t>& packed) const {
+    if (kernels_.word_codes) {
+      packed.push_back(word_code_of(weight));
+      return;
+    }
+    const auto bits = static_cast<uint16_t>(weight);
+    packed.push_back(static_cast<uint8_t>(bits & 255));
+    packed.push_back(static_cast<uint8_t>(bits >> 8));
   }
 
   const Node& node_;

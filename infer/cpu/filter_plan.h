@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "infer/cpu/filter_input.h"
@@ -43,7 +44,9 @@ struct FilterPlan {
   Words words = Words::kU8;
   int shape = 0;  // index of PackedKernels' panel shapes
   int64_t panel_outputs = 0;
-  int64_t tile_pixels = 0;            // largest
+  int64_t tile_pixels = 0;  // largest
+  /// The weights of the four codes of a layer of 2 bits, whose panels keep its codes as they are.
+  std::optional<std::array<int8_t, 4>> crumbs = {};
   std::vector<int> pass_shifts = {};  // the sums of pass i count 2^shift
   std::vector<int> row_classes = {};  // by row of outputs
   std::vector<FilterPanel> panels = {};

@@ -88,9 +88,8 @@ class FilterStep {
   }
 
   std::string describe() const {
-    constexpr const char* kNames[] = {"bytes and nibbles", "16-bit words", "shifts and additions"};
-    std::string text = fmt::format("{}, tiles of up to {} x {}", kNames[static_cast<int>(plan_.words)],
-                                   plan_.tile_pixels, plan_.panel_outputs);
+    std::string text =
+        fmt::format("{}, tiles of up to {} x {}", describe_words(), plan_.tile_pixels, plan_.panel_outputs);
     if (form_.copied()) text += fmt::format(", input copied{}", form_.bordered ? " with its border" : "");
     if (plan_.wide()) text += fmt::format(", {} passes", plan_.pass_shifts.size());
     if (rescaler_.wide()) text += ", 64-bit rescaling";
@@ -99,6 +98,17 @@ class FilterStep {
   int64_t weight_bytes() const { return plan_.weight_bytes(); }
 
  private:
+  std::string_view describe_words() const {
+    switch (plan_.words) {
+      case Words::kU8:
+        if (!kernels_.byte_codes) return "bytes";
+        return plan_.crumbs ? "bytes and 2-bit codes" : "bytes and 4-bit codes";
+      case Words::kI16: return kernels_.word_codes ? "16-bit words and 8-bit codes" : "16-bit words";
+      case Words::kShift: return "shifts and additions";
+    }
+    return "";
+  }
+
   RowSpace row_space(int64_t images) const {
     RowSpace space{.rows = images * output_.height, .width = output_.width};
     space.x_step = stride_.width * read_.pixel_bytes;
@@ -205,6 +215,7 @@ class FilterStep {
               .runs = runs.data(),
               .run_count = static_cast<int64_t>(runs.size()),
               .w = panel.weights.data(),
+              .crumb_weights = plan_.crumbs ? plan_.crumbs->data() : nullptr,
               .start = panel.start.empty() ? nullptr : panel.start.data(),
               .sums = sums});
       if (!rescaler_.wide()) break;
@@ -219,7 +230,8 @@ class FilterStep {
 
   PackedTileKernel tile_kernel(int64_t pixels) const {
     switch (plan_.words) {
-      case Words::kU8: return kernels_.u8[plan_.shape][pixels - 1];
+      case Words::kU8:
+        return plan_.crumbs ? kernels_.crumbs[pixels - 1] : kernels_.u8[plan_.shape][pixels - 1];
       case Words::kI16: return kernels_.i16[plan_.shape][pixels - 1];
       case Words::kShift: return kernels_.shift[pixels - 1];
     }

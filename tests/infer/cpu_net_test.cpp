@@ -13,6 +13,7 @@
 #include "tests/infer/random_nets.h"
 #include "tests/layers/support.h"
 #include "tests/support/scoped.h"
+#include "tests/support/trials.h"
 
 namespace ds {
 namespace {
@@ -45,13 +46,21 @@ void expect_reference(const IntegerNet& net, const Tensor& images, const std::st
   }
 }
 
+/// And takes every kind of kernel on the way.
 TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
-  for (uint64_t seed = 0; seed < 200; ++seed) {
-    test::RandomNet random(seed);
+  std::string kernels;
+  for (int64_t seed = 0; seed < test::trials(200); ++seed) {
+    test::RandomNet random(static_cast<uint64_t>(seed));
     const IntegerNet net = random.net();
     expect_reference(net, random.images(4), fmt::format("seed {}\n{}", seed, net.str()));
     if (HasFatalFailure()) return;
+    for (const infer::CpuStepInfo& step : CpuNet(net).steps()) kernels += step.kernel + "\n";
   }
+  for (const char* kind : {"bytes", "16-bit words", "input copied", "with its border", "passes"}) {
+    EXPECT_THAT(kernels, HasSubstr(kind));
+  }
+  if (GetParam() == cpu::Isa::kGeneric) return;
+  for (const char* codes : {"4-bit codes", "2-bit codes"}) EXPECT_THAT(kernels, HasSubstr(codes));
 }
 
 TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForNetworks) {

@@ -12,6 +12,7 @@
 #include "tests/layers/support.h"
 #include "tests/support/data.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/trials.h"
 
 namespace ds::infer {
 namespace {
@@ -94,7 +95,7 @@ TEST_F(IntegerNetFile, SurvivesMutations) {
     save_integer_net(path("net"), random.net());
     const std::vector<char> original = read_bytes(path("net"));
     const Tensor images = random.images(1);
-    for (int mutation = 0; mutation < 100; ++mutation) {
+    for (int64_t mutation = 0; mutation < test::trials(100); ++mutation) {
       std::vector<char> bytes = original;
       for (uint32_t changes = 1 + generator.below(3); changes > 0; --changes) {
         bytes[generator.below(static_cast<uint32_t>(bytes.size()))] = static_cast<char>(generator.below(256));
@@ -103,7 +104,10 @@ TEST_F(IntegerNetFile, SurvivesMutations) {
       write_bytes(path("mutated"), bytes);
       try {
         const IntegerNet net = load_integer_net(path("mutated"));
-        if (net.input() == Shape(images.shape().sizes().subspan(1))) run_reference(net, images);
+        if (net.input() == Shape(images.shape().sizes().subspan(1))) {
+          ASSERT_EQ(CpuNet(net)(images).to_vector<int32_t>(), run_reference(net, images).to_vector<int32_t>())
+              << "seed " << seed << ", mutation " << mutation;
+        }
         ++loaded;
       } catch (const Error& error) {
         EXPECT_STRNE(error.what(), "");

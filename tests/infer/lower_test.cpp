@@ -65,7 +65,6 @@ double snr_of(const std::function<Variable(const Variable&)>& function) {
   const Tensor images = test::random_images(8, {9, 9, 4}, 5);
   const Tensor x = test::normalised(images, options);
   const IntegerNet net = infer::lower(trace(function, x), images, options);
-  if (getenv("SHOW")) fmt::print("{}", net.str());
   const NoGrad no_grad;
   const Tensor expected = flatten(function(Variable(x))).value();
   const Tensor found = infer::run_reference(net, images).reshape(expected.shape());

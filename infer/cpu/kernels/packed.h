@@ -15,6 +15,11 @@ namespace ds::infer {
 /// otherwise.
 inline constexpr int kLargestNibbleWeight = 64;
 
+/// Codes of the word kernels where they are coded: a sign bit above m, the weight as above, at most
+/// kLargestWordWeight.
+inline constexpr int kLargestWordWeight = 1 << 14;
+inline constexpr int kNegativeWord = 16;
+
 /// Weights of the shift kernels: q << shift, negated where the flag is set; 32 is a shift that leaves
 /// nothing.
 inline constexpr int kNegativeShift = 128;
@@ -34,12 +39,14 @@ struct PackedTile {
   int64_t x_pitch;   // bytes between neighbouring output pixels' inputs
   const PackedRun* runs;
   int64_t run_count;
-  /// u8: [words][vectors / 2][lanes][4] bytes, the low nibbles of one vector's outputs and the high ones of
-  /// the next's; i16: [words][vectors][lanes][2] weights; shift: [words][vectors][lanes] bytes, the shift and
-  /// kNegativeShift.
+  /// u8: [words][vectors][lanes][4] weights or, where byte_codes is set, [words][vectors / 2][lanes][4] bytes
+  /// with the low nibbles of one vector and the high ones of the next; crumbs: [words][lanes][4] bytes, from
+  /// the low bits on of vectors 0 to 3; i16: [words][vectors][lanes][2] weights or, where word_codes is set,
+  /// codes; shift: [words][vectors][lanes] bytes, the shift and kNegativeShift.
   const uint8_t* w;
-  const int32_t* start;  // [vectors * lanes], or null for zeros
-  int32_t* sums;         // [pixels][vectors * lanes]
+  const int8_t* crumb_weights;  // [4], by crumb
+  const int32_t* start;         // [vectors * lanes], or null for zeros
+  int32_t* sums;                // [pixels][vectors * lanes]
 };
 
 using PackedTileKernel = void (*)(const PackedTile&);
@@ -50,8 +57,11 @@ struct PackedKernels {
   static constexpr int kShapes = 2;  // panels of 2 and of 4 vectors
   int lanes;                         // i32 sums in a vector
   int vectors[kShapes];
-  int max_pixels[kShapes];                   // 0: the instruction set has no such panel
+  int max_pixels[kShapes];
   PackedTileKernel u8[kShapes][kMaxPixels];  // by pixels - 1
+  bool byte_codes;                           // u8 weights are nibbles
+  PackedTileKernel crumbs[kMaxPixels];       // u8 values, panels of 4 vectors; null without byte_codes
+  bool word_codes;                           // i16 weights are codes
   PackedTileKernel i16[kShapes][kMaxPixels];
   int max_shift_pixels;
   PackedTileKernel shift[kMaxPixels];  // panels of 2 vectors

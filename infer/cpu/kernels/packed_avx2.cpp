@@ -5,7 +5,7 @@
 
 #define DS_ISA avx2
 #define DS_TILE_2 4
-#define DS_TILE_4 0
+#define DS_TILE_4 2
 #define DS_TILE_SHIFT 4
 
 namespace ds::infer {
@@ -14,6 +14,10 @@ namespace {
 typedef __m256i Vector;
 constexpr int kLanes = 8;
 constexpr int kVectorBytes = 32;
+constexpr int kWordWeightBytes = 32;  // of a vector: the weights themselves
+constexpr bool kByteCodes = true;
+using ByteValue = Vector;
+using ByteWeight = Vector;
 
 inline Vector zero_vector() { return _mm256_setzero_si256(); }
 inline Vector load_vector(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
@@ -24,13 +28,26 @@ inline Vector broadcast_word(const uint8_t* p) {
   return _mm256_set1_epi32(word);
 }
 
-inline void decode_nibbles(const uint8_t* p, Vector& low, Vector& high) {
+inline ByteValue broadcast_bytes(const uint8_t* p) { return broadcast_word(p); }
+inline Vector load_word_weights(const uint8_t* p) { return load_vector(p); }
+
+inline void load_byte_weights(const uint8_t* p, Vector& low, Vector& high) {
   const Vector table =
       _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 8, 16, 32, 64, 0, -1, -2, -4, -8, -16, -32, -64));
   const Vector nibble = _mm256_set1_epi8(15);
   const Vector nibbles = load_vector(p);
   low = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, nibble));
   high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), nibble));
+}
+
+/// A table of four bytes, repeated: the bits above the index make no difference, but for the highest.
+inline void decode_crumbs(Vector table, const uint8_t* p, Vector (&weights)[4]) {
+  const Vector low = _mm256_set1_epi8(15);
+  const Vector crumbs = load_vector(p);
+  weights[0] = _mm256_shuffle_epi8(table, _mm256_and_si256(crumbs, low));
+  weights[1] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(crumbs, 2), low));
+  weights[2] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(crumbs, 4), low));
+  weights[3] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(crumbs, 6), low));
 }
 
 inline void add_dot_u8(Vector& sum, Vector x, Vector w) {

@@ -15,6 +15,10 @@ namespace {
 typedef __m512i Vector;
 constexpr int kLanes = 16;
 constexpr int kVectorBytes = 64;
+constexpr int kWordWeightBytes = 32;  // of a vector: codes
+constexpr bool kByteCodes = true;
+using ByteValue = Vector;
+using ByteWeight = Vector;
 
 inline Vector zero_vector() { return _mm512_setzero_si512(); }
 inline Vector load_vector(const void* p) { return _mm512_loadu_si512(p); }
@@ -24,6 +28,8 @@ inline Vector broadcast_word(const uint8_t* p) {
   __builtin_memcpy(&word, p, sizeof(word));
   return _mm512_set1_epi32(word);
 }
+
+inline ByteValue broadcast_bytes(const uint8_t* p) { return broadcast_word(p); }
 
 // A permutation takes the lower six bits of each byte: the table of the 16 nibbles stands there four times.
 #define DS_NIBBLE_WEIGHTS 0, 1, 2, 4, 8, 16, 32, 64, 0, -1, -2, -4, -8, -16, -32, -64
@@ -37,6 +43,11 @@ inline Vector permute_bytes(Vector table, Vector index) {
   asm("vpermb %1, %2, %0" : "=v"(result) : "v"(table), "v"(index));
   return result;
 }
+inline Vector permute_words(Vector table, Vector index) {
+  Vector result;
+  asm("vpermw %1, %2, %0" : "=v"(result) : "v"(table), "v"(index));
+  return result;
+}
 inline void add_dot_u8(Vector& sum, Vector x, Vector w) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
 }
@@ -44,11 +55,29 @@ inline void add_dot_i16(Vector& sum, Vector x, Vector w) {
   asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
 }
 
-inline void decode_nibbles(const uint8_t* p, Vector& low, Vector& high) {
+inline void load_byte_weights(const uint8_t* p, Vector& low, Vector& high) {
   const Vector table = load_vector(kNibbleWeights);
   const Vector nibbles = load_vector(p);
   high = permute_bytes(table, _mm512_srli_epi16(nibbles, 4));
   low = permute_bytes(table, nibbles);
+}
+
+/// A table of four bytes, repeated: whatever stands above the two bits of an index makes no difference.
+inline void decode_crumbs(Vector table, const uint8_t* p, Vector (&weights)[4]) {
+  const Vector crumbs = load_vector(p);
+  weights[0] = permute_bytes(table, crumbs);
+  weights[1] = permute_bytes(table, _mm512_srli_epi16(crumbs, 2));
+  weights[2] = permute_bytes(table, _mm512_srli_epi16(crumbs, 4));
+  weights[3] = permute_bytes(table, _mm512_srli_epi16(crumbs, 6));
+}
+
+alignas(64) constexpr int16_t kWordWeights[32] = {
+    0, 1,  2,  4,  8,  16,  32,  64,  128,  256,  512,  1024,  2048,  4096,  8192,  16384,
+    0, -1, -2, -4, -8, -16, -32, -64, -128, -256, -512, -1024, -2048, -4096, -8192, -16384};
+
+inline Vector load_word_weights(const uint8_t* p) {
+  const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return permute_words(load_vector(kWordWeights), _mm512_cvtepu8_epi16(codes));
 }
 
 /// Shifts of 32 and more leave nothing.

@@ -1,9 +1,10 @@
-// Packed kernels in plain C++: four sums at a time, products by 32-bit multiplication.
+// Packed kernels in plain C++: four sums at a time. Products of bytes are made in 16 bits, two of which add
+// up to less than 2^15 (2 * 255 * 64); those of words in 32.
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA generic
 #define DS_TILE_2 8
-#define DS_TILE_4 0
+#define DS_TILE_4 4
 #define DS_TILE_SHIFT 8
 
 namespace ds::infer {
@@ -11,6 +12,8 @@ namespace {
 
 constexpr int kLanes = 4;
 constexpr int kVectorBytes = 16;
+constexpr bool kByteCodes = false;    // decoding would take longer than the products
+constexpr int kWordWeightBytes = 16;  // of a vector: the weights themselves
 
 /// Sums, or the words of values and weights. Compilers cut it into what the processor has.
 typedef int32_t Vector __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
@@ -24,26 +27,36 @@ inline Vector broadcast_word(const uint8_t* p) {
   return Vector{} + word;
 }
 
-constexpr int8_t kNibbleWeights[16] = {0, 1, 2, 4, 8, 16, 32, 64, 0, -1, -2, -4, -8, -16, -32, -64};
+typedef int16_t Halves __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
 
-inline void decode_nibbles(const uint8_t* p, Vector& low, Vector& high) {
-  int8_t bytes[2][kVectorBytes];
-  for (int i = 0; i < kVectorBytes; ++i) {
-    bytes[0][i] = kNibbleWeights[p[i] & 15];
-    bytes[1][i] = kNibbleWeights[p[i] >> 4];
-  }
-  __builtin_memcpy(&low, bytes[0], sizeof(low));
-  __builtin_memcpy(&high, bytes[1], sizeof(high));
+/// Bytes 0 and 2 of each lane, and 1 and 3.
+struct ByteValue {
+  Halves even;
+  Halves odd;
+};
+using ByteWeight = ByteValue;
+
+inline ByteValue broadcast_bytes(const uint8_t* p) {
+  const auto words = reinterpret_cast<Halves>(broadcast_word(p));
+  return {words & 255, (words >> 8) & 255};
+}
+inline void load_byte_weights(const uint8_t* p, ByteWeight& first, ByteWeight& second) {
+  const auto split = [](const uint8_t* bytes) -> ByteWeight {
+    const auto words = reinterpret_cast<Halves>(load_vector(bytes));
+    return {(words << 8) >> 8, words >> 8};
+  };
+  first = split(p);
+  second = split(p + kVectorBytes);
+}
+inline Vector load_word_weights(const uint8_t* p) { return load_vector(p); }
+
+inline void add_dot_u8(Vector& sum, const ByteValue& x, const ByteWeight& w) {
+  const auto pairs = reinterpret_cast<Vector>(x.even * w.even + x.odd * w.odd);
+  sum += ((pairs << 16) >> 16) + (pairs >> 16);
 }
 
-/// Byte, or half, i of each word, with its sign.
-inline Vector signed_byte(Vector words, int i) { return (words << (24 - 8 * i)) >> 24; }
+/// Half i of each word, with its sign.
 inline Vector signed_half(Vector words, int i) { return (words << (16 - 16 * i)) >> 16; }
-
-inline void add_dot_u8(Vector& sum, Vector x, Vector w) {
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) sum += ((x >> (8 * i)) & 255) * signed_byte(w, i);
-}
 inline void add_dot_i16(Vector& sum, Vector x, Vector w) {
 #pragma GCC unroll 2
   for (int i = 0; i < 2; ++i) sum += signed_half(x, i) * signed_half(w, i);
