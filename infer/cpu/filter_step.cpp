@@ -11,10 +11,9 @@
 namespace ds::infer {
 namespace {
 
-constexpr int64_t kChunkWork = 2'000'000;  // products of a chunk: enough to hide the hand-out
-constexpr int64_t kSegmentTiles = 8;       // of a long row, that a chunk may take alone
-constexpr int64_t kCachedWeights =
-    512 * 1024;                    // beyond these, a chunk's weights are read once for all its rows
+constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide the hand-out
+constexpr int64_t kSegmentTiles = 8;     // of a long row, that a chunk may take alone
+constexpr int64_t kFarBytes = 4;         // from cache to cache, as slow as one from memory's cache
 constexpr int64_t kMaxSums = 512;  // of a tile
 static_assert(PackedKernels::kMaxPixels * 2 * 16 <= kMaxSums);
 
@@ -74,16 +73,18 @@ class FilterStep {
     if (form_.copied()) copy_input(context);
     const RowSpace space = row_space(context.images);
     const auto panels = static_cast<int64_t>(plan_.panels.size());
-    const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
-    const int64_t units = std::clamp<int64_t>(kChunkWork / unit_work, 1, space.units());
-    const int64_t blocks = chunk_count(space.units(), units);
-    const bool panels_outer = plan_.weight_bytes() > kCachedWeights;
+    const int64_t blocks = block_count(space);
+    // Threads share rows, and meet those that they wrote in the step before: what another processor has in its
+    // cache takes long to come. But many weights for few values are shared by panels.
+    const bool by_panels = plan_.weight_bytes() > kFarBytes * context.images * read_.image_bytes;
     parallel_chunks(blocks * panels, [&](int64_t chunk) {
-      const int64_t block = panels_outer ? chunk % blocks : chunk / panels;
+      const int64_t block = by_panels ? chunk % blocks : chunk / panels;
       const FilterPanel& panel =
-          plan_.panels[static_cast<size_t>(panels_outer ? chunk / blocks : chunk % panels)];
-      const int64_t end = std::min(space.units(), (block + 1) * units);
-      for (int64_t unit = block * units; unit < end; ++unit) run_unit(context, space, panel, unit);
+          plan_.panels[static_cast<size_t>(by_panels ? chunk / blocks : chunk % panels)];
+      const int64_t end = space.units() * (block + 1) / blocks;
+      for (int64_t unit = space.units() * block / blocks; unit < end; ++unit) {
+        run_unit(context, space, panel, unit);
+      }
     });
   }
 
@@ -125,6 +126,14 @@ class FilterStep {
     space.segments = chunk_count(space.width, longest);
     space.segment = chunk_count(space.width, space.segments);
     return space;
+  }
+
+  /// As many for every thread.
+  int64_t block_count(const RowSpace& space) const {
+    const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
+    const int64_t units = std::max<int64_t>(1, kChunkWork / unit_work);
+    const int64_t of_thread = chunk_count(chunk_count(space.units(), units), num_threads());
+    return std::min(of_thread * num_threads(), space.units());
   }
 
   /// Rows of the copy: values in the kernel's type, zeros around them.

@@ -46,6 +46,8 @@ inline void narrow(const Lanes<int32_t>& v, int8_t* p) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
 
+constexpr bool kNarrowsSaturated = false;
+
 }  // namespace
 }  // namespace ds::infer
 

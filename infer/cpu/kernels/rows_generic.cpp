@@ -13,6 +13,8 @@ inline void narrow(const Lanes<int32_t>& v, Value* p) {
   *reinterpret_cast<Lanes<Value>*>(p) = __builtin_convertvector(v, Lanes<Value>);
 }
 
+constexpr bool kNarrowsSaturated = false;
+
 }  // namespace
 }  // namespace ds::infer
 
