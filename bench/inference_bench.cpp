@@ -1,7 +1,7 @@
 // Latency of whole networks in inference: in float arithmetic with batch norm folded (infer/float_net.h), by
 // engine (native, and openblas, the float baseline), and as integer nets (infer/cpu/cpu_net.h), by kind and
-// bits of the weights (q4, ps4, ...), activations of 8 bits; ps4_shifts by
-// kernels that multiply nothing.
+// bits of the weights (q4, ps4, ...), activations of 8 bits, normalised pixels of 16 (ps4_input8: 8);
+// ps4_shifts by kernels that multiply nothing.
 //
 //   bench_inference --benchmark_filter=resnet18/batch:1/native
 //
@@ -36,7 +36,7 @@ void infer_batch(benchmark::State& state, const models::ModelEntry& entry, int64
 }
 
 /// Seeded weights, formats from random pixels: what is timed does not depend on what they mean.
-infer::IntegerNet lowered(const models::ModelEntry& entry, const ShiftFormat& format) {
+infer::IntegerNet lowered(const models::ModelEntry& entry, const ShiftFormat& format, int input_bits) {
   manual_seed(1);
   const ModulePtr network = entry.make({.classes = 1000});
   convert_to_shift(*network, {.method = format.method, .weight_bits = format.bits});
@@ -44,13 +44,13 @@ infer::IntegerNet lowered(const models::ModelEntry& entry, const ShiftFormat& fo
   Tensor images = Tensor::empty({2, entry.input[0], entry.input[1], entry.input[2]}, DType::kU8);
   for (uint8_t& pixel : images.span<uint8_t>()) pixel = static_cast<uint8_t>(default_generator().below(256));
   const Tensor sample = Tensor::zeros({1, entry.input[0], entry.input[1], entry.input[2]});
-  return infer::lower(trace(*network, sample), images);
+  return infer::lower(trace(*network, sample), images, {.input_bits = input_bits});
 }
 
 void infer_integers(benchmark::State& state, const models::ModelEntry& entry,
-                    const infer::CpuNetOptions& options, const ShiftFormat& format) {
+                    const infer::CpuNetOptions& options, const ShiftFormat& format, int input_bits = 16) {
   const int64_t batch = options.batch;
-  const infer::CpuNet net(lowered(entry, format), options);
+  const infer::CpuNet net(lowered(entry, format, input_bits), options);
   const Tensor images =
       Tensor::full({batch, entry.input[0], entry.input[1], entry.input[2]}, 100.0, DType::kU8);
   std::vector<int32_t> results(static_cast<size_t>(batch * net.net().result().shape.numel()));
@@ -77,6 +77,9 @@ int main(int argc, char** argv) {
       }
       add(fmt::format("{}/batch:{}/ps4_shifts", name, batch), [=, &entry](benchmark::State& state) {
         infer_integers(state, entry, {.batch = batch, .shifts_only = true}, {ShiftMethod::kPs, 4});
+      });
+      add(fmt::format("{}/batch:{}/ps4_input8", name, batch), [=, &entry](benchmark::State& state) {
+        infer_integers(state, entry, {.batch = batch}, {ShiftMethod::kPs, 4}, 8);
       });
       for (const ShiftMethod method : {ShiftMethod::kPs, ShiftMethod::kQ}) {
         for (int bits = kMinWeightBits; bits <= kMaxPackedBits; ++bits) {

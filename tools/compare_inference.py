@@ -20,8 +20,9 @@ from comparison import (add_common_options, processor_name, processors_for, repo
                         thread_count)
 
 OWN = {"native": "DeepShift, float32, native", "openblas": "DeepShift, float32, OpenBLAS",
-       "ps4": "DeepShift, integer net, PS 4 bits", "q4": "DeepShift, integer net, Q 4 bits",
-       "ps2": "DeepShift, integer net, PS 2 bits", "ps5": "DeepShift, integer net, PS 5 bits",
+       "ps4": "DeepShift, integer net, PS 4 bits", "ps4_input8": "DeepShift, integer net, PS 4 bits, pixels of 8 bits",
+       "q4": "DeepShift, integer net, Q 4 bits", "ps2": "DeepShift, integer net, PS 2 bits",
+       "ps5": "DeepShift, integer net, PS 5 bits",
        "ps4_shifts": "DeepShift, integer net, PS 4 bits, shifts and additions alone"}
 MODES = ["eager", "channels-last", "frozen"]
 ONNX = {"f32": "float32", "int8": "int8"}
@@ -100,8 +101,9 @@ def main():
                for arch in arguments.archs for batch in arguments.batches for threads in arguments.threads}
     heading = ["# Latency of inference", "",
                f"Networks for 224x224 images with seeded weights, batch norm folded, pinned threads of {processor_name()}; "
-               f"{arguments.rounds} interleaved rounds. Integer nets have activations of 8 bits and multipliers of three "
-               "digits; their images are u8 pixels, those of the others floats. The last columns are the latency as a share "
+               f"{arguments.rounds} interleaved rounds. Integer nets have activations of 8 bits, normalised "
+               "pixels of 16 where nothing is said, and multipliers of three digits; their images are u8 pixels, those of the "
+               "others floats. The last columns are the latency as a share "
                "of the peer's. Made by `tools/compare_inference.py`.", ""]
     report(heading, figures, table, arguments.output)
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/common/integer_net_task.h"
 #include "apps/common/network.h"
 #include "apps/common/task.h"
 #include "core/error.h"
@@ -18,29 +19,16 @@ namespace {
 
 constexpr int64_t kIntegerBatch = 16;  // their values stay in the caches
 
-/// Which data set an integer net was lowered for; it holds the normalisation itself.
-constexpr const char* kDatasetKey = "deepshift.dataset";
-
-Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptions& options) {
+Evaluation evaluate_integer_net(const EvaluateOptions& options) {
   DS_CHECK(!options.activation_bits && !options.activation_rounding && options.input.mean.empty() &&
                options.arch.empty(),
            "[eval] {} is an integer net: it holds its network, its normalisation and its rounding",
            options.file);
-  const infer::IntegerNet net = infer::load_integer_net(file);
-  std::string dataset = options.input.dataset;
-  if (dataset.empty()) {
-    const auto found = file.metadata().find(kDatasetKey);
-    dataset = found == file.metadata().end() ? options.input.default_dataset : found->second;
-  }
-  DS_CHECK(net.result().shape == Shape{class_count(dataset)},
-           "[eval] {} gives {}, expected [{}], the classes of {}", options.file, net.result().shape.str(),
-           class_count(dataset), dataset);
-  const Dataset test = load_dataset(dataset, options.data, Split::kTest);
-  DS_CHECK(test.size() > 0, "[data] {}: no test images", options.data);
-  const infer::CpuNet cpu(net, {.batch = kIntegerBatch});
-  Evaluation result{.total = test.size()};
-  for (int64_t first = 0; first < test.size(); first += options.batch_size) {
-    const Dataset batch = test.slice(first, std::min(first + options.batch_size, test.size()));
+  const IntegerNetTask task = load_integer_net_task(options.file, options.data, options.input);
+  const infer::CpuNet cpu(task.net, {.batch = kIntegerBatch});
+  Evaluation result{.total = task.test.size()};
+  for (int64_t first = 0; first < task.test.size(); first += options.batch_size) {
+    const Dataset batch = task.test.slice(first, std::min(first + options.batch_size, task.test.size()));
     result.correct += count_correct(cpu(batch.images).to(DType::kF64), batch.labels);
   }
   return result;
@@ -53,7 +41,7 @@ std::string top1(const Evaluation& evaluation) { return "top-1 " + score(evaluat
 Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");
   if (const SafetensorsFile file(options.file); infer::holds_integer_net(file))
-    return evaluate_integer_net(file, options);
+    return evaluate_integer_net(options);
   const Network network = open_network(options.file, {.arch = options.arch,
                                                       .activation_bits = options.activation_bits,
                                                       .activation_rounding = options.activation_rounding});

@@ -18,6 +18,7 @@ Command inspect_command(CLI::App& parent);
 Command synthesize_command(CLI::App& parent);
 Command bench_command(CLI::App& parent);
 Command compare_command(CLI::App& parent);
+Command verify_command(CLI::App& parent);
 Command devices_command(CLI::App& parent);
 
 }  // namespace ds::apps

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/common/app.h"
+#include "apps/common/integer_net_task.h"
 #include "apps/common/machine.h"
 #include "apps/common/model_input.h"
 #include "apps/common/option_table.h"
@@ -84,7 +85,7 @@ int lower_file(LowerFileOptions& options) {
   const Tensor sample = Tensor::zeros({1, image[0], image[1], image[2]});
   const infer::IntegerNet net =
       infer::lower(trace(*network.model, sample), calibration_images(options, input.dataset), lowering);
-  infer::save_integer_net(options.output, net, {{"deepshift.dataset", input.dataset}});
+  infer::save_integer_net(options.output, net, {{kIntegerNetDataset, input.dataset}});
   fmt::print("{}\nwrote {}: {} bytes of weights and multipliers\n", net.str(), options.output, net.bytes());
   return kExitOk;
 }

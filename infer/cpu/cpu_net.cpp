@@ -137,10 +137,28 @@ class Placement {
   ArenaPlanner arena_;
 };
 
-/// Additions and shifts of one image, two a weight and output.
-int64_t operations_of(const Node& node) {
-  if (!node.filtered()) return 0;
-  return 2 * node.shape.numel() * (node.filters.shape.numel() / node.filters.shape[0]);
+/// How many taps of all windows along an axis are within the input.
+int64_t taps_within(int64_t outputs, int64_t inputs, int64_t kernel, int64_t stride, int64_t padding,
+                    int64_t dilation) {
+  int64_t taps = 0;
+  for (int64_t window = 0; window < outputs; ++window) {
+    for (int64_t k = 0; k < kernel; ++k) {
+      const int64_t at = window * stride - padding + k * dilation;
+      taps += at >= 0 && at < inputs ? 1 : 0;
+    }
+  }
+  return taps;
+}
+
+int64_t operations_of(const IntegerNet& net, const Node& node) {
+  const Shape& w = node.filters.shape;
+  if (node.kind == NodeKind::kLinear) return 2 * w.numel();
+  if (node.kind != NodeKind::kConv2d) return 0;
+  const Node& input = net.nodes()[static_cast<size_t>(node.inputs[0])];
+  const auto& [stride, padding, dilation, groups] = node.convolution;
+  return 2 * w[0] * w[3] *
+         taps_within(node.shape[0], input.shape[0], w[1], stride.height, padding.height, dilation.height) *
+         taps_within(node.shape[1], input.shape[1], w[2], stride.width, padding.width, dilation.width);
 }
 
 }  // namespace
@@ -281,7 +299,7 @@ std::vector<CpuStepInfo> CpuNet::steps() const {
                      .kind = std::string(name_of(node.kind)),
                      .kernel = step.kernel,
                      .weight_bytes = step.weight_bytes,
-                     .operations = operations_of(node)});
+                     .operations = operations_of(net(), node)});
   }
   return infos;
 }

@@ -27,7 +27,7 @@ struct CpuStepInfo {
   std::string kind;
   std::string kernel;        // "4-bit words, tiles of 14 x 32" and the like
   int64_t weight_bytes = 0;  // packed for that kernel
-  int64_t operations = 0;    // additions and shifts counted as two a weight and output, of one image
+  int64_t operations = 0;    // of one image: two for each weight that meets a value, padding not counted
 };
 
 class CpuNet {

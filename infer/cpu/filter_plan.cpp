@@ -104,6 +104,7 @@ class FilterPlanner {
         add_panel(group, group * group_outputs + o, std::min(plan_.panel_outputs, group_outputs - o));
       }
     }
+    plan_.weights = Tensor::from(packed_, {static_cast<int64_t>(packed_.size())});
     return std::move(plan_);
   }
 
@@ -258,7 +259,8 @@ class FilterPlanner {
   void add_panel(int64_t group, int64_t first_output, int64_t outputs) {
     FilterPanel panel{.first_output = first_output,
                       .outputs = outputs,
-                      .input_offset = group * node_.filters.shape[-1] * value_bytes()};
+                      .input_offset = group * node_.filters.shape[-1] * value_bytes(),
+                      .weights = static_cast<int64_t>(packed_.size())};
     if (node_.kind == NodeKind::kLinear) panel.input_offset = 0;
     if (form_.offset) panel.start = offset_start(first_output, outputs);
     for (const Pass& pass : passes_) panel.runs.push_back(add_runs(pass, panel));
@@ -276,7 +278,7 @@ class FilterPlanner {
     return start;
   }
 
-  std::vector<RunSet> add_runs(const Pass& pass, FilterPanel& panel) const {
+  std::vector<RunSet> add_runs(const Pass& pass, const FilterPanel& panel) {
     std::vector<RunSet> sets(classes_.size());
     for (const Piece& piece : pass.pieces) {
       // What the panel's outputs have for each value: first what fits a weight, then what is left of it.
@@ -313,18 +315,18 @@ class FilterPlanner {
 
   /// Values [first, end) of a piece, with weights [outputs][values of the piece].
   void add_run(const Piece& piece, const std::vector<int32_t>& weights, int64_t first, int64_t end,
-               FilterPanel& panel, std::vector<RunSet>& sets) const {
+               const FilterPanel& panel, std::vector<RunSet>& sets) {
     const Tap& tap = taps_[piece.tap];
     PackedRun run{.offset = tap.offset + (piece.first + first) * value_bytes(),
                   .words = (end - first + word_values() - 1) / word_values(),
-                  .weights = static_cast<int64_t>(panel.weights.size()),
+                  .weights = static_cast<int64_t>(packed_.size()) - panel.weights,
                   .skips_first = false,
                   .skips_last = false};
     const auto value = [&](int64_t output, int64_t i) {
       if (output >= panel.outputs || first + i >= end) return 0;
       return weights[static_cast<size_t>(output * piece.values + first + i)];
     };
-    for (int64_t word = 0; word < run.words; ++word) pack_word(word, value, panel.weights);
+    for (int64_t word = 0; word < run.words; ++word) pack_word(word, value);
     for (size_t c = 0; c < classes_.size(); ++c) {
       if (!classes_[c][static_cast<size_t>(tap.ky)]) continue;
       for (size_t variant = 0; variant < 4; ++variant) {
@@ -336,16 +338,15 @@ class FilterPlanner {
   }
 
   template <class Value>
-  void pack_word(int64_t word, const Value& value, std::vector<uint8_t>& packed) const {
+  void pack_word(int64_t word, const Value& value) {
     const int64_t lanes = kernels_.lanes;
     const int64_t vectors = kernels_.vectors[plan_.shape];
     if (plan_.words == Words::kShift) {
-      for (int64_t o = 0; o < vectors * lanes; ++o) packed.push_back(shift_of(value(o, word)));
+      for (int64_t o = 0; o < vectors * lanes; ++o) packed_.push_back(shift_of(value(o, word)));
       return;
     }
     if (plan_.words == Words::kI16) {
-      for (int64_t j = 0; j < vectors * lanes * 2; ++j)
-        pack_word_weight(value(j / 2, word * 2 + j % 2), packed);
+      for (int64_t j = 0; j < vectors * lanes * 2; ++j) pack_word_weight(value(j / 2, word * 2 + j % 2));
       return;
     }
     const int64_t codes = codes_per_byte();
@@ -355,7 +356,7 @@ class FilterPlanner {
         for (int64_t i = 0; i < codes; ++i) {
           byte |= byte_code_of(value((v + i) * lanes + j / 4, word * 4 + j % 4)) << (i * 8 / codes);
         }
-        packed.push_back(static_cast<uint8_t>(byte));
+        packed_.push_back(static_cast<uint8_t>(byte));
       }
     }
   }
@@ -373,14 +374,14 @@ class FilterPlanner {
     return found == plan_.crumbs->end() ? 0U : static_cast<unsigned>(found - plan_.crumbs->begin());
   }
 
-  void pack_word_weight(int32_t weight, std::vector<uint8_t>& packed) const {
+  void pack_word_weight(int32_t weight) {
     if (kernels_.word_codes) {
-      packed.push_back(word_code_of(weight));
+      packed_.push_back(word_code_of(weight));
       return;
     }
     const auto bits = static_cast<uint16_t>(weight);
-    packed.push_back(static_cast<uint8_t>(bits & 255));
-    packed.push_back(static_cast<uint8_t>(bits >> 8));
+    packed_.push_back(static_cast<uint8_t>(bits & 255));
+    packed_.push_back(static_cast<uint8_t>(bits >> 8));
   }
 
   const Node& node_;
@@ -394,16 +395,11 @@ class FilterPlanner {
   std::vector<Tap> taps_;
   std::vector<std::vector<bool>> classes_;  // which rows of taps are within the image
   std::vector<Pass> passes_;
+  std::vector<uint8_t> packed_;
   FilterPlan plan_;
 };
 
 }  // namespace
-
-int64_t FilterPlan::weight_bytes() const {
-  int64_t total = 0;
-  for (const FilterPanel& panel : panels) total += static_cast<int64_t>(panel.weights.size());
-  return total;
-}
 
 FilterPlan plan_filters(const Node& node, const Node& input, const FilterInput& form, const Place& read,
                         const PackedKernels& kernels) {

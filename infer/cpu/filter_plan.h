@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/tensor.h"
 #include "infer/cpu/filter_input.h"
 #include "infer/cpu/kernels/packed.h"
 #include "infer/cpu/place.h"
@@ -33,8 +34,8 @@ struct RunSet {
 struct FilterPanel {
   int64_t first_output = 0;
   int64_t outputs = 0;
-  int64_t input_offset = 0;  // bytes to the group's first channel
-  std::vector<uint8_t> weights = {};
+  int64_t input_offset = 0;         // bytes to the group's first channel
+  int64_t weights = 0;              // bytes to its first one
   std::vector<int32_t> start = {};  // of the sums; empty: zeros
   /// By pass, then by class of rows.
   std::vector<std::vector<RunSet>> runs = {};
@@ -50,9 +51,10 @@ struct FilterPlan {
   std::vector<int> pass_shifts = {};  // the sums of pass i count 2^shift
   std::vector<int> row_classes = {};  // by row of outputs
   std::vector<FilterPanel> panels = {};
+  Tensor weights = {};  // u8, of one panel after the other: on lines of the cache
 
   bool wide() const { return pass_shifts.size() > 1; }
-  int64_t weight_bytes() const;
+  int64_t weight_bytes() const { return weights.bytes(); }
 };
 
 /// `read` is where the kernels find the values: the input, or its copy.

@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide the hand-out
 constexpr int64_t kSegmentTiles = 8;     // of a long row, that a chunk may take alone
 constexpr int64_t kFarBytes = 4;         // from cache to cache, as slow as one from memory's cache
-constexpr int64_t kMaxSums = 512;  // of a tile
+constexpr int64_t kMaxSums = 512;        // of a tile
 static_assert(PackedKernels::kMaxPixels * 2 * 16 <= kMaxSums);
 
 /// The copy that the kernels read: another type, or with a border of zeros.
@@ -74,8 +74,8 @@ class FilterStep {
     const RowSpace space = row_space(context.images);
     const auto panels = static_cast<int64_t>(plan_.panels.size());
     const int64_t blocks = block_count(space);
-    // Threads share rows, and meet those that they wrote in the step before: what another processor has in its
-    // cache takes long to come. But many weights for few values are shared by panels.
+    // Threads share rows, and meet those that they wrote in the step before: what another processor has in
+    // its cache takes long to come. But many weights for few values are shared by panels.
     const bool by_panels = plan_.weight_bytes() > kFarBytes * context.images * read_.image_bytes;
     parallel_chunks(blocks * panels, [&](int64_t chunk) {
       const int64_t block = by_panels ? chunk % blocks : chunk / panels;
@@ -223,7 +223,7 @@ class FilterStep {
               .x_pitch = space.x_step,
               .runs = runs.data(),
               .run_count = static_cast<int64_t>(runs.size()),
-              .w = panel.weights.data(),
+              .w = plan_.weights.data<uint8_t>() + panel.weights,
               .crumb_weights = plan_.crumbs ? plan_.crumbs->data() : nullptr,
               .start = panel.start.empty() ? nullptr : panel.start.data(),
               .sums = sums});

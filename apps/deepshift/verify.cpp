@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "apps/common/app.h"
+#include "apps/common/integer_net_task.h"
+#include "apps/common/option_table.h"
+#include "apps/deepshift/commands.h"
+#include "core/cpu/kernels/select.h"
+#include "core/error.h"
+#include "core/parallel.h"
+#include "infer/cpu/cpu_net.h"
+#include "infer/cpu/kernels/select.h"
+#include "infer/reference.h"
+
+namespace ds::apps {
+
+namespace {
+
+struct VerifyOptions {
+  std::string file;
+  std::string data;
+  InputChoice input;
+  std::string isa;
+  int64_t images = 0;
+  int64_t reference_images = 500;
+};
+
+/// One way to run a net.
+struct Way {
+  cpu::Isa isa;
+  int threads;
+  infer::CpuNetOptions options;
+
+  std::string str() const {
+    return fmt::format("{:<11} {:>2} threads, batch {:>3}{}", infer::integer_kernels().name, threads,
+                       options.batch, options.shifts_only ? ", shifts and additions alone" : "");
+  }
+};
+
+/// Every instruction set in several batches, on one thread and on all, and without multiplications.
+std::vector<Way> ways_of(const std::string& isa) {
+  std::vector<Way> ways;
+  const int threads = std::max(2, num_threads());
+  for (const cpu::Isa each : cpu::available_isas()) {
+    if (!isa.empty() && isa != cpu::name_of(each)) continue;
+    ways.push_back({each, threads, {.batch = 128}});
+    ways.push_back({each, 1, {.batch = 7}});
+    ways.push_back({each, threads, {.batch = 1}});
+    ways.push_back({each, threads, {.batch = 16, .shifts_only = true}});
+  }
+  DS_CHECK(!ways.empty(), "[verify] --isa is {}, which this processor does not have", isa);
+  return ways;
+}
+
+/// Compares results with those that came first, and prints a line.
+class Comparison {
+ public:
+  template <class Run>
+  void add(const std::string& name, const Run& run) {
+    const auto start = std::chrono::steady_clock::now();
+    const Tensor results = run();
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    if (!first_) {
+      first_ = results;
+      name_ = name;
+    }
+    require_equal(name, results);
+    fmt::print("{:<62} {:6} images  {:7.1f} s  equal\n", name, results.size(0), elapsed.count());
+    std::fflush(stdout);
+  }
+  /// Of all results, little-endian.
+  uint64_t checksum() const {
+    return crc32(0, reinterpret_cast<const Bytef*>(first_->data<int32_t>()),
+                 static_cast<unsigned>(first_->bytes()));
+  }
+
+ private:
+  void require_equal(const std::string& name, const Tensor& results) const {
+    const auto expected = first_->span<int32_t>();
+    const auto found = results.span<int32_t>();
+    const auto classes = static_cast<size_t>(results.size(1));
+    for (size_t i = 0; i < found.size(); ++i) {
+      DS_CHECK(found[i] == expected[i], "[verify] result {} of image {} is {} by {}, but {} by {}",
+               i % classes, i / classes, found[i], name, expected[i], name_);
+    }
+  }
+
+  std::optional<Tensor> first_;
+  std::string name_;
+};
+
+int verify_file(const VerifyOptions& options) {
+  const IntegerNetTask task = load_integer_net_task(options.file, options.data, options.input);
+  const int64_t count = options.images == 0 ? task.test.size() : std::min(options.images, task.test.size());
+  const Tensor images = task.test.slice(0, count).images;
+  Comparison comparison;
+  for (const Way& way : ways_of(options.isa)) {
+    cpu::set_isa(way.isa);
+    set_num_threads(way.threads);
+    comparison.add(way.str(), [&] { return infer::CpuNet(task.net, way.options)(images); });
+  }
+  if (options.reference_images > 0) {
+    const Tensor some = task.test.slice(0, std::min(options.reference_images, count)).images;
+    comparison.add("reference", [&] { return infer::run_reference(task.net, some); });
+  }
+  fmt::print("all results are equal; their checksum is {:08x}\n", comparison.checksum());
+  return kExitOk;
+}
+
+}  // namespace
+
+Command verify_command(CLI::App& parent) {
+  auto options = std::make_shared<VerifyOptions>();
+  VerifyOptions& o = *options;
+  CLI::App* app = parent.add_subcommand(
+      "verify", "Checks that an integer net gives the same integers however it is run on this machine");
+  app->add_option("file", o.file, "integer net, safetensors (deepshift lower)")->required();
+  app->add_option("--data", o.data, "folder of the data set, whose test images it is run on")->required();
+  app->add_option("--dataset", o.input.dataset, "data set (default: what the file says, or cifar10)")
+      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+  app->add_option("--images", o.images, "test images; 0: all")->capture_default_str()->check(at_least(0));
+  app->add_option("--reference-images", o.reference_images,
+                  "of them, that the plain interpreter runs, too (slow)")
+      ->capture_default_str()
+      ->check(at_least(0));
+  app->add_option("--isa", o.isa, "one instruction set alone (default: all that this processor has)")
+      ->transform(one_of({"avx512", "avx2", "generic"}));
+  return {app, [options] { return verify_file(*options); }};
+}
+
+}  // namespace ds::apps

@@ -1,0 +1,10 @@
+// What the integer kernels in use can reach on this machine, all threads together.
+#pragma once
+
+namespace ds::infer {
+
+/// GOP/s of the kernel of u8 values on values and weights in the first cache, two operations a product;
+/// measured now.
+double measure_byte_peak();
+
+}  // namespace ds::infer
