@@ -4,8 +4,8 @@
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA avx2
-#define DS_TILE_2 4
-#define DS_TILE_4 2
+#define DS_TILE_2 6
+#define DS_TILE_4 3
 #define DS_TILE_SHIFT 4
 
 namespace ds::infer {
