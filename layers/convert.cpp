@@ -57,6 +57,32 @@ ConvertedLayer convert(const NamedLayer& named, ShiftFormat format, const Conver
   return entry;
 }
 
+bool is_within(const std::string& path, const std::string& module) {
+  return path == module || path.starts_with(module + ".");
+}
+
+int bits_of(const std::string& path, const ConvertOptions& options) {
+  int bits = options.weight_bits;
+  size_t longest = 0;
+  for (const auto& [module, given] : options.layer_bits) {
+    if (!is_within(path, module) || module.size() < longest) continue;
+    longest = module.size();
+    bits = given;
+  }
+  return bits;
+}
+
+/// Refuses bits that there are not, also of layers that are not chosen, and paths that lead to no layer.
+void check_bits(const std::vector<NamedLayer>& layers, const ConvertOptions& options) {
+  ShiftFormat{.method = options.method, .bits = options.weight_bits}.range();
+  for (const auto& [module, bits] : options.layer_bits) {
+    ShiftFormat{.method = options.method, .bits = bits}.range();
+    const bool found = std::ranges::any_of(
+        layers, [&module = module](const NamedLayer& named) { return is_within(named.path, module); });
+    DS_CHECK(found, "[convert] bits are given for \"{}\", but no layer with weights is there", module);
+  }
+}
+
 void check_convertible(const NamedLayer& named) {
   const Weight& weight = named.layer->weight();
   DS_CHECK(!weight.format(), "[convert_to_shift] layer {} holds {} weights, expected float", named.path,
@@ -77,9 +103,8 @@ ConvertPredicate all_but_first_and_last(Module& model) {
 
 ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
                                const ConvertPredicate& predicate) {
-  const ShiftFormat format{.method = options.method, .bits = options.weight_bits};
-  format.range();  // refuses bits that there are not, also where no layer is chosen
   const std::vector<NamedLayer> layers = weighted_layers(model);
+  check_bits(layers, options);
   std::vector<bool> chosen;
   for (const NamedLayer& named : layers) {
     const auto depth_from_end = static_cast<int64_t>(layers.size() - chosen.size()) - 1;
@@ -89,6 +114,7 @@ ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
   ConvertReport report;
   for (size_t i = 0; i < layers.size(); ++i) {
     const Weight& weight = layers[i].layer->weight();
+    const ShiftFormat format{.method = options.method, .bits = bits_of(layers[i].path, options)};
     report.layers.push_back(chosen[i] ? convert(layers[i], format, options)
                                       : ConvertedLayer{.path = layers[i].path,
                                                        .weight = weight.describe(),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,10 @@ enum class PsInit : uint8_t {
 
 struct ConvertOptions {
   ShiftMethod method = ShiftMethod::kQ;
-  int weight_bits = 5;                     // 2..7; 6 and 7 cannot be packed
+  int weight_bits = 5;  // 2..7; 6 and 7 cannot be packed
+  /// Other bits of a layer, by its path, or of all layers within a module, by that module's; the longest path
+  /// counts.
+  std::map<std::string, int> layer_bits = {};
   Rounding rounding = Rounding::kNearest;  // of the forward pass in training
   PsInit ps_init = PsInit::kConverted;     // DeepShift-PS only
 };
@@ -50,7 +54,8 @@ struct ConvertReport {
 
 /// Gives every Conv2d and Linear that the predicate accepts (default: all) a shift weight made from its
 /// rounded float weight. Optimizers made before must be made anew. Throws Error, with nothing changed, for
-/// bits outside 2..7, for a layer that is not float and for weights that are not finite.
+/// bits outside 2..7, for a path that no layer has, for a layer that is not float and for weights that are
+/// not finite.
 ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
                                const ConvertPredicate& predicate = {});
 

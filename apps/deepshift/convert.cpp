@@ -7,6 +7,7 @@
 #include "apps/common/network.h"
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/layer_bits.h"
 #include "core/error.h"
 #include "layers/convert.h"
 
@@ -20,6 +21,7 @@ struct ConvertFileOptions {
   std::string arch;
   std::string method = "q";
   int weight_bits = 5;
+  std::vector<std::string> layer_bits;
   std::string first_last = "shift";
 };
 
@@ -29,9 +31,12 @@ int convert_file(const ConvertFileOptions& options) {
            "[convert] input and output are the same file, {}", options.output);
   const Network network = open_network(options.input, {.arch = options.arch});
   Module& model = *network.model;
-  const ConvertReport report = convert_to_shift(
-      model, {.method = parse_shift_method(options.method), .weight_bits = options.weight_bits},
-      options.first_last == "float" ? all_but_first_and_last(model) : ConvertPredicate{});
+  const ConvertReport report =
+      convert_to_shift(model,
+                       {.method = parse_shift_method(options.method),
+                        .weight_bits = options.weight_bits,
+                        .layer_bits = parse_layer_bits(options.layer_bits)},
+                       options.first_last == "float" ? all_but_first_and_last(model) : ConvertPredicate{});
   save_model(options.output, model, network.info);
   fmt::print("{}\nwrote {}\n", report.str(), options.output);
   return kExitOk;
@@ -52,6 +57,7 @@ Command convert_command(CLI::App& parent) {
   app->add_option("--weight-bits", o.weight_bits, "bits of a weight")
       ->capture_default_str()
       ->check(between(2, 7));
+  add_layer_bits(*app, o.layer_bits);
   app->add_option("--first-last", o.first_last, "weights of the first and the last layer")
       ->capture_default_str()
       ->transform(one_of({"shift", "float"}));

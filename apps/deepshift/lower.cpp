@@ -10,6 +10,7 @@
 #include "apps/common/option_table.h"
 #include "apps/common/task.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/layer_bits.h"
 #include "core/error.h"
 #include "infer/integer_net_file.h"
 #include "infer/lower.h"
@@ -31,6 +32,7 @@ struct LowerFileOptions {
   int64_t calibration_images = 512;
   uint64_t seed = 1;
   std::optional<int> weight_bits = {};
+  std::vector<std::string> layer_bits = {};
   std::string method = "q";
   infer::LowerOptions lowering = {};
   std::string digits = "3";
@@ -58,10 +60,13 @@ void set_weights(const LowerFileOptions& options, Module& model) {
     DS_CHECK(options.weight_bits,
              "[lower] {} has float weights: say with --weight-bits and --method what to round them to",
              options.input);
-    convert_to_shift(model,
-                     {.method = parse_shift_method(options.method), .weight_bits = *options.weight_bits});
+    convert_to_shift(model, {.method = parse_shift_method(options.method),
+                             .weight_bits = *options.weight_bits,
+                             .layer_bits = parse_layer_bits(options.layer_bits)});
     return;
   }
+  DS_CHECK(options.layer_bits.empty(), "[lower] {} has shift weights, but --layer-bits was given",
+           options.input);
   DS_CHECK(!options.weight_bits || *options.weight_bits == kind->format.bits,
            "[lower] {} has weights of {} bits, but --weight-bits {} was given", options.input,
            kind->format.bits, *options.weight_bits);
@@ -113,6 +118,7 @@ Command lower_command(CLI::App& parent) {
       ->check(above_zero());
   app->add_option("--weight-bits", o.weight_bits, "of float weights, which are rounded first")
       ->check(between(2, 5));
+  add_layer_bits(*app, o.layer_bits);
   app->add_option("--method", o.method, "likewise")->capture_default_str()->transform(one_of({"q", "ps"}));
   app->add_option("--activation-bits", o.lowering.activation_bits, "of stored values: 8 or 16")
       ->capture_default_str()

@@ -22,8 +22,13 @@ std::vector<ParameterGroup> join(const MuonGroups& groups) {
   return all;
 }
 
-/// How much faster tall matrices learn: their columns, not their rows, are what becomes orthonormal.
-double tall_scale(double rows, double columns) { return std::sqrt(std::max(1.0, rows / columns)); }
+/// So that the elements of an update have the root mean square kUpdateSize, whatever the matrix's shape: then
+/// all filters settle at the same size too.
+constexpr double kUpdateSize = 0.2;
+
+double update_scale(int64_t rows, int64_t columns) {
+  return kUpdateSize * std::sqrt(static_cast<double>(std::max(rows, columns)));
+}
 
 }  // namespace
 
@@ -85,9 +90,8 @@ void Muon::update(const Tensor& gradient, double lr, const ParameterGroup& group
   const int64_t rows = parameter.size(0);
   const int64_t columns = parameter.numel() / rows;
   const Tensor step = orthogonalize(direction.reshape({rows, columns})).reshape(parameter.shape());
-  const double scale = lr * tall_scale(static_cast<double>(rows), static_cast<double>(columns));
   ops::accumulate(parameter, -lr * group.weight_decay, parameter);
-  ops::accumulate(step, -scale, parameter);
+  ops::accumulate(step, -lr * update_scale(rows, columns), parameter);
 }
 
 }  // namespace ds

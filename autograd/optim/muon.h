@@ -3,7 +3,11 @@
 // pace.
 //
 //   v <- momentum v + g,   u = g + momentum v
-//   w <- (1 - lr weight_decay) w - lr sqrt(max(1, rows / columns)) orthogonalize(u)
+//   w <- (1 - lr weight_decay) w - 0.2 lr sqrt(max(rows, columns)) orthogonalize(u)
+//
+// The scale (Liu et al. 2025, "Muon is scalable for LLM training") gives the elements of every update the
+// same size, 0.2 lr, and with the decay the weights of every layer the same size as well: one that codes of 4
+// bits can tell apart.
 //
 // What is no matrix (batch norm, biases), and by custom the last layer, is updated by SGD with Nesterov's
 // momentum (autograd/optim/sgd.h), at a learning rate and weight decay of its own groups.

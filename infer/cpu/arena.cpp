@@ -12,8 +12,7 @@ int64_t whole_lines(int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine;
 }  // namespace
 
 int ArenaPlanner::add(int64_t bytes, int first, int last) {
-  // A line more: kernels read words, the last of which may reach beyond the values.
-  blocks_.push_back({.bytes = whole_lines(bytes) + kLine, .first = first, .last = last, .offset = 0});
+  blocks_.push_back({.bytes = whole_lines(bytes), .first = first, .last = last, .offset = 0});
   return static_cast<int>(blocks_.size()) - 1;
 }
 
@@ -24,7 +23,8 @@ void ArenaPlanner::place() {
   std::vector<Block*> placed;
   for (Block* block : order) {
     block->offset = lowest_free(*block, placed);
-    bytes_ = std::max(bytes_, block->offset + block->bytes);
+    // A line more: kernels read words, the last of which may reach beyond the values.
+    bytes_ = std::max(bytes_, block->offset + block->bytes + kLine);
     placed.push_back(block);
     std::ranges::sort(placed, std::less<>(), &Block::offset);
   }

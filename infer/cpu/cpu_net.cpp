@@ -65,7 +65,8 @@ class Placement {
     last_use_.back() = static_cast<int>(nodes_.size());  // the result is read after all
   }
 
-  /// A value may stand within the concatenation that takes it (once), or under the flattened value's name.
+  /// A value may stand within the concatenation that takes it (once), under the flattened value's name, or
+  /// where the shortcut stood that is added to it and not needed any more.
   void join() {
     within_.resize(nodes_.size(), kNone);
     channel_.resize(nodes_.size(), 0);
@@ -75,6 +76,7 @@ class Placement {
         const int input = node.inputs[0];
         if (within_[at(input)] == kNone) within_[i] = input;
       }
+      if (replaces_shortcut(i)) within_[i] = node.shortcut;
       if (node.kind != NodeKind::kConcat || node.shape.rank() != 3) continue;
       int64_t channel = 0;
       for (const int input : node.inputs) {
@@ -87,6 +89,17 @@ class Placement {
         channel += nodes_[at(input)].shape[-1];
       }
     }
+  }
+
+  /// Each value is computed from the shortcut's at its own place alone. What a concatenation holds must stay.
+  bool replaces_shortcut(size_t i) const {
+    const Node& node = nodes_[i];
+    if (node.shortcut < 0 || last_use_[at(node.shortcut)] != static_cast<int>(i)) return false;
+    const Node& shortcut = nodes_[at(node.shortcut)];
+    const auto stands_there = [&](int input) { return root(input) == root(node.shortcut); };
+    return shortcut.shape == node.shape && shortcut.format.type == node.format.type &&
+           !is_flattened(node.shortcut) && nodes_[at(root(node.shortcut))].kind != NodeKind::kConcat &&
+           std::ranges::none_of(node.inputs, stands_there);
   }
 
   bool is_flattened(int value) const {

@@ -101,10 +101,22 @@ expect '--calibration-images is 1000, but there are only 100' "$bin/deepshift" l
 expect '--weight-bits.*6' "$bin/deepshift" lower "$model" "$work/out" --data "$data" --weight-bits 6
 expect '--digits.*five' "$bin/deepshift" lower "$model" "$work/out" --data "$data" --weight-bits 4 --digits five
 expect 'the same file' "$bin/deepshift" lower "$model" "$model" --data "$data" --weight-bits 4
+expect 'no-such-layer' "$bin/deepshift" convert "$model" "$work/out" --layer-bits no-such-layer=3
+expect '9 weight bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=9
+expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=three
+expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1
+"$bin/deepshift" convert "$model" "$work/mixed.safetensors" --layer-bits layer1=3 layer2.0=2 >/dev/null
+expect 'has shift weights, but --layer-bits' "$bin/deepshift" lower "$work/mixed.safetensors" "$work/out" --data "$data" \
+  --layer-bits layer3=4
+"$bin/deepshift" lower "$work/mixed.safetensors" "$net" --data "$data" --calibration-images 20 | grep -q '2 bits' ||
+  { echo "FAILED: lower of mixed widths"; failures=1; }
 expect 'no integer net' "$bin/deepshift" bench "$model"
+expect 'no integer net' "$bin/deepshift" verify "$model" --data "$data"
 "$bin/deepshift" lower "$model" "$net" --data "$data" --weight-bits 4 --calibration-images 20 >/dev/null
 "$bin/deepshift" eval "$net" --data "$data" | grep -q '^top-1 [0-9]*/40 ' || { echo "FAILED: eval of an integer net"; failures=1; }
 "$bin/deepshift" inspect "$net" | grep -q 'no multiplication' || { echo "FAILED: inspect of an integer net"; failures=1; }
+"$bin/deepshift" verify "$net" --data "$data" --reference-images 2 | grep -q 'all results are equal' ||
+  { echo "FAILED: verify of an integer net"; failures=1; }
 "$bin/deepshift" bench "$net" --runs 2 --layers | grep -q 'images/s' || { echo "FAILED: bench of an integer net"; failures=1; }
 expect 'is an integer net: it holds its network' "$bin/deepshift" eval "$net" --data "$data" --activation-bits 8
 expect 'gives \[10\], expected \[100\]' "$bin/deepshift" eval "$net" --data "$data" --dataset cifar100

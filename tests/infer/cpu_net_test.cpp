@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <set>
 #include <thread>
 
 #include "core/cpu/kernels/select.h"
@@ -69,6 +70,37 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForNetworks) {
     const Shape& image = net.input();
     expect_reference(net, test::random_images(4, image, 3), fmt::format("{}", c.name()));
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForMixedWidths) {
+  const test::NetworkCase c{"resnet20", ShiftMethod::kPs, 5, 8, 3, 0.0};
+  const IntegerNet net =
+      test::lower_network(test::evaluated(c, {{"conv1", 4}, {"layer1", 3}, {"layer2", 2}, {"layer2.1", 4}}));
+  std::set<int> bits;
+  for (const infer::Node& node : net.nodes()) {
+    if (node.filtered()) bits.insert(node.filters.format.bits);
+  }
+  EXPECT_EQ(bits, (std::set<int>{2, 3, 4, 5}));
+  expect_reference(net, test::random_images(4, net.input(), 3), "mixed");
+}
+
+int64_t bytes_of(const infer::Node& node) {
+  return node.shape.numel() * static_cast<int64_t>(size_of(node.format.type));
+}
+
+TEST(CpuNet, NeedsAtMostTwiceTheLargestPairOfNeighbours) {
+  constexpr int64_t kLine = 64;  // that kernels may read beyond
+
+  for (const test::NetworkCase& c : test::network_cases()) {
+    const IntegerNet net = test::lowered(c);
+    int64_t largest = 0;
+    for (const infer::Node& node : net.nodes()) {
+      int64_t bytes = bytes_of(node);
+      for (const int input : node.inputs) bytes += bytes_of(net.nodes()[static_cast<size_t>(input)]);
+      largest = std::max(largest, bytes);
+    }
+    EXPECT_LE(CpuNet(net).arena_bytes(), 2 * largest + kLine) << c.name();
   }
 }
 

@@ -69,7 +69,7 @@ Tensor normalised(const Tensor& images, const infer::LowerOptions& options) {
   return result;
 }
 
-EvaluatedNetwork evaluated(const NetworkCase& c) {
+EvaluatedNetwork evaluated(const NetworkCase& c, const std::map<std::string, int>& layer_bits) {
   manual_seed(1);
   const models::ModelEntry& entry = models::find(c.model);
   EvaluatedNetwork result{.network = entry.make({.classes = 10}),
@@ -79,7 +79,8 @@ EvaluatedNetwork evaluated(const NetworkCase& c) {
     result.options.mean = {0.49F, 0.48F, 0.45F};
     result.options.deviation = {0.20F, 0.21F, 0.22F};
   }
-  convert_to_shift(*result.network, {.method = c.method, .weight_bits = c.weight_bits});
+  convert_to_shift(*result.network,
+                   {.method = c.method, .weight_bits = c.weight_bits, .layer_bits = layer_bits});
   settle_batch_norms(*result.network, normalised(random_images(16, entry.input, 1), result.options));
   return result;
 }

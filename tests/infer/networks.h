@@ -1,6 +1,7 @@
 // Networks with the batch norms of a training, lowered, for the tests of integer nets.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,8 @@ struct EvaluatedNetwork {
   infer::LowerOptions options;
   Shape image;  // H,W,C
 };
-EvaluatedNetwork evaluated(const NetworkCase& c);
+/// `layer_bits`: as of ConvertOptions.
+EvaluatedNetwork evaluated(const NetworkCase& c, const std::map<std::string, int>& layer_bits = {});
 
 /// Calibrated on a few random images.
 infer::IntegerNet lower_network(const EvaluatedNetwork& evaluated);

@@ -103,6 +103,24 @@ TEST(ConvertToShift, PredicatesChooseByPathAndDepth) {
   EXPECT_EQ(report.converted(), 1);
 }
 
+TEST(ConvertToShift, GivesLayersOtherBitsByThePathThatFitsBest) {
+  const auto net = sequential(sequential(std::make_shared<Linear>(4, 4), std::make_shared<Linear>(4, 4)),
+                              std::make_shared<Linear>(4, 4));
+  const ConvertReport report =
+      convert_to_shift(*net, {.weight_bits = 5, .layer_bits = {{"0", 3}, {"0.1", 2}}});
+  std::vector<std::string> weights;
+  for (const ConvertedLayer& layer : report.layers) weights.push_back(layer.path + " " + layer.weight);
+  EXPECT_THAT(weights, ElementsAre("0.0 shift-q 3 bits", "0.1 shift-q 2 bits", "1 shift-q 5 bits"));
+  EXPECT_THAT(error_of([&] {
+                convert_to_shift(*small_net(), {.layer_bits = {{"conv", 3}}});
+              }),
+              HasSubstr("\"conv\""));
+  EXPECT_THAT(error_of([&] {
+                convert_to_shift(*small_net(), {.layer_bits = {{"0", 9}}});
+              }),
+              HasSubstr("9 weight bits"));
+}
+
 TEST(ConvertToShift, RefusesWithNothingChanged) {
   const auto net = small_net();
   EXPECT_THAT(error_of([&] { convert_to_shift(*net, {.weight_bits = 8}); }), HasSubstr("8 weight bits"));

@@ -113,13 +113,20 @@ TEST(Muon, TakesFiltersAsMatrices) {
   EXPECT_TRUE(same_bits(filters.value().reshape({4, 18}), matrix.value()));
 }
 
-TEST(Muon, MovesTallMatricesFurther) {
-  const Tensor gradient = random_matrix(8, 2, DType::kF32);
-  Variable tall(Tensor::zeros({8, 2}), true);
-  Muon muon({.matrices = {{.parameters = {tall}}}}, {.lr = 0.1});
-  tall.accumulate_grad(gradient);
-  muon.step();
-  EXPECT_LE(relative_error(tall.value(), ops::affine(orthogonalize(gradient), -0.1 * 2.0, 0.0)), 1e-5);
+/// Whatever its shape, a matrix moves by 0.2 lr an element, in the root mean square.
+TEST(Muon, MovesAllMatricesAlike) {
+  for (const Shape& shape : {Shape{8, 2}, Shape{4, 18}, Shape{16, 16}}) {
+    const Tensor gradient = random_matrix(shape[0], shape[1], DType::kF32);
+    Variable matrix(Tensor::zeros(shape), true);
+    Muon muon({.matrices = {{.parameters = {matrix}}}}, {.lr = 0.1});
+    matrix.accumulate_grad(gradient);
+    muon.step();
+    const double mean_square = ops::sum_squares(matrix.value()) / static_cast<double>(shape.numel());
+    // Singular values are about 1, not 1.
+    EXPECT_NEAR(std::sqrt(mean_square), 0.02, 0.005) << shape.str();
+    const double scale = -0.1 * 0.2 * std::sqrt(static_cast<double>(std::max(shape[0], shape[1])));
+    EXPECT_LE(relative_error(matrix.value(), ops::affine(orthogonalize(gradient), scale, 0.0)), 1e-5);
+  }
 }
 
 TEST(Muon, NamesWhatIsWrong) {
