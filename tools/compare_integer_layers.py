@@ -32,15 +32,24 @@ def cell(times, engine, peers):
     return [f"{times[engine]:.1f}"] + [f"{times[peer] / times[engine]:.2f}" if peer in times else "" for peer in peers]
 
 
+def total(times, layers):
+    """Of all convolutions of the network, by engine; without those that lack a layer."""
+    engines = [engine for engine in OWN + list(PEERS) if all(engine in layer for layer in times.values())]
+    return {engine: sum(times[layer][engine] * count for layer, count in layers.items()) for engine in engines}
+
+
 def table(network, times, layers):
     header = ["layer", "number"] + [f"{name}, us" for name in PEERS.values()]
     for engine in OWN:
         header += [f"{engine}, us"] + [f"{name} / {engine}" for name in PEERS.values()]
     lines = [f"## {network}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    for layer, count in layers.items():
-        cells = [layer, str(count)] + [cell(times[layer], peer, [])[0] for peer in PEERS]
+    rows = [(layer, count, times[layer]) for layer, count in layers.items()]
+    if network != "linear":
+        rows.append(("all", sum(layers.values()), total(times, layers)))
+    for layer, count, of_engine in rows:
+        cells = [layer, str(count)] + [cell(of_engine, peer, [])[0] for peer in PEERS]
         for engine in OWN:
-            cells += cell(times[layer], engine, PEERS)
+            cells += cell(of_engine, engine, PEERS)
         lines.append("| " + " | ".join(cells) + " |")
     return lines + [""]
 
