@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kPlaneBits = 8;        // weights of 16 bits in two planes, where sums need 64 bits
 constexpr int64_t kPieceWords = 64;  // of a run, that a pass takes as one
+constexpr int64_t kEmptyLanes = 5;   // one in so many is worth kernels that load more
 constexpr int64_t kPassWords = 64;   // that cost as much as the end of a pass
 
 /// What a tap, or a row of taps, reads and which weights it has.
@@ -121,13 +122,18 @@ class FilterPlanner {
     return 1;
   }
 
-  /// Panels of four vectors where rows are too short to keep enough sums of two in flight.
+  /// Panels of four vectors where rows are too short to keep enough sums of two in flight; of one where two
+  /// would stay empty in a good part.
   void choose_tile() {
     const int64_t outputs = node_.filters.shape[0] / window_.groups;
-    const bool narrow = plan_.words != Words::kShift && output_width() <= kernels_.max_pixels[1] &&
-                        outputs > 2 * kernels_.lanes;
-    plan_.shape = narrow ? 1 : 0;
-    plan_.panel_outputs = int64_t{kernels_.vectors[plan_.shape]} * kernels_.lanes;
+    const int64_t lanes = kernels_.lanes;
+    plan_.shape = 0;
+    if (plan_.words != Words::kShift) {
+      if (output_width() <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.shape = 1;
+      const int64_t computed = chunk_count(outputs, 2 * lanes) * 2 * lanes;
+      if (kEmptyLanes * (computed - chunk_count(outputs, lanes) * lanes) >= computed) plan_.shape = 2;
+    }
+    plan_.panel_outputs = int64_t{kernels_.vectors[plan_.shape]} * lanes;
     plan_.tile_pixels =
         plan_.words == Words::kShift ? kernels_.max_shift_pixels : kernels_.max_pixels[plan_.shape];
   }
@@ -317,8 +323,9 @@ class FilterPlanner {
   void add_run(const Piece& piece, const std::vector<int32_t>& weights, int64_t first, int64_t end,
                const FilterPanel& panel, std::vector<RunSet>& sets) {
     const Tap& tap = taps_[piece.tap];
+    const int64_t step = words_at_once();
     PackedRun run{.offset = tap.offset + (piece.first + first) * value_bytes(),
-                  .words = (end - first + word_values() - 1) / word_values(),
+                  .words = chunk_count(end - first, word_values() * step) * step,
                   .weights = static_cast<int64_t>(packed_.size()) - panel.weights,
                   .skips_first = false,
                   .skips_last = false};
@@ -326,7 +333,7 @@ class FilterPlanner {
       if (output >= panel.outputs || first + i >= end) return 0;
       return weights[static_cast<size_t>(output * piece.values + first + i)];
     };
-    for (int64_t word = 0; word < run.words; ++word) pack_word(word, value);
+    for (int64_t word = 0; word < run.words; word += step) pack_words(word, value);
     for (size_t c = 0; c < classes_.size(); ++c) {
       if (!classes_[c][static_cast<size_t>(tap.ky)]) continue;
       for (size_t variant = 0; variant < 4; ++variant) {
@@ -337,8 +344,9 @@ class FilterPlanner {
     }
   }
 
+  /// A word, or as many as the panels' kernel takes at a time.
   template <class Value>
-  void pack_word(int64_t word, const Value& value) {
+  void pack_words(int64_t word, const Value& value) {
     const int64_t lanes = kernels_.lanes;
     const int64_t vectors = kernels_.vectors[plan_.shape];
     if (plan_.words == Words::kShift) {
@@ -350,16 +358,21 @@ class FilterPlanner {
       return;
     }
     const int64_t codes = codes_per_byte();
-    for (int64_t v = 0; v < vectors; v += codes) {
+    for (int64_t first = 0; first < vectors * words_at_once(); first += codes) {
       for (int64_t j = 0; j < lanes * 4; ++j) {
         unsigned byte = 0;
         for (int64_t i = 0; i < codes; ++i) {
-          byte |= byte_code_of(value((v + i) * lanes + j / 4, word * 4 + j % 4)) << (i * 8 / codes);
+          const int64_t output = (first + i) % vectors * lanes + j / 4;
+          const int64_t at = (word + (first + i) / vectors) * 4 + j % 4;
+          byte |= byte_code_of(value(output, at)) << (i * 8 / codes);
         }
         packed_.push_back(static_cast<uint8_t>(byte));
       }
     }
   }
+
+  /// Panels of one vector take pairs of words of u8, whose codes share bytes.
+  int64_t words_at_once() const { return plan_.words == Words::kU8 && plan_.shape == 2 ? 2 : 1; }
 
   int64_t codes_per_byte() const {
     if (!kernels_.byte_codes) return 1;

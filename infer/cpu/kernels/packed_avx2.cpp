@@ -4,6 +4,7 @@
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA avx2
+#define DS_TILE_1 10
 #define DS_TILE_2 6
 #define DS_TILE_4 3
 #define DS_TILE_SHIFT 4

@@ -5,6 +5,7 @@
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA avx512vnni
+#define DS_TILE_1 14
 #define DS_TILE_2 14
 #define DS_TILE_4 6
 #define DS_TILE_SHIFT 12

@@ -3,6 +3,7 @@
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA generic
+#define DS_TILE_1 8
 #define DS_TILE_2 8
 #define DS_TILE_4 4
 #define DS_TILE_SHIFT 8
