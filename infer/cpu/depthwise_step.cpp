@@ -9,8 +9,9 @@
 namespace ds::infer {
 namespace {
 
-constexpr int64_t kChannels = 256;  // at a time: their sums stay in the first cache
-constexpr int64_t kRowsOfChunk = 2;
+constexpr int64_t kChannels = 128;  // of
+constexpr int64_t kPixels = 16;     // pixels at a time: their sums stay in the first cache
+constexpr int64_t kRowsOfChunk = 1;
 
 class DepthwiseStep {
  public:
@@ -25,12 +26,14 @@ class DepthwiseStep {
         rescaler_.wide() ? source.kernels.rows->depthwise_wide[type] : source.kernels.rows->depthwise[type];
     const std::vector<int32_t> weights = source.self().filters.integers();
     const int64_t taps = kernel_.height * kernel_.width;
-    weights_.resize(weights.size());
+    pitch_ = chunk_count(output_.channels, kRescaleBlock) * kRescaleBlock;
+    weights_.resize(static_cast<size_t>(taps * pitch_));
     for (int64_t c = 0; c < output_.channels; ++c) {
       for (int64_t t = 0; t < taps; ++t) {
-        weights_[static_cast<size_t>(t * output_.channels + c)] = weights[static_cast<size_t>(c * taps + t)];
+        weights_[static_cast<size_t>(t * pitch_ + c)] = weights[static_cast<size_t>(c * taps + t)];
       }
     }
+    list_windows();
     if (source.self().shortcut >= 0) {
       has_shortcut_ = true;
       shortcut_ = source.places[static_cast<size_t>(source.self().shortcut)];
@@ -40,9 +43,7 @@ class DepthwiseStep {
   void run(const RunContext& context) const {
     parallel_for(context.images * output_.height, kRowsOfChunk, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        for (int64_t first = 0; first < output_.channels; first += kChannels) {
-          run_row(context, row / output_.height, row % output_.height, first);
-        }
+        run_row(context, row / output_.height, row % output_.height);
       }
     });
   }
@@ -50,63 +51,125 @@ class DepthwiseStep {
   int64_t weight_bytes() const { return static_cast<int64_t>(weights_.size() * sizeof(int32_t)); }
 
  private:
-  void run_row(const RunContext& context, int64_t image, int64_t y, int64_t first) const {
-    alignas(64) unsigned char sums[kChannels * sizeof(int64_t)];  // i32 or i64
-    std::vector<int64_t>& offsets = scratch_offsets();
-    std::vector<const int32_t*>& weights = scratch_weights();
-    const int64_t count = std::min(kChannels, output_.channels - first);
-    const uint8_t* x = input_.image(context.arena, image) + first * input_.value_bytes();
-    for (int64_t column = 0; column < output_.width; ++column) {
-      list_taps(y, column, first, offsets, weights);
-      run_({.x = x,
-            .offsets = offsets.data(),
-            .weights = weights.data(),
-            .taps = static_cast<int64_t>(offsets.size()),
-            .count = count,
-            .sums = sums});
-      const int64_t pixel = y * output_.width + column;
-      const auto at = [&](const Place& place) {
-        return place.image(context.arena, image) + pixel * place.pixel_bytes + first * place.value_bytes();
-      };
-      rescaler_.run({.sums = sums,
-                     .sums_pitch = count,
-                     .y = at(output_),
-                     .y_pitch = output_.pixel_bytes,
-                     .shortcut = has_shortcut_ ? at(shortcut_) : nullptr,
-                     .shortcut_pitch = shortcut_.pixel_bytes,
-                     .pixels = 1,
-                     .first = first,
-                     .count = count});
+  /// The taps of windows that lie within the image: bytes from the window's origin, and their weights.
+  struct Taps {
+    std::vector<int64_t> offsets = {};
+    std::vector<const int32_t*> weights = {};
+  };
+
+  /// The first tap within an axis of the image, and the one behind the last.
+  struct Range {
+    int64_t begin;
+    int64_t end;
+    bool operator==(const Range&) const = default;
+  };
+  static std::vector<Range> ranges(int64_t outputs, int64_t inputs, int64_t kernel, int64_t stride,
+                                   int64_t padding, int64_t dilation) {
+    std::vector<Range> result;
+    for (int64_t i = 0; i < outputs; ++i) {
+      const int64_t origin = i * stride - padding;
+      const int64_t begin = origin < 0 ? chunk_count(-origin, dilation) : 0;
+      const int64_t end = std::min(kernel, (inputs - origin + dilation - 1) / dilation);
+      result.push_back({.begin = std::min(begin, kernel), .end = std::max<int64_t>(end, 0)});
     }
+    return result;
   }
 
-  /// The taps of a window that lie within the image.
-  void list_taps(int64_t y, int64_t column, int64_t first, std::vector<int64_t>& offsets,
-                 std::vector<const int32_t*>& weights) const {
-    offsets.clear();
-    weights.clear();
-    for (int64_t ky = 0; ky < kernel_.height; ++ky) {
-      const int64_t in_y =
-          y * options_.stride.height - options_.padding.height + ky * options_.dilation.height;
-      if (in_y < 0 || in_y >= input_.height) continue;
-      for (int64_t kx = 0; kx < kernel_.width; ++kx) {
-        const int64_t in_x =
-            column * options_.stride.width - options_.padding.width + kx * options_.dilation.width;
-        if (in_x < 0 || in_x >= input_.width) continue;
-        offsets.push_back((in_y * input_.width + in_x) * input_.pixel_bytes);
-        weights.push_back(weights_.data() + (ky * kernel_.width + kx) * output_.channels + first);
+  /// Neighbouring pixels of a row whose windows lack the same columns, within kPixels that are rescaled at
+  /// once.
+  struct Stretch {
+    int64_t begin;
+    int64_t end;
+  };
+
+  void list_windows() {
+    const std::vector<Range> rows =
+        ranges(output_.height, input_.height, kernel_.height, options_.stride.height, options_.padding.height,
+               options_.dilation.height);
+    const std::vector<Range> columns =
+        ranges(output_.width, input_.width, kernel_.width, options_.stride.width, options_.padding.width,
+               options_.dilation.width);
+    for (int64_t begin = 0; begin < output_.width;) {
+      int64_t end = begin + 1;
+      while (end < output_.width && end % kPixels != 0 &&
+             columns[static_cast<size_t>(end)] == columns[static_cast<size_t>(begin)])
+        ++end;
+      stretches_.push_back({.begin = begin, .end = end});
+      begin = end;
+    }
+    std::vector<Range> classes;
+    for (const Range& row : rows) {
+      const auto found = std::ranges::find(classes, row);
+      row_classes_.push_back(static_cast<size_t>(found - classes.begin()));
+      if (found != classes.end()) continue;
+      classes.push_back(row);
+      for (const Stretch& stretch : stretches_) {
+        taps_.push_back(taps_of(row, columns[static_cast<size_t>(stretch.begin)]));
       }
     }
   }
 
-  // Of each thread, so that runs allocate nothing once they have begun.
-  static std::vector<int64_t>& scratch_offsets() {
-    thread_local std::vector<int64_t> offsets;
-    return offsets;
+  Taps taps_of(const Range& rows, const Range& columns) const {
+    Taps taps;
+    for (int64_t ky = rows.begin; ky < rows.end; ++ky) {
+      for (int64_t kx = columns.begin; kx < columns.end; ++kx) {
+        taps.offsets.push_back(ky * options_.dilation.height * input_.row_bytes() +
+                               kx * options_.dilation.width * input_.pixel_bytes);
+        taps.weights.push_back(weights_.data() + (ky * kernel_.width + kx) * pitch_);
+      }
+    }
+    return taps;
   }
-  static std::vector<const int32_t*>& scratch_weights() {
-    thread_local std::vector<const int32_t*> weights;
-    return weights;
+
+  void run_row(const RunContext& context, int64_t image, int64_t y) const {
+    alignas(64) unsigned char sums[kPixels * kChannels * sizeof(int64_t)];  // i32 or i64
+    const int64_t sum_bytes = rescaler_.wide() ? sizeof(int64_t) : sizeof(int32_t);
+    const Taps* taps = taps_.data() + row_classes_[static_cast<size_t>(y)] * stretches_.size();
+    for (int64_t channel = 0; channel < output_.channels; channel += kChannels) {
+      for (size_t i = 0; i < stretches_.size(); ++i) {
+        const auto& [begin, end] = stretches_[i];
+        const int64_t start = begin - begin % kPixels;
+        add_products(context, image, y, stretches_[i], taps[i], channel,
+                     sums + (begin - start) * kChannels * sum_bytes);
+        if (end % kPixels == 0 || end == output_.width) rescale(context, image, y, start, end, channel, sums);
+      }
+    }
+  }
+
+  int64_t channels_from(int64_t first) const { return std::min(kChannels, output_.channels - first); }
+
+  void add_products(const RunContext& context, int64_t image, int64_t y, const Stretch& stretch,
+                    const Taps& taps, int64_t first, unsigned char* sums) const {
+    const int64_t row = y * options_.stride.height - options_.padding.height;
+    const int64_t column = stretch.begin * options_.stride.width - options_.padding.width;
+    run_({.x = input_.image(context.arena, image) + row * input_.row_bytes() + column * input_.pixel_bytes +
+               first * input_.value_bytes(),
+          .x_pitch = options_.stride.width * input_.pixel_bytes,
+          .offsets = taps.offsets.data(),
+          .weights = taps.weights.data(),
+          .first = first,
+          .taps = static_cast<int64_t>(taps.offsets.size()),
+          .pixels = stretch.end - stretch.begin,
+          .count = channels_from(first),
+          .sums = sums,
+          .sums_pitch = kChannels});
+  }
+
+  void rescale(const RunContext& context, int64_t image, int64_t y, int64_t begin, int64_t end, int64_t first,
+               const unsigned char* sums) const {
+    const auto at = [&](const Place& place) {
+      return place.image(context.arena, image) + y * place.row_bytes() + begin * place.pixel_bytes +
+             first * place.value_bytes();
+    };
+    rescaler_.run({.sums = sums,
+                   .sums_pitch = kChannels,
+                   .y = at(output_),
+                   .y_pitch = output_.pixel_bytes,
+                   .shortcut = has_shortcut_ ? at(shortcut_) : nullptr,
+                   .shortcut_pitch = shortcut_.pixel_bytes,
+                   .pixels = end - begin,
+                   .first = first,
+                   .count = channels_from(first)});
   }
 
   Conv2dOptions options_;
@@ -117,7 +180,11 @@ class DepthwiseStep {
   bool has_shortcut_ = false;
   Rescaler rescaler_;
   DepthwiseKernel run_;
-  std::vector<int32_t> weights_;  // [taps][channels]
+  int64_t pitch_ = 0;             // channels, up to a whole block
+  std::vector<int32_t> weights_;  // [taps][pitch]
+  std::vector<Stretch> stretches_;
+  std::vector<size_t> row_classes_;  // by row of outputs: rows whose windows lack the same rows of taps
+  std::vector<Taps> taps_;           // [row classes][stretches]
 };
 
 }  // namespace

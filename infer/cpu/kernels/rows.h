@@ -36,16 +36,22 @@ struct RescaleTile {
 };
 using RescaleKernel = void (*)(const RescaleTile&);
 
-/// sums[c] = sum over taps of x[offset_t + c] w[t][c].
-struct DepthwiseRow {
+/// sums[p][c] = sum over taps of x[p * x_pitch + offset_t + c] w[t][c] for pixels whose windows have the same
+/// taps. Channels are computed in blocks: what is read must be there, and sums are written, up to a multiple
+/// of kRescaleBlock channels.
+struct DepthwiseTile {
   const uint8_t* x;
-  const int64_t* offsets;         // bytes, of the taps within the image
-  const int32_t* const* weights;  // [count] each
+  int64_t x_pitch;                // bytes between pixels
+  const int64_t* offsets;         // bytes, of the taps
+  const int32_t* const* weights;  // of the taps, for all channels
+  int64_t first;                  // channel of x
   int64_t taps;
-  int64_t count;
-  void* sums;  // i32 or i64
+  int64_t pixels;
+  int64_t count;       // channels
+  void* sums;          // i32 or i64
+  int64_t sums_pitch;  // elements
 };
-using DepthwiseKernel = void (*)(const DepthwiseRow&);
+using DepthwiseKernel = void (*)(const DepthwiseTile&);
 
 /// y[c] = the maximum, or the sum (i32 or i64), of x[offset_t + c] over the taps.
 struct PoolRow {
