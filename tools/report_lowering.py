@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Lowers networks to integer nets with every choice in turn, and writes what each costs on the test images.
 
-    tools/report_lowering.py --bin build/release/bin --cifar DIR --weights DIR [--output docs/results/integer_nets.md]
+    tools/report_lowering.py --bin build/release/bin --cifar DIR --weights DIR [--tuned RUN...]
+                             [--output docs/results/integer_nets.md]
 
---cifar holds CIFAR-10, --weights cifar10_resnet20.safetensors and cifar10_resnet56.safetensors, which are rounded as they are.
-Takes a few minutes.
+--cifar holds CIFAR-10, --weights cifar10_resnet20.safetensors and cifar10_resnet56.safetensors, which are rounded as they are;
+RUN is the folder of a training with rounded activations (train_cifar --activation-bits 8). Takes a few minutes.
 """
 import argparse
 import pathlib
@@ -32,16 +33,33 @@ def correct(output):
     return int(re.search(r"(\d+)/\d+", output)[1])
 
 
-def measure(arguments, folder, network, method, bits):
-    """Right answers in float arithmetic, and by choice."""
-    program, rounded, net = arguments.bin / "deepshift", folder / "rounded.safetensors", folder / "net.safetensors"
-    run(program, "convert", arguments.weights / f"cifar10_{network}.safetensors", rounded, "--arch", network, "--method",
-        method, "--weight-bits", bits)
-    figures = [correct(run(program, "eval", rounded, "--data", arguments.cifar))]
+def measure(arguments, folder, model):
+    """Right answers of the model as it was trained, and of its integer nets by choice."""
+    program, net = arguments.bin / "deepshift", folder / "net.safetensors"
+    figures = [correct(run(program, "eval", model, "--data", arguments.cifar))]
     for _, options in CHOICES:
-        run(program, "lower", rounded, net, "--data", arguments.cifar, *options)
+        run(program, "lower", model, net, "--data", arguments.cifar, *options)
         figures.append(correct(run(program, "eval", net, "--data", arguments.cifar)))
     return figures
+
+
+def rounded(arguments, folder, network, method, bits):
+    """The published network, its weights rounded."""
+    model = folder / "rounded.safetensors"
+    run(arguments.bin / "deepshift", "convert", arguments.weights / f"cifar10_{network}.safetensors", model, "--arch", network,
+        "--method", method, "--weight-bits", bits)
+    return model
+
+
+def heading(first, second):
+    return [f"| {first} | {second} | " + " | ".join(name for name, _ in CHOICES) + " |", "|---" * (2 + len(CHOICES)) + "|"]
+
+
+def row(name, figures):
+    base, *rest = figures
+    line = f"| {name} | {base} | " + " | ".join(f"{figure - base:+d}" for figure in rest) + " |"
+    print(line, flush=True)
+    return line
 
 
 def main():
@@ -50,21 +68,25 @@ def main():
     parser.add_argument("--cifar", type=pathlib.Path, required=True)
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--tuned", type=pathlib.Path, nargs="+", default=[])
     parser.add_argument("--output", type=pathlib.Path)
     arguments = parser.parse_args()
     lines = ["# Integer nets on the test images of CIFAR-10", "",
-             "Right answers of 10,000 by published float networks whose weights were rounded to powers of two, without any "
-             "training: in float arithmetic, and what the integer net gains or loses. 8 bits: u8 and i8 values, formats by least "
-             "squares on 512 training images, multipliers of three digits, 16-bit input; the other columns change one thing. "
-             "Made by `tools/report_lowering.py`.", "",
-             "| network | weights | float | " + " | ".join(name for name, _ in CHOICES) + " |", "|---" * (3 + len(CHOICES)) + "|"]
+             "Right answers of 10,000: in the arithmetic of training, and what the integer net gains or loses. 8 bits: u8 and i8 "
+             "values, formats by least squares on 512 training images, multipliers of three digits, 16-bit input; the other "
+             "columns change one thing. Made by `tools/report_lowering.py`.", "",
+             "Published float networks whose weights were rounded to powers of two, without any training:", "",
+             *heading("network", "float")]
     with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
         for network in arguments.networks:
             for method, bits in WEIGHTS:
-                base, *figures = measure(arguments, pathlib.Path(name), network, method, bits)
-                lines.append(f"| {network} | {method}{bits} | {base} | " + " | ".join(f"{figure - base:+d}" for figure in figures)
-                             + " |")
-                print(lines[-1], flush=True)
+                lines.append(row(f"{network} {method}{bits}",
+                                 measure(arguments, folder, rounded(arguments, folder, network, method, bits))))
+        if arguments.tuned:
+            lines += ["", "Trained with rounded activations:", "", *heading("run", "in training")]
+        for run_folder in arguments.tuned:
+            lines.append(row(run_folder.name, measure(arguments, folder, run_folder / "best.safetensors")))
     if arguments.output:
         arguments.output.write_text("\n".join(lines) + "\n")
 

@@ -16,7 +16,7 @@ IntegerNetTask load_integer_net_task(const std::string& path, const std::string&
     dataset = found == file.metadata().end() ? choice.default_dataset : found->second;
   }
   DS_CHECK(net.result().shape == Shape{class_count(dataset)},
-           "[eval] {} gives {}, expected [{}], the classes of {}", path, net.result().shape.str(),
+           "[integer_net] {} gives {}, expected [{}], the classes of {}", path, net.result().shape.str(),
            class_count(dataset), dataset);
   Dataset test = load_dataset(dataset, data, Split::kTest);
   DS_CHECK(test.size() > 0, "[data] {}: no test images", data);

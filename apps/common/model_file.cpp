@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -88,16 +89,27 @@ int64_t classes_of(const SafetensorsFile& file, const ModelInfo& info) {
 }
 
 std::optional<ShiftKind> shift_kind(Module& model) {
+  std::optional<ShiftKind> kind;
   for (const NamedLayer& named : weighted_layers(model)) {
     const Weight& weight = named.layer->weight();
-    if (weight.format()) return ShiftKind{.format = *weight.format(), .rounding = weight.options().rounding};
+    if (!weight.format()) continue;
+    const int bits = weight.format()->bits;
+    if (!kind) kind = {.format = *weight.format(), .most_bits = bits, .rounding = weight.options().rounding};
+    kind->format.bits = std::min(kind->format.bits, bits);
+    kind->most_bits = std::max(kind->most_bits, bits);
   }
-  return std::nullopt;
+  return kind;
+}
+
+std::string ShiftKind::bits() const {
+  return mixed() ? fmt::format("{} to {}", format.bits, most_bits) : std::to_string(format.bits);
 }
 
 std::string method_name(Module& model) {
   const auto kind = shift_kind(model);
-  return kind ? fmt::format("{}{}", name_of(kind->format.method), kind->format.bits) : "float";
+  if (!kind) return "float";
+  const std::string most = kind->mixed() ? fmt::format("-{}", kind->most_bits) : "";
+  return fmt::format("{}{}{}", name_of(kind->format.method), kind->format.bits, most);
 }
 
 }  // namespace ds::apps

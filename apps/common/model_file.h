@@ -45,11 +45,16 @@ int64_t classes_of(const SafetensorsFile& file, const ModelInfo& info);
 
 /// The kind of shift weights of a network; nothing when all are float.
 struct ShiftKind {
-  ShiftFormat format;
+  ShiftFormat format;  // with the fewest bits, where layers differ
+  int most_bits = 0;
   Rounding rounding = Rounding::kNearest;
+
+  bool mixed() const { return most_bits != format.bits; }
+  /// "5" or "3 to 5".
+  std::string bits() const;
 };
 std::optional<ShiftKind> shift_kind(Module& model);
-/// "float", "q5", "ps4".
+/// "float", "q5", "ps4", "q3-5".
 std::string method_name(Module& model);
 
 }  // namespace ds::apps

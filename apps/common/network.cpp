@@ -47,14 +47,16 @@ void adopt_shift_weights(const Network& pretrained, const ShiftKind& kind, const
   const std::string method(name_of(kind.format.method));
   const std::string rounding = kind.rounding == Rounding::kStochastic ? "stochastic" : "nearest";
   if (!options.method) options.method = method;
-  if (!table.given("weight-bits")) options.weight_bits = kind.format.bits;
+  const bool bits_given = table.given("weight-bits");
+  if (!bits_given) options.weight_bits = kind.format.bits;
+  const bool same_bits = options.weight_bits == kind.format.bits && !(bits_given && kind.mixed());
   if (!table.given("rounding")) options.rounding = rounding;
   DS_CHECK(
-      *options.method == method && options.weight_bits == kind.format.bits && options.rounding == rounding,
+      *options.method == method && same_bits && options.rounding == rounding,
       "[pretrained] {} holds {} weights of {} bits, rounded {} in training; expected float weights, or those "
       "of "
       "--method {} --weight-bits {} --rounding {}",
-      options.pretrained, method, kind.format.bits, rounding, *options.method, options.weight_bits,
+      options.pretrained, method, kind.bits(), rounding, *options.method, options.weight_bits,
       options.rounding);
   const std::string ends = first_last_of(*pretrained.model);
   DS_CHECK(!table.given("first-last") || options.first_last == ends,

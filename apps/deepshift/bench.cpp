@@ -91,8 +91,9 @@ int bench_file(BenchOptions& options) {
       run_time(infer::CpuNet(net, {.batch = options.batch, .shifts_only = true}), images, options.runs);
   fmt::print("by shifts and additions alone: {:.3f} ms, {}\n", shifting * 1e3, rate(operations, shifting));
   const double peak = infer::measure_byte_peak();
-  fmt::print("the kernel of bytes reaches {:.1f} GOP/s in the first cache; the net {:.1f} % of it\n", peak,
-             100e-9 * static_cast<double>(operations) / seconds / peak);
+  fmt::print(
+      "the kernel of bytes (up to 4 bits) reaches {:.1f} GOP/s in the first cache; the net {:.1f} % of it\n",
+      peak, 100e-9 * static_cast<double>(operations) / seconds / peak);
   fmt::print("{} bytes of values, {} bytes of weights\n", cpu.arena_bytes(), cpu.weight_bytes());
   return kExitOk;
 }

@@ -29,6 +29,8 @@ int convert_file(const ConvertFileOptions& options) {
   namespace fs = std::filesystem;
   DS_CHECK(!fs::exists(options.output) || !fs::equivalent(options.input, options.output),
            "[convert] input and output are the same file, {}", options.output);
+  DS_CHECK(options.first_last == "shift" || options.layer_bits.empty(),
+           "[options] --layer-bits goes with --first-last shift: layers that stay float have no bits");
   const Network network = open_network(options.input, {.arch = options.arch});
   Module& model = *network.model;
   const ConvertReport report =

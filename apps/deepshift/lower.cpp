@@ -67,9 +67,9 @@ void set_weights(const LowerFileOptions& options, Module& model) {
   }
   DS_CHECK(options.layer_bits.empty(), "[lower] {} has shift weights, but --layer-bits was given",
            options.input);
-  DS_CHECK(!options.weight_bits || *options.weight_bits == kind->format.bits,
-           "[lower] {} has weights of {} bits, but --weight-bits {} was given", options.input,
-           kind->format.bits, *options.weight_bits);
+  DS_CHECK(!options.weight_bits || (*options.weight_bits == kind->format.bits && !kind->mixed()),
+           "[lower] {} has weights of {} bits, but --weight-bits {} was given", options.input, kind->bits(),
+           *options.weight_bits);
 }
 
 int lower_file(LowerFileOptions& options) {

@@ -1,7 +1,6 @@
 #include "core/shift/codes.h"
 
 #include <cmath>
-#include <limits>
 
 #include "core/error.h"
 
@@ -16,13 +15,22 @@ void check_bits(int bits) {
 /// The magnitude bits of 2^p_min: PS keeps 0 for the weight 0.
 int first_magnitude(ShiftMethod method) { return method == ShiftMethod::kQ ? 0 : 1; }
 
-/// The weight of each code; NaN for one that the format does not use.
+/// PS has no negative zero.
+bool is_used(unsigned code, ShiftFormat format) {
+  const unsigned sign_bit = 1U << (format.bits - 1);
+  return code < 2 * sign_bit && !(format.method == ShiftMethod::kPs && code == sign_bit);
+}
+
+void check_code(unsigned code, ShiftFormat format) {
+  DS_CHECK(is_used(code, format), "[codes] code {:#04x} is not one of {}, {} bits", code,
+           name_of(format.method), format.bits);
+}
+
+/// The weight of each code; 0 for one that is not used.
 std::vector<float> values_by_code(ShiftFormat format) {
   std::vector<float> values;
   for (unsigned code = 0; code < 1U << format.bits; ++code) {
-    const bool unused = format.method == ShiftMethod::kPs && code == 1U << (format.bits - 1);
-    values.push_back(unused ? std::numeric_limits<float>::quiet_NaN()
-                            : decode(static_cast<uint8_t>(code), format));
+    values.push_back(is_used(code, format) ? decode(static_cast<uint8_t>(code), format) : 0.0F);
   }
   return values;
 }
@@ -59,8 +67,7 @@ float decode(uint8_t code, ShiftFormat format) {
   const int sign_bit = 1 << (format.bits - 1);
   const int magnitude = code & (sign_bit - 1);
   const bool zero = magnitude < first_magnitude(format.method);
-  DS_CHECK(code < 2 * sign_bit && !(zero && code != 0), "[codes] code {:#04x} is not one of {}, {} bits",
-           code, name_of(format.method), format.bits);
+  check_code(code, format);
   if (zero) return 0.0F;
   const float value = pow2::exp2<float>(format.range().p_min + magnitude - first_magnitude(format.method));
   return (code & sign_bit) != 0 ? -value : value;
@@ -92,8 +99,8 @@ std::vector<float> unpack(std::span<const uint8_t> packed, int64_t count, ShiftF
     const unsigned next = bit / 8 + 1 < packed.size() ? packed[bit / 8 + 1] : 0U;
     const unsigned pair = packed[bit / 8] | next << 8;
     const unsigned code = pair >> bit % 8 & ((1U << format.bits) - 1);
+    check_code(code, format);
     weight = values[code];
-    if (std::isnan(weight)) decode(static_cast<uint8_t>(code), format);  // throws
     bit += static_cast<size_t>(format.bits);
   }
   DS_CHECK(bit % 8 == 0 || packed.back() >> bit % 8 == 0,

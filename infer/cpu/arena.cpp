@@ -23,7 +23,8 @@ void ArenaPlanner::place() {
   std::vector<Block*> placed;
   for (Block* block : order) {
     block->offset = lowest_free(*block, placed);
-    // A line more: kernels read words, the last of which may reach beyond the values.
+    // A line more: kernels read words, the last of which may reach beyond the values. (Within the arena it
+    // reaches into another block, which may be changing: what is read there has weight 0 or is not stored.)
     bytes_ = std::max(bytes_, block->offset + block->bytes + kLine);
     placed.push_back(block);
     std::ranges::sort(placed, std::less<>(), &Block::offset);

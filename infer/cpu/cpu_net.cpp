@@ -97,7 +97,8 @@ class Placement {
     if (node.shortcut < 0 || last_use_[at(node.shortcut)] != static_cast<int>(i)) return false;
     const Node& shortcut = nodes_[at(node.shortcut)];
     const auto stands_there = [&](int input) { return root(input) == root(node.shortcut); };
-    return shortcut.shape == node.shape && shortcut.format.type == node.format.type &&
+    // A flattened value, and what was flattened, have another name each, under which they may be read later.
+    return shortcut.format.type == node.format.type && shortcut.kind != NodeKind::kFlatten &&
            !is_flattened(node.shortcut) && nodes_[at(root(node.shortcut))].kind != NodeKind::kConcat &&
            std::ranges::none_of(node.inputs, stands_there);
   }

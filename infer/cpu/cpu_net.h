@@ -25,7 +25,7 @@ struct CpuNetOptions {
 struct CpuStepInfo {
   std::string place;
   std::string kind;
-  std::string kernel;        // "4-bit words, tiles of 14 x 32" and the like
+  std::string kernel;        // "bytes and 4-bit codes, tiles of up to 14 x 32" and the like
   int64_t weight_bytes = 0;  // packed for that kernel
   int64_t operations = 0;    // of one image: two for each weight that meets a value, padding not counted
 };

@@ -9,9 +9,9 @@
 namespace ds::infer {
 namespace {
 
-constexpr int64_t kChannels = 128;  // of
-constexpr int64_t kPixels = 16;     // pixels at a time: their sums stay in the first cache
-constexpr int64_t kRowsOfChunk = 1;
+// The sums of so many pixels and channels stay in the first cache.
+constexpr int64_t kPixels = 16;
+constexpr int64_t kChannels = 128;
 
 class DepthwiseStep {
  public:
@@ -41,7 +41,7 @@ class DepthwiseStep {
   }
 
   void run(const RunContext& context) const {
-    parallel_for(context.images * output_.height, kRowsOfChunk, [&](int64_t begin, int64_t end) {
+    parallel_for(context.images * output_.height, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         run_row(context, row / output_.height, row % output_.height);
       }
@@ -51,12 +51,6 @@ class DepthwiseStep {
   int64_t weight_bytes() const { return static_cast<int64_t>(weights_.size() * sizeof(int32_t)); }
 
  private:
-  /// The taps of windows that lie within the image: bytes from the window's origin, and their weights.
-  struct Taps {
-    std::vector<int64_t> offsets = {};
-    std::vector<const int32_t*> weights = {};
-  };
-
   /// The first tap within an axis of the image, and the one behind the last.
   struct Range {
     int64_t begin;
@@ -83,34 +77,31 @@ class DepthwiseStep {
   };
 
   void list_windows() {
-    const std::vector<Range> rows =
-        ranges(output_.height, input_.height, kernel_.height, options_.stride.height, options_.padding.height,
-               options_.dilation.height);
-    const std::vector<Range> columns =
-        ranges(output_.width, input_.width, kernel_.width, options_.stride.width, options_.padding.width,
-               options_.dilation.width);
+    rows_ = ranges(output_.height, input_.height, kernel_.height, options_.stride.height,
+                   options_.padding.height, options_.dilation.height);
+    columns_ = ranges(output_.width, input_.width, kernel_.width, options_.stride.width,
+                      options_.padding.width, options_.dilation.width);
     for (int64_t begin = 0; begin < output_.width;) {
       int64_t end = begin + 1;
       while (end < output_.width && end % kPixels != 0 &&
-             columns[static_cast<size_t>(end)] == columns[static_cast<size_t>(begin)])
+             columns_[static_cast<size_t>(end)] == columns_[static_cast<size_t>(begin)])
         ++end;
       stretches_.push_back({.begin = begin, .end = end});
       begin = end;
     }
-    std::vector<Range> classes;
-    for (const Range& row : rows) {
-      const auto found = std::ranges::find(classes, row);
-      row_classes_.push_back(static_cast<size_t>(found - classes.begin()));
-      if (found != classes.end()) continue;
-      classes.push_back(row);
-      for (const Stretch& stretch : stretches_) {
-        taps_.push_back(taps_of(row, columns[static_cast<size_t>(stretch.begin)]));
-      }
-    }
   }
 
-  Taps taps_of(const Range& rows, const Range& columns) const {
-    Taps taps;
+  /// The taps of windows that lie within the image: bytes from the window's origin, and their weights.
+  struct Taps {
+    std::vector<int64_t> offsets;
+    std::vector<const int32_t*> weights;
+  };
+
+  /// Valid until the thread's next call: runs allocate nothing once they have begun.
+  const Taps& list_taps(const Range& rows, const Range& columns) const {
+    thread_local Taps taps;
+    taps.offsets.clear();
+    taps.weights.clear();
     for (int64_t ky = rows.begin; ky < rows.end; ++ky) {
       for (int64_t kx = columns.begin; kx < columns.end; ++kx) {
         taps.offsets.push_back(ky * options_.dilation.height * input_.row_bytes() +
@@ -124,13 +115,12 @@ class DepthwiseStep {
   void run_row(const RunContext& context, int64_t image, int64_t y) const {
     alignas(64) unsigned char sums[kPixels * kChannels * sizeof(int64_t)];  // i32 or i64
     const int64_t sum_bytes = rescaler_.wide() ? sizeof(int64_t) : sizeof(int32_t);
-    const Taps* taps = taps_.data() + row_classes_[static_cast<size_t>(y)] * stretches_.size();
     for (int64_t channel = 0; channel < output_.channels; channel += kChannels) {
-      for (size_t i = 0; i < stretches_.size(); ++i) {
-        const auto& [begin, end] = stretches_[i];
-        const int64_t start = begin - begin % kPixels;
-        add_products(context, image, y, stretches_[i], taps[i], channel,
-                     sums + (begin - start) * kChannels * sum_bytes);
+      for (const Stretch& stretch : stretches_) {
+        const int64_t start = stretch.begin - stretch.begin % kPixels;
+        add_products(context, image, y, stretch, channel,
+                     sums + (stretch.begin - start) * kChannels * sum_bytes);
+        const int64_t end = stretch.end;
         if (end % kPixels == 0 || end == output_.width) rescale(context, image, y, start, end, channel, sums);
       }
     }
@@ -139,7 +129,8 @@ class DepthwiseStep {
   int64_t channels_from(int64_t first) const { return std::min(kChannels, output_.channels - first); }
 
   void add_products(const RunContext& context, int64_t image, int64_t y, const Stretch& stretch,
-                    const Taps& taps, int64_t first, unsigned char* sums) const {
+                    int64_t first, unsigned char* sums) const {
+    const Taps& taps = list_taps(rows_[static_cast<size_t>(y)], columns_[static_cast<size_t>(stretch.begin)]);
     const int64_t row = y * options_.stride.height - options_.padding.height;
     const int64_t column = stretch.begin * options_.stride.width - options_.padding.width;
     run_({.x = input_.image(context.arena, image) + row * input_.row_bytes() + column * input_.pixel_bytes +
@@ -182,9 +173,9 @@ class DepthwiseStep {
   DepthwiseKernel run_;
   int64_t pitch_ = 0;             // channels, up to a whole block
   std::vector<int32_t> weights_;  // [taps][pitch]
+  std::vector<Range> rows_;       // of taps, by row of outputs
+  std::vector<Range> columns_;    // by column
   std::vector<Stretch> stretches_;
-  std::vector<size_t> row_classes_;  // by row of outputs: rows whose windows lack the same rows of taps
-  std::vector<Taps> taps_;           // [row classes][stretches]
 };
 
 }  // namespace

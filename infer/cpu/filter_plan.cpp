@@ -122,8 +122,8 @@ class FilterPlanner {
     return 1;
   }
 
-  /// Panels of four vectors where rows are too short to keep enough sums of two in flight; of one where two
-  /// would stay empty in a good part.
+  /// Panels of four vectors where rows are too short to keep enough sums of two in flight; of one, whatever
+  /// the rows, where a good part of two would stay empty.
   void choose_tile() {
     const int64_t outputs = node_.filters.shape[0] / window_.groups;
     const int64_t lanes = kernels_.lanes;

@@ -13,9 +13,10 @@ namespace {
 
 constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide the hand-out
 constexpr int64_t kSegmentTiles = 8;     // of a long row, that a chunk may take alone
-constexpr int64_t kFarBytes = 4;         // from cache to cache, as slow as one from memory's cache
-constexpr int64_t kMaxSums = 512;        // of a tile
-static_assert(PackedKernels::kMaxPixels * 2 * 16 <= kMaxSums);
+/// Threads share panels instead of rows where there are so many times as many bytes of weights as of values.
+constexpr int64_t kWeightsPerValue = 4;
+constexpr int64_t kMaxSums = 512;  // of a tile
+static_assert(PackedKernels::kMaxTile + kRescaleBlock <= kMaxSums);
 
 /// The copy that the kernels read: another type, or with a border of zeros.
 Place copy_place(const FilterInput& form, const Node& node, const Place& input) {
@@ -76,7 +77,7 @@ class FilterStep {
     const int64_t blocks = block_count(space);
     // Threads share rows, and meet those that they wrote in the step before: what another processor has in
     // its cache takes long to come. But many weights for few values are shared by panels.
-    const bool by_panels = plan_.weight_bytes() > kFarBytes * context.images * read_.image_bytes;
+    const bool by_panels = plan_.weight_bytes() > kWeightsPerValue * context.images * read_.image_bytes;
     parallel_chunks(blocks * panels, [&](int64_t chunk) {
       const int64_t block = by_panels ? chunk % blocks : chunk / panels;
       const FilterPanel& panel =
@@ -128,7 +129,7 @@ class FilterStep {
     return space;
   }
 
-  /// As many for every thread.
+  /// As many for every thread. (Integers are the same however they are cut.)
   int64_t block_count(const RowSpace& space) const {
     const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
     const int64_t units = std::max<int64_t>(1, kChunkWork / unit_work);

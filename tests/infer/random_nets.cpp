@@ -245,7 +245,9 @@ void RandomNet::add_end() {
   const int last = static_cast<int>(nodes_.size()) - 1;
   const int64_t count = node(last).shape.numel();
   add({.kind = NodeKind::kFlatten, .inputs = {last}, .shape = {count}, .format = node(last).format});
-  Node linear{.kind = NodeKind::kLinear, .inputs = {last + 1}, .shape = {between(1, 70)}};
+  while (count <= 300 && chance(40)) add_hidden(count);
+  const int features = static_cast<int>(nodes_.size()) - 1;
+  Node linear{.kind = NodeKind::kLinear, .inputs = {features}, .shape = {between(1, 70)}};
   set_format(linear);
   if (chance(50)) {
     linear.format.type = DType::kI32;
@@ -262,9 +264,21 @@ void RandomNet::add_end() {
   } else {
     set_rescale(
         linear,
-        std::sqrt(static_cast<double>(count)) * 4.0 * static_cast<double>(node(last).high) / 2.0 + 1.0);
+        std::sqrt(static_cast<double>(count)) * 4.0 * static_cast<double>(node(features).high) / 2.0 + 1.0);
   }
   add(std::move(linear));
+}
+
+/// A linear layer between values of one size, so that it may have one of them as its shortcut.
+void RandomNet::add_hidden(int64_t count) {
+  const int input = static_cast<int>(nodes_.size()) - 1;
+  Node hidden{.kind = NodeKind::kLinear, .inputs = {input}, .shape = {count}};
+  set_format(hidden);
+  set_filters(hidden, {count, count});
+  const double largest = static_cast<double>(node(input).high);
+  set_rescale(hidden, std::sqrt(static_cast<double>(count)) * 4.0 * largest / 2.0 + 1.0);
+  set_shortcut(hidden);
+  add(std::move(hidden));
 }
 
 }  // namespace ds::test

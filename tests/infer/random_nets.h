@@ -32,6 +32,7 @@ class RandomNet {
   bool add_concat();
   void add_clamp();
   void add_end();
+  void add_hidden(int64_t count);
   void set_format(infer::Node& node);
   void set_filters(infer::Node& node, const Shape& shape);
   void set_rescale(infer::Node& node, double typical_sum);

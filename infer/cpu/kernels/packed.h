@@ -39,11 +39,11 @@ struct PackedTile {
   int64_t x_pitch;   // bytes between neighbouring output pixels' inputs
   const PackedRun* runs;
   int64_t run_count;
-  /// u8: [words][vectors][lanes][4] weights or, where byte_codes is set, bytes with the low nibbles of one
-  /// vector, in that order, and the high ones of the next (panels of one vector have an even number of
-  /// words); crumbs: [words][lanes][4] bytes, from the low bits on of vectors 0 to 3; i16:
-  /// [words][vectors][lanes][2] weights or, where word_codes is set, codes; shift: [words][vectors][lanes]
-  /// bytes, the shift and kNegativeShift.
+  /// u8: [words][vectors][lanes][4] weights or, where byte_codes is set, bytes that hold the nibbles of two
+  /// vectors that follow each other in that order, the first one's below. (Panels of one vector have an even
+  /// number of words, two of which share bytes.) crumbs: [words][lanes][4] bytes, from the low bits on of
+  /// vectors 0 to 3. i16: [words][vectors][lanes][2] weights or, where word_codes is set, codes. shift:
+  /// [words][vectors][lanes] bytes, the shift and kNegativeShift.
   const uint8_t* w;
   const int8_t* crumb_weights;  // [4], by crumb
   const int32_t* start;         // [vectors * lanes], or null for zeros
@@ -55,8 +55,9 @@ using PackedTileKernel = void (*)(const PackedTile&);
 /// The kernels of one instruction set.
 struct PackedKernels {
   static constexpr int kMaxPixels = 14;
-  static constexpr int kShapes = 3;  // panels of 2, of 4 and of 1 vectors
-  int lanes;                         // i32 sums in a vector
+  static constexpr int kMaxTile = 448;  // pixels times outputs
+  static constexpr int kShapes = 3;     // panels of 2, of 4 and of 1 vectors
+  int lanes;                            // i32 sums in a vector
   int vectors[kShapes];
   int max_pixels[kShapes];
   PackedTileKernel u8[kShapes][kMaxPixels];  // by pixels - 1

@@ -1,5 +1,5 @@
 // Micro-kernels of what surrounds the sums of an integer net: rescaling, pooling, depthwise sums, addition,
-// on rows of neighbouring values. Plain loops that compilers vectorise, compiled once per instruction set.
+// on rows of neighbouring values. One source, compiled once per instruction set.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ inline constexpr int64_t kRescaleBlock = 16;
 /// y[p][c] = clamp((a' m[c] + b[c] + (shortcut[p][c] << j[c])) >> k[c]), a' = (sums[p][c] + half) >>
 /// pre_shift, b with the rounding in it, for pixels p and channels c. In 32 bits (sums and addends i32) where
 /// a plan has proved that nothing leaves them, in 64 (i64) otherwise. Channels are computed in blocks: what
-/// is read must be there, with any value, up to a multiple of kRescaleBlock channels.
+/// is read must be there, with any value, up to a multiple of kRescaleBlock channels. y may be the shortcut's
+/// own memory: a value is stored after all that it is made from was read, and nothing else is stored.
 struct RescaleTile {
   const void* sums;
   int64_t sums_pitch;  // elements between pixels
@@ -36,15 +37,15 @@ struct RescaleTile {
 };
 using RescaleKernel = void (*)(const RescaleTile&);
 
-/// sums[p][c] = sum over taps of x[p * x_pitch + offset_t + c] w[t][c] for pixels whose windows have the same
-/// taps. Channels are computed in blocks: what is read must be there, and sums are written, up to a multiple
-/// of kRescaleBlock channels.
+/// sums[p][c] = sum over taps of x[p * x_pitch + offset_t + c] w[t][first + c] for pixels whose windows have
+/// the same taps. Channels are computed in blocks: what is read must be there, and sums are written, up to a
+/// multiple of kRescaleBlock channels.
 struct DepthwiseTile {
   const uint8_t* x;
   int64_t x_pitch;                // bytes between pixels
   const int64_t* offsets;         // bytes, of the taps
   const int32_t* const* weights;  // of the taps, for all channels
-  int64_t first;                  // channel of x
+  int64_t first;                  // the channel that x points at
   int64_t taps;
   int64_t pixels;
   int64_t count;       // channels
