@@ -79,7 +79,7 @@ void RandomNet::set_shortcut(Node& node) {
   if (!chance(40)) return;
   for (int i = static_cast<int>(nodes_.size()) - 1; i >= 0; --i) {
     const Node& other = this->node(i);
-    if (other.shape != node.shape) continue;
+    if (other.shape != node.shape || chance(40)) continue;
     const bool aligned = std::ranges::all_of(node.rescale.shift, [&](int k) {
       const int j = k + node.format.fraction_bits - other.format.fraction_bits;
       return j >= 0 && j <= 40;
