@@ -1,7 +1,6 @@
 #include "infer/cpu/filter_plan.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <iterator>
 #include <limits>
@@ -52,32 +51,6 @@ int32_t in_plane(int32_t weight, Plane plane) {
   return 0;
 }
 
-/// 0, or a sign bit above 1 + log2 of the magnitude.
-uint8_t nibble_of(int32_t weight) {
-  if (weight == 0) return 0;
-  const auto magnitude = static_cast<uint32_t>(std::abs(weight));
-  return static_cast<uint8_t>((weight < 0 ? 8 : 0) + std::bit_width(magnitude));
-}
-
-uint8_t word_code_of(int32_t weight) {
-  if (weight == 0) return 0;
-  const auto magnitude = static_cast<uint32_t>(std::abs(weight));
-  return static_cast<uint8_t>((weight < 0 ? kNegativeWord : 0) + std::bit_width(magnitude));
-}
-
-/// The weights of the codes of 2 bits as bytes; where PS has no code, 0.
-std::array<int8_t, 4> crumb_weights(ShiftMethod method) {
-  if (method == ShiftMethod::kPs) return {0, 1, 0, -1};
-  return {1, 2, -1, -2};
-}
-
-/// The shift of a weight, and its sign.
-uint8_t shift_of(int32_t weight) {
-  if (weight == 0) return kShiftOfZero;
-  const auto magnitude = static_cast<uint32_t>(std::abs(weight));
-  return static_cast<uint8_t>((weight < 0 ? kNegativeShift : 0) + std::countr_zero(magnitude));
-}
-
 class FilterPlanner {
  public:
   FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const Place& read,
@@ -92,10 +65,10 @@ class FilterPlanner {
         row_(static_cast<int64_t>(weights_.size()) / node.filters.shape[0]) {}
 
   FilterPlan plan() && {
-    plan_.words = form_.words;
+    plan_.form.words = form_.words;
     choose_tile();
     list_taps();
-    if (takes_crumbs()) plan_.crumbs = crumb_weights(node_.filters.format.method);
+    if (takes_crumbs()) plan_.form.crumbs = crumb_weights(node_.filters.format.method);
     classify_rows();
     list_passes();
     for (const Pass& pass : passes_) plan_.pass_shifts.push_back(pass.shift);
@@ -112,30 +85,23 @@ class FilterPlanner {
  private:
   int64_t output_height() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[0]; }
   int64_t output_width() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[1]; }
-  int64_t value_bytes() const { return plan_.words == Words::kU8 ? 1 : 2; }
-  int64_t word_values() const {
-    switch (plan_.words) {
-      case Words::kU8: return 4;
-      case Words::kI16: return 2;
-      case Words::kShift: return 1;
-    }
-    return 1;
-  }
+  int64_t value_bytes() const { return plan_.form.words == Words::kU8 ? 1 : 2; }
+  int64_t word_values() const { return infer::word_values(plan_.form.words); }
 
   /// Panels of four vectors where rows are too short to keep enough sums of two in flight; of one, whatever
   /// the rows, where a good part of two would stay empty.
   void choose_tile() {
     const int64_t outputs = node_.filters.shape[0] / window_.groups;
     const int64_t lanes = kernels_.lanes;
-    plan_.shape = 0;
-    if (plan_.words != Words::kShift) {
-      if (output_width() <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.shape = 1;
+    plan_.form.shape = 0;
+    if (plan_.form.words != Words::kShift) {
+      if (output_width() <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.form.shape = 1;
       const int64_t computed = chunk_count(outputs, 2 * lanes) * 2 * lanes;
-      if (kEmptyLanes * (computed - chunk_count(outputs, lanes) * lanes) >= computed) plan_.shape = 2;
+      if (kEmptyLanes * (computed - chunk_count(outputs, lanes) * lanes) >= computed) plan_.form.shape = 2;
     }
-    plan_.panel_outputs = int64_t{kernels_.vectors[plan_.shape]} * lanes;
+    plan_.panel_outputs = int64_t{kernels_.vectors[plan_.form.shape]} * lanes;
     plan_.tile_pixels =
-        plan_.words == Words::kShift ? kernels_.max_shift_pixels : kernels_.max_pixels[plan_.shape];
+        plan_.form.words == Words::kShift ? kernels_.max_shift_pixels : kernels_.max_pixels[plan_.form.shape];
   }
 
   /// Whether the taps of a filter's row read neighbouring values, and none of them padding.
@@ -173,7 +139,7 @@ class FilterPlanner {
   bool takes_crumbs() const {
     const bool whole_words =
         std::ranges::all_of(taps_, [&](const Tap& tap) { return tap.values % word_values() == 0; });
-    return kernels_.byte_codes && plan_.words == Words::kU8 && plan_.shape == 1 &&
+    return kernels_.byte_codes && plan_.form.words == Words::kU8 && plan_.form.shape == 1 &&
            node_.filters.format.bits == 2 && (whole_words || node_.filters.format.method == ShiftMethod::kPs);
   }
 
@@ -286,6 +252,7 @@ class FilterPlanner {
 
   std::vector<RunSet> add_runs(const Pass& pass, const FilterPanel& panel) {
     std::vector<RunSet> sets(classes_.size());
+    const int32_t largest = largest_weight(plan_.form.words);
     for (const Piece& piece : pass.pieces) {
       // What the panel's outputs have for each value: first what fits a weight, then what is left of it.
       std::vector<int32_t> part(static_cast<size_t>(piece.values * panel.outputs));
@@ -296,7 +263,7 @@ class FilterPlanner {
         for (int64_t i = 0; i < piece.values; ++i) {
           const int32_t w = in_plane(weight(panel.first_output + o, piece, i), pass.plane);
           const auto at = static_cast<size_t>(o * piece.values + i);
-          part[at] = std::clamp(w, -largest_weight(), largest_weight());
+          part[at] = std::clamp(w, -largest, largest);
           rest[at] = w - part[at];
           if (rest[at] == 0) continue;
           first_rest = std::min(first_rest, i);
@@ -310,30 +277,22 @@ class FilterPlanner {
     return sets;
   }
 
-  int32_t largest_weight() const {
-    switch (plan_.words) {
-      case Words::kU8: return kLargestNibbleWeight;
-      case Words::kI16: return kLargestWordWeight;
-      case Words::kShift: return std::numeric_limits<int32_t>::max();
-    }
-    return 0;
-  }
-
   /// Values [first, end) of a piece, with weights [outputs][values of the piece].
   void add_run(const Piece& piece, const std::vector<int32_t>& weights, int64_t first, int64_t end,
                const FilterPanel& panel, std::vector<RunSet>& sets) {
     const Tap& tap = taps_[piece.tap];
-    const int64_t step = words_at_once();
     PackedRun run{.offset = tap.offset + (piece.first + first) * value_bytes(),
-                  .words = chunk_count(end - first, word_values() * step) * step,
+                  .words = 0,
                   .weights = static_cast<int64_t>(packed_.size()) - panel.weights,
                   .skips_first = false,
                   .skips_last = false};
-    const auto value = [&](int64_t output, int64_t i) {
-      if (output >= panel.outputs || first + i >= end) return 0;
-      return weights[static_cast<size_t>(output * piece.values + first + i)];
-    };
-    for (int64_t word = 0; word < run.words; word += step) pack_words(word, value);
+    run.words = PanelPacker(kernels_, plan_.form)
+                    .pack({.weights = weights.data(),
+                           .outputs = panel.outputs,
+                           .pitch = piece.values,
+                           .first = first,
+                           .end = end},
+                          packed_);
     for (size_t c = 0; c < classes_.size(); ++c) {
       if (!classes_[c][static_cast<size_t>(tap.ky)]) continue;
       for (size_t variant = 0; variant < 4; ++variant) {
@@ -342,59 +301,6 @@ class FilterPlanner {
         sets[c].runs[variant].push_back(run);
       }
     }
-  }
-
-  /// A word, or as many as the panels' kernel takes at a time.
-  template <class Value>
-  void pack_words(int64_t word, const Value& value) {
-    const int64_t lanes = kernels_.lanes;
-    const int64_t vectors = kernels_.vectors[plan_.shape];
-    if (plan_.words == Words::kShift) {
-      for (int64_t o = 0; o < vectors * lanes; ++o) packed_.push_back(shift_of(value(o, word)));
-      return;
-    }
-    if (plan_.words == Words::kI16) {
-      for (int64_t j = 0; j < vectors * lanes * 2; ++j) pack_word_weight(value(j / 2, word * 2 + j % 2));
-      return;
-    }
-    const int64_t codes = codes_per_byte();
-    for (int64_t first = 0; first < vectors * words_at_once(); first += codes) {
-      for (int64_t j = 0; j < lanes * 4; ++j) {
-        unsigned byte = 0;
-        for (int64_t i = 0; i < codes; ++i) {
-          const int64_t output = (first + i) % vectors * lanes + j / 4;
-          const int64_t at = (word + (first + i) / vectors) * 4 + j % 4;
-          byte |= byte_code_of(value(output, at)) << (i * 8 / codes);
-        }
-        packed_.push_back(static_cast<uint8_t>(byte));
-      }
-    }
-  }
-
-  /// Panels of one vector take pairs of words of u8, whose codes share bytes.
-  int64_t words_at_once() const { return plan_.words == Words::kU8 && plan_.shape == 2 ? 2 : 1; }
-
-  int64_t codes_per_byte() const {
-    if (!kernels_.byte_codes) return 1;
-    return plan_.crumbs ? 4 : 2;
-  }
-
-  unsigned byte_code_of(int32_t weight) const {
-    if (!kernels_.byte_codes) return static_cast<uint8_t>(weight);
-    if (!plan_.crumbs) return nibble_of(weight);
-    const auto* found = std::ranges::find(*plan_.crumbs, weight);
-    // Outputs beyond the panel's may have any weight.
-    return found == plan_.crumbs->end() ? 0U : static_cast<unsigned>(found - plan_.crumbs->begin());
-  }
-
-  void pack_word_weight(int32_t weight) {
-    if (kernels_.word_codes) {
-      packed_.push_back(word_code_of(weight));
-      return;
-    }
-    const auto bits = static_cast<uint16_t>(weight);
-    packed_.push_back(static_cast<uint8_t>(bits & 255));
-    packed_.push_back(static_cast<uint8_t>(bits >> 8));
   }
 
   const Node& node_;

@@ -9,12 +9,12 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "core/tensor.h"
 #include "infer/cpu/filter_input.h"
 #include "infer/cpu/kernels/packed.h"
+#include "infer/cpu/panel_packer.h"
 #include "infer/cpu/place.h"
 #include "infer/integer_net.h"
 
@@ -42,12 +42,9 @@ struct FilterPanel {
 };
 
 struct FilterPlan {
-  Words words = Words::kU8;
-  int shape = 0;  // index of PackedKernels' panel shapes
+  PanelForm form = {};
   int64_t panel_outputs = 0;
-  int64_t tile_pixels = 0;  // largest
-  /// The weights of the four codes of a layer of 2 bits, whose panels keep its codes as they are.
-  std::optional<std::array<int8_t, 4>> crumbs = {};
+  int64_t tile_pixels = 0;            // largest
   std::vector<int> pass_shifts = {};  // the sums of pass i count 2^shift
   std::vector<int> row_classes = {};  // by row of outputs
   std::vector<FilterPanel> panels = {};

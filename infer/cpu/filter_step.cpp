@@ -101,10 +101,10 @@ class FilterStep {
 
  private:
   std::string_view describe_words() const {
-    switch (plan_.words) {
+    switch (plan_.form.words) {
       case Words::kU8:
         if (!kernels_.byte_codes) return "bytes";
-        return plan_.crumbs ? "bytes and 2-bit codes" : "bytes and 4-bit codes";
+        return plan_.form.crumbs ? "bytes and 2-bit codes" : "bytes and 4-bit codes";
       case Words::kI16: return kernels_.word_codes ? "16-bit words and 8-bit codes" : "16-bit words";
       case Words::kShift: return "shifts and additions";
     }
@@ -225,7 +225,7 @@ class FilterStep {
               .runs = runs.data(),
               .run_count = static_cast<int64_t>(runs.size()),
               .w = plan_.weights.data<uint8_t>() + panel.weights,
-              .crumb_weights = plan_.crumbs ? plan_.crumbs->data() : nullptr,
+              .crumb_weights = plan_.form.crumbs ? plan_.form.crumbs->data() : nullptr,
               .start = panel.start.empty() ? nullptr : panel.start.data(),
               .sums = sums});
       if (!rescaler_.wide()) break;
@@ -239,10 +239,10 @@ class FilterStep {
   }
 
   PackedTileKernel tile_kernel(int64_t pixels) const {
-    switch (plan_.words) {
+    switch (plan_.form.words) {
       case Words::kU8:
-        return plan_.crumbs ? kernels_.crumbs[pixels - 1] : kernels_.u8[plan_.shape][pixels - 1];
-      case Words::kI16: return kernels_.i16[plan_.shape][pixels - 1];
+        return plan_.form.crumbs ? kernels_.crumbs[pixels - 1] : kernels_.u8[plan_.form.shape][pixels - 1];
+      case Words::kI16: return kernels_.i16[plan_.form.shape][pixels - 1];
       case Words::kShift: return kernels_.shift[pixels - 1];
     }
     return nullptr;
