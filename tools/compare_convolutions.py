@@ -9,7 +9,7 @@ The benchmark (built where oneDNN is installed) runs all cases interleaved, seve
 import argparse
 import sys
 
-from comparison import add_layer_options, check_repetitions, layer_medians, processor_name, processors_for
+from comparison import layer_medians, parse_layer_options, processor_name, report_layers
 
 PASSES = ["forward", "backward-data", "backward-weight"]
 
@@ -43,21 +43,14 @@ def table(network, speeds, layers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_layer_options(parser, "bench_conv2d", ["resnet20", "resnet18_cifar", "mobilenet_v2_cifar"], batches=[1, 128], batch=128,
-                      repetitions=3, seconds=0.1)
-    arguments = parser.parse_args()
-    check_repetitions(parser, arguments)
-    processors = processors_for(arguments.threads)
-    text = ["# Convolutions beside oneDNN's", "",
-            f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "
-            f"{arguments.batch}, float32, {arguments.threads} pinned threads of {processor_name()}; medians of "
-            f"{arguments.repetitions} interleaved repetitions. oneDNN chooses its layouts and has its filters and images in "
-            "them already. Made by `tools/compare_convolutions.py`.", ""]
-    for network in arguments.networks:
-        text += table(network, *measure(arguments, network, processors))
-    print("\n".join(text))
-    if arguments.output:
-        arguments.output.write_text("\n".join(text))
+    arguments = parse_layer_options(parser, "bench_conv2d", ["resnet20", "resnet18_cifar", "mobilenet_v2_cifar"],
+                                    batches=[1, 128], batch=128, repetitions=3, seconds=0.1)
+    heading = ["# Convolutions beside oneDNN's", "",
+               f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "
+               f"{arguments.batch}, float32, {arguments.threads} pinned threads of {processor_name()}; medians of "
+               f"{arguments.repetitions} interleaved repetitions. oneDNN chooses its layouts and has its filters and images in "
+               "them already. Made by `tools/compare_convolutions.py`.", ""]
+    report_layers(arguments, heading, measure, table)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ The benchmark (built where oneDNN is installed) runs all cases interleaved, seve
 """
 import argparse
 
-from comparison import add_layer_options, check_repetitions, layer_medians, processor_name, processors_for, thread_count
+from comparison import layer_medians, parse_layer_options, processor_name, report_layers, thread_count
 
 OWN = ["ps4", "q4", "ps2", "ps5"]
 PEERS = {"onednn": "oneDNN s8", "openblas": "OpenBLAS f32"}
@@ -56,21 +56,14 @@ def table(network, times, layers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "linear"], batches=[1, 8, 128], batch=1, repetitions=5,
-                      seconds=0.05)
-    arguments = parser.parse_args()
-    check_repetitions(parser, arguments)
-    processors = processors_for(arguments.threads)
-    text = ["# Layers of integer nets beside oneDNN's and OpenBLAS's", "",
-            f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "
-            f"{thread_count(arguments.threads)}, pinned, of {processor_name()}; medians of {arguments.repetitions} "
-            "interleaved repetitions. u8 values; ours and oneDNN's rescaling and ReLU are fused. PS and Q with 2, 4 and 5 bits. "
-            "Made by `tools/compare_integer_layers.py`.", ""]
-    for network in arguments.networks:
-        text += table(network, *measure(arguments, network, processors))
-    print("\n".join(text))
-    if arguments.output:
-        arguments.output.write_text("\n".join(text))
+    arguments = parse_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "linear"],
+                                    batches=[1, 8, 128], batch=1, repetitions=5, seconds=0.05)
+    heading = ["# Layers of integer nets beside oneDNN's and OpenBLAS's", "",
+               f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "
+               f"{thread_count(arguments.threads)}, pinned, of {processor_name()}; medians of {arguments.repetitions} "
+               "interleaved repetitions. u8 values; ours and oneDNN's rescaling and ReLU are fused. PS and Q with 2, 4 and 5 bits. "
+               "Made by `tools/compare_integer_layers.py`.", ""]
+    report_layers(arguments, heading, measure, table)
 
 
 if __name__ == "__main__":

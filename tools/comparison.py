@@ -62,7 +62,7 @@ def report(heading, figures, table, output):
         output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def add_layer_options(parser, program, networks, batches, batch, repetitions, seconds):
+def parse_layer_options(parser, program, networks, batches, batch, repetitions, seconds):
     parser.add_argument("--bench", required=True, help=f"the program {program}")
     parser.add_argument("--networks", nargs="+", default=networks,
                         help=f"files of bench/shapes (default: {' '.join(networks)})")
@@ -71,6 +71,10 @@ def add_layer_options(parser, program, networks, batches, batch, repetitions, se
     parser.add_argument("--repetitions", type=int, default=repetitions)
     parser.add_argument("--seconds", type=float, default=seconds, help="least time of a repetition")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file")
+    arguments = parser.parse_args()
+    if arguments.repetitions < 2:
+        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")
+    return arguments
 
 
 def layer_medians(arguments, processors, pattern):
@@ -84,6 +88,12 @@ def layer_medians(arguments, processors, pattern):
     return [result for result in results if result.get("aggregate_name") == "median"]
 
 
-def check_repetitions(parser, arguments):
-    if arguments.repetitions < 2:
-        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")
+def report_layers(arguments, heading, measure, table):
+    """Prints the heading and the table of each network, and writes them."""
+    processors = processors_for(arguments.threads)
+    lines = list(heading)
+    for network in arguments.networks:
+        lines += table(network, *measure(arguments, network, processors))
+    print("\n".join(lines))
+    if arguments.output:
+        arguments.output.write_text("\n".join(lines))

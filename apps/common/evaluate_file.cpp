@@ -19,12 +19,12 @@ namespace {
 
 constexpr int64_t kIntegerBatch = 16;  // their values stay in the caches
 
-Evaluation evaluate_integer_net(const EvaluateOptions& options) {
+Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptions& options) {
   DS_CHECK(!options.activation_bits && !options.activation_rounding && options.input.mean.empty() &&
                options.arch.empty(),
            "[eval] {} is an integer net: it holds its network, its normalisation and its rounding",
            options.file);
-  const IntegerNetTask task = load_integer_net_task(options.file, options.data, options.input);
+  const IntegerNetTask task = load_integer_net_task(file, options.data, options.input);
   const infer::CpuNet cpu(task.net, {.batch = kIntegerBatch});
   Evaluation result{.total = task.test.size()};
   for (int64_t first = 0; first < task.test.size(); first += options.batch_size) {
@@ -41,7 +41,7 @@ std::string top1(const Evaluation& evaluation) { return "top-1 " + score(evaluat
 Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");
   if (const SafetensorsFile file(options.file); infer::holds_integer_net(file))
-    return evaluate_integer_net(options);
+    return evaluate_integer_net(file, options);
   const Network network = open_network(options.file, {.arch = options.arch,
                                                       .activation_bits = options.activation_bits,
                                                       .activation_rounding = options.activation_rounding});

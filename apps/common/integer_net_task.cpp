@@ -6,9 +6,8 @@
 
 namespace ds::apps {
 
-IntegerNetTask load_integer_net_task(const std::string& path, const std::string& data,
+IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::string& data,
                                      const InputChoice& choice) {
-  const SafetensorsFile file(path);
   infer::IntegerNet net = infer::load_integer_net(file);
   std::string dataset = choice.dataset;
   if (dataset.empty()) {
@@ -16,8 +15,8 @@ IntegerNetTask load_integer_net_task(const std::string& path, const std::string&
     dataset = found == file.metadata().end() ? choice.default_dataset : found->second;
   }
   DS_CHECK(net.result().shape == Shape{class_count(dataset)},
-           "[integer_net] {} gives {}, expected [{}], the classes of {}", path, net.result().shape.str(),
-           class_count(dataset), dataset);
+           "[integer_net] {} gives {}, expected [{}], the classes of {}", file.path(),
+           net.result().shape.str(), class_count(dataset), dataset);
   Dataset test = load_dataset(dataset, data, Split::kTest);
   DS_CHECK(test.size() > 0, "[data] {}: no test images", data);
   return {.net = std::move(net), .test = std::move(test)};

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/common/model_input.h"
+#include "core/safetensors.h"
 #include "data/dataset.h"
 #include "infer/integer_net.h"
 
@@ -19,7 +20,7 @@ struct IntegerNetTask {
 
 /// `data` is the folder of the data set. Throws Error naming file or folder where one cannot be read, or the
 /// net gives other classes than the data set has.
-IntegerNetTask load_integer_net_task(const std::string& file, const std::string& data,
+IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::string& data,
                                      const InputChoice& choice);
 
 }  // namespace ds::apps

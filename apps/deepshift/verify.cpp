@@ -104,7 +104,8 @@ class Comparison {
 };
 
 int verify_file(const VerifyOptions& options) {
-  const IntegerNetTask task = load_integer_net_task(options.file, options.data, options.input);
+  const IntegerNetTask task =
+      load_integer_net_task(SafetensorsFile(options.file), options.data, options.input);
   const int64_t count = options.images == 0 ? task.test.size() : std::min(options.images, task.test.size());
   const Tensor images = task.test.slice(0, count).images;
   Comparison comparison;

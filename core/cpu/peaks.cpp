@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <vector>
 
 #include "core/cpu/kernels/select.h"
@@ -12,17 +13,6 @@ namespace ds::cpu {
 namespace {
 
 constexpr int kRuns = 5;
-
-template <class Body>
-double best_seconds(const Body& body) {
-  double best = 1e9;
-  for (int run = 0; run < kRuns; ++run) {
-    const auto begin = std::chrono::steady_clock::now();
-    body();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  return best;
-}
 
 double measure_gflops() {
   constexpr int64_t kChannels = 128;
@@ -74,6 +64,16 @@ double measure_gbytes() {
 }
 
 }  // namespace
+
+double best_seconds(const std::function<void()>& body) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < kRuns; ++run) {
+    const auto begin = std::chrono::steady_clock::now();
+    body();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return best;
+}
 
 Peaks measure_peaks() { return {.gflops = measure_gflops(), .gbytes = measure_gbytes()}; }
 

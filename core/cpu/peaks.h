@@ -1,7 +1,12 @@
 // What this machine reaches with the threads in use: the measure that a profile is held against.
 #pragma once
 
+#include <functional>
+
 namespace ds::cpu {
+
+/// The least time of a few calls.
+double best_seconds(const std::function<void()>& body);
 
 struct Peaks {
   double gflops =

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "infer/cpu/arena.h"
 #include "infer/cpu/step.h"
+#include "infer/cpu/window.h"
 
 namespace ds::infer {
 namespace {
@@ -44,11 +45,8 @@ class Placement {
   static size_t at(int node) { return static_cast<size_t>(node); }
 
   static Place own_place(const Node& node) {
-    const bool image = node.shape.rank() == 3;
-    Place place{.type = node.format.type,
-                .height = image ? node.shape[0] : 1,
-                .width = image ? node.shape[1] : 1,
-                .channels = node.shape[-1]};
+    const auto [height, width] = image_size(node);
+    Place place{.type = node.format.type, .height = height, .width = width, .channels = node.shape[-1]};
     place.pixel_bytes = place.channels * place.value_bytes();
     place.image_bytes = place.height * place.row_bytes();
     return place;
@@ -151,28 +149,21 @@ class Placement {
   ArenaPlanner arena_;
 };
 
-/// How many taps of all windows along an axis are within the input.
-int64_t taps_within(int64_t outputs, int64_t inputs, int64_t kernel, int64_t stride, int64_t padding,
-                    int64_t dilation) {
-  int64_t taps = 0;
-  for (int64_t window = 0; window < outputs; ++window) {
-    for (int64_t k = 0; k < kernel; ++k) {
-      const int64_t at = window * stride - padding + k * dilation;
-      taps += at >= 0 && at < inputs ? 1 : 0;
-    }
-  }
-  return taps;
+/// How many taps of all windows along an axis meet the image.
+int64_t count_taps(const std::vector<TapRange>& windows) {
+  int64_t count = 0;
+  for (const TapRange& taps : windows) count += taps.end - taps.begin;
+  return count;
 }
 
 int64_t operations_of(const IntegerNet& net, const Node& node) {
+  if (!node.filtered()) return 0;
   const Shape& w = node.filters.shape;
-  if (node.kind == NodeKind::kLinear) return 2 * w.numel();
-  if (node.kind != NodeKind::kConv2d) return 0;
-  const Node& input = net.nodes()[static_cast<size_t>(node.inputs[0])];
-  const auto& [stride, padding, dilation, groups] = node.convolution;
-  return 2 * w[0] * w[3] *
-         taps_within(node.shape[0], input.shape[0], w[1], stride.height, padding.height, dilation.height) *
-         taps_within(node.shape[1], input.shape[1], w[2], stride.width, padding.width, dilation.width);
+  const Window window = window_of(node);
+  const Size2d output = image_size(node);
+  const Size2d input = image_size(net.nodes()[static_cast<size_t>(node.inputs[0])]);
+  return 2 * w[0] * w[-1] * count_taps(row_taps(window, output.height, input.height)) *
+         count_taps(column_taps(window, output.width, input.width));
 }
 
 }  // namespace

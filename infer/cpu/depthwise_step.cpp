@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "infer/cpu/rescaler.h"
 #include "infer/cpu/step.h"
+#include "infer/cpu/window.h"
 
 namespace ds::infer {
 namespace {
@@ -16,16 +17,17 @@ constexpr int64_t kChannels = 128;
 class DepthwiseStep {
  public:
   explicit DepthwiseStep(const StepSource& source)
-      : options_(source.self().convolution),
-        kernel_{source.self().filters.shape[1], source.self().filters.shape[2]},
+      : window_(window_of(source.self())),
         input_(source.input_place()),
         output_(source.place()),
-        rescaler_(source) {
+        rescaler_(source),
+        rows_(row_taps(window_, output_.height, input_.height)),
+        columns_(column_taps(window_, output_.width, input_.width)) {
     const auto type = static_cast<int>(stored_type(input_.type));
     run_ =
         rescaler_.wide() ? source.kernels.rows->depthwise_wide[type] : source.kernels.rows->depthwise[type];
     const std::vector<int32_t> weights = source.self().filters.integers();
-    const int64_t taps = kernel_.height * kernel_.width;
+    const int64_t taps = window_.kernel.height * window_.kernel.width;
     pitch_ = chunk_count(output_.channels, kRescaleBlock) * kRescaleBlock;
     weights_.resize(static_cast<size_t>(taps * pitch_));
     for (int64_t c = 0; c < output_.channels; ++c) {
@@ -33,7 +35,7 @@ class DepthwiseStep {
         weights_[static_cast<size_t>(t * pitch_ + c)] = weights[static_cast<size_t>(c * taps + t)];
       }
     }
-    list_windows();
+    list_stretches();
     if (source.self().shortcut >= 0) {
       has_shortcut_ = true;
       shortcut_ = source.places[static_cast<size_t>(source.self().shortcut)];
@@ -51,24 +53,6 @@ class DepthwiseStep {
   int64_t weight_bytes() const { return static_cast<int64_t>(weights_.size() * sizeof(int32_t)); }
 
  private:
-  /// The first tap within an axis of the image, and the one behind the last.
-  struct Range {
-    int64_t begin;
-    int64_t end;
-    bool operator==(const Range&) const = default;
-  };
-  static std::vector<Range> ranges(int64_t outputs, int64_t inputs, int64_t kernel, int64_t stride,
-                                   int64_t padding, int64_t dilation) {
-    std::vector<Range> result;
-    for (int64_t i = 0; i < outputs; ++i) {
-      const int64_t origin = i * stride - padding;
-      const int64_t begin = origin < 0 ? chunk_count(-origin, dilation) : 0;
-      const int64_t end = std::min(kernel, (inputs - origin + dilation - 1) / dilation);
-      result.push_back({.begin = std::min(begin, kernel), .end = std::max<int64_t>(end, 0)});
-    }
-    return result;
-  }
-
   /// Neighbouring pixels of a row whose windows lack the same columns, within kPixels that are rescaled at
   /// once.
   struct Stretch {
@@ -76,11 +60,7 @@ class DepthwiseStep {
     int64_t end;
   };
 
-  void list_windows() {
-    rows_ = ranges(output_.height, input_.height, kernel_.height, options_.stride.height,
-                   options_.padding.height, options_.dilation.height);
-    columns_ = ranges(output_.width, input_.width, kernel_.width, options_.stride.width,
-                      options_.padding.width, options_.dilation.width);
+  void list_stretches() {
     for (int64_t begin = 0; begin < output_.width;) {
       int64_t end = begin + 1;
       while (end < output_.width && end % kPixels != 0 &&
@@ -98,15 +78,15 @@ class DepthwiseStep {
   };
 
   /// Valid until the thread's next call: runs allocate nothing once they have begun.
-  const Taps& list_taps(const Range& rows, const Range& columns) const {
+  const Taps& list_taps(const TapRange& rows, const TapRange& columns) const {
     thread_local Taps taps;
     taps.offsets.clear();
     taps.weights.clear();
     for (int64_t ky = rows.begin; ky < rows.end; ++ky) {
       for (int64_t kx = columns.begin; kx < columns.end; ++kx) {
-        taps.offsets.push_back(ky * options_.dilation.height * input_.row_bytes() +
-                               kx * options_.dilation.width * input_.pixel_bytes);
-        taps.weights.push_back(weights_.data() + (ky * kernel_.width + kx) * pitch_);
+        taps.offsets.push_back(ky * window_.dilation.height * input_.row_bytes() +
+                               kx * window_.dilation.width * input_.pixel_bytes);
+        taps.weights.push_back(weights_.data() + (ky * window_.kernel.width + kx) * pitch_);
       }
     }
     return taps;
@@ -131,11 +111,11 @@ class DepthwiseStep {
   void add_products(const RunContext& context, int64_t image, int64_t y, const Stretch& stretch,
                     int64_t first, unsigned char* sums) const {
     const Taps& taps = list_taps(rows_[static_cast<size_t>(y)], columns_[static_cast<size_t>(stretch.begin)]);
-    const int64_t row = y * options_.stride.height - options_.padding.height;
-    const int64_t column = stretch.begin * options_.stride.width - options_.padding.width;
+    const int64_t row = y * window_.stride.height - window_.padding.height;
+    const int64_t column = stretch.begin * window_.stride.width - window_.padding.width;
     run_({.x = input_.image(context.arena, image) + row * input_.row_bytes() + column * input_.pixel_bytes +
                first * input_.value_bytes(),
-          .x_pitch = options_.stride.width * input_.pixel_bytes,
+          .x_pitch = window_.stride.width * input_.pixel_bytes,
           .offsets = taps.offsets.data(),
           .weights = taps.weights.data(),
           .first = first,
@@ -163,18 +143,17 @@ class DepthwiseStep {
                    .count = channels_from(first)});
   }
 
-  Conv2dOptions options_;
-  Size2d kernel_;
+  Window window_;
   Place input_;
   Place output_;
   Place shortcut_;
   bool has_shortcut_ = false;
   Rescaler rescaler_;
+  std::vector<TapRange> rows_;
+  std::vector<TapRange> columns_;
   DepthwiseKernel run_;
   int64_t pitch_ = 0;             // channels, up to a whole block
   std::vector<int32_t> weights_;  // [taps][pitch]
-  std::vector<Range> rows_;       // of taps, by row of outputs
-  std::vector<Range> columns_;    // by column
   std::vector<Stretch> stretches_;
 };
 

@@ -25,16 +25,6 @@ bool fits_bytes(const Node& node, const Node& input) {
 
 }  // namespace
 
-Window window_of(const Node& node) {
-  if (node.kind == NodeKind::kLinear) return {};
-  const Conv2dOptions& o = node.convolution;
-  return {.kernel = {node.filters.shape[1], node.filters.shape[2]},
-          .stride = o.stride,
-          .padding = o.padding,
-          .dilation = o.dilation,
-          .groups = o.groups};
-}
-
 FilterInput choose_input(const Node& node, const Node& input, const Interval& accumulator, bool shifts_only) {
   FilterInput form{.stored = input.format.type};
   const bool offset = form.stored == DType::kI8;

@@ -3,20 +3,9 @@
 
 #include <cstdint>
 
-#include "infer/integer_net.h"
+#include "infer/cpu/window.h"
 
 namespace ds::infer {
-
-struct Window {
-  Size2d kernel = 1;
-  Size2d stride = 1;
-  Size2d padding = 0;
-  Size2d dilation = 1;
-  int64_t groups = 1;
-};
-
-/// A linear layer has a window of one pixel.
-Window window_of(const Node& node);
 
 /// What a kernel takes of the values at once (PackedKernels).
 enum class Words : uint8_t { kU8, kI16, kShift };

@@ -51,6 +51,13 @@ int32_t in_plane(int32_t weight, Plane plane) {
   return 0;
 }
 
+/// A border holds the padding: then it belongs to the image.
+Window window_on(const FilterInput& form, const Node& node) {
+  Window window = window_of(node);
+  if (form.bordered) window.padding = 0;
+  return window;
+}
+
 class FilterPlanner {
  public:
   FilterPlanner(const Node& node, const Node& input, const FilterInput& form, const Place& read,
@@ -60,7 +67,8 @@ class FilterPlanner {
         form_(form),
         read_(read),
         kernels_(kernels),
-        window_(window_of(node)),
+        window_(window_on(form, node)),
+        output_(image_size(node)),
         weights_(node.filters.integers()),
         row_(static_cast<int64_t>(weights_.size()) / node.filters.shape[0]) {}
 
@@ -83,8 +91,6 @@ class FilterPlanner {
   }
 
  private:
-  int64_t output_height() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[0]; }
-  int64_t output_width() const { return node_.kind == NodeKind::kLinear ? 1 : node_.shape[1]; }
   int64_t value_bytes() const { return plan_.form.words == Words::kU8 ? 1 : 2; }
   int64_t word_values() const { return infer::word_values(plan_.form.words); }
 
@@ -95,7 +101,7 @@ class FilterPlanner {
     const int64_t lanes = kernels_.lanes;
     plan_.form.shape = 0;
     if (plan_.form.words != Words::kShift) {
-      if (output_width() <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.form.shape = 1;
+      if (output_.width <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.form.shape = 1;
       const int64_t computed = chunk_count(outputs, 2 * lanes) * 2 * lanes;
       if (kEmptyLanes * (computed - chunk_count(outputs, lanes) * lanes) >= computed) plan_.form.shape = 2;
     }
@@ -106,8 +112,7 @@ class FilterPlanner {
 
   /// Whether the taps of a filter's row read neighbouring values, and none of them padding.
   bool joins_rows() const {
-    return window_.groups == 1 && window_.dilation.width == 1 &&
-           (form_.bordered || window_.padding.width == 0) &&
+    return window_.groups == 1 && window_.dilation.width == 1 && window_.padding.width == 0 &&
            read_.pixel_bytes == input_.shape[-1] * value_bytes();
   }
 
@@ -117,19 +122,19 @@ class FilterPlanner {
       taps_.push_back({.values = channels});
       return;
     }
-    const Size2d padding = form_.bordered ? Size2d(0) : window_.padding;
     const int64_t joined = joins_rows() ? window_.kernel.width : 1;
     for (int64_t ky = 0; ky < window_.kernel.height; ++ky) {
       for (int64_t kx = 0; kx < window_.kernel.width; kx += joined) {
-        const int64_t x = kx * window_.dilation.width - padding.width;
-        const int64_t last = (output_width() - 1) * window_.stride.width + x;
-        taps_.push_back({.offset = (ky * window_.dilation.height - padding.height) * read_.row_bytes() +
-                                   x * read_.pixel_bytes,
-                         .ky = ky,
-                         .values = joined * channels,
-                         .weight = (ky * window_.kernel.width + kx) * channels,
-                         .skips_first = !form_.bordered && x < 0,
-                         .skips_last = !form_.bordered && last >= read_.width});
+        const int64_t x = kx * window_.dilation.width - window_.padding.width;
+        const int64_t last = (output_.width - 1) * window_.stride.width + x;
+        taps_.push_back(
+            {.offset = (ky * window_.dilation.height - window_.padding.height) * read_.row_bytes() +
+                       x * read_.pixel_bytes,
+             .ky = ky,
+             .values = joined * channels,
+             .weight = (ky * window_.kernel.width + kx) * channels,
+             .skips_first = x < 0,
+             .skips_last = last >= read_.width});
       }
     }
   }
@@ -145,16 +150,9 @@ class FilterPlanner {
 
   /// Rows of outputs whose windows lack the same rows of taps.
   void classify_rows() {
-    const int64_t padding = form_.bordered ? 0 : window_.padding.height;
-    for (int64_t y = 0; y < output_height(); ++y) {
-      std::vector<bool> valid;
-      for (int64_t ky = 0; ky < window_.kernel.height; ++ky) {
-        const int64_t row = y * window_.stride.height - padding + ky * window_.dilation.height;
-        valid.push_back(form_.bordered || node_.kind == NodeKind::kLinear ||
-                        (row >= 0 && row < read_.height));
-      }
-      auto found = std::ranges::find(classes_, valid);
-      if (found == classes_.end()) found = classes_.insert(found, valid);
+    for (const TapRange& rows : row_taps(window_, output_.height, read_.height)) {
+      auto found = std::ranges::find(classes_, rows);
+      if (found == classes_.end()) found = classes_.insert(found, rows);
       plan_.row_classes.push_back(static_cast<int>(found - classes_.begin()));
     }
   }
@@ -294,7 +292,7 @@ class FilterPlanner {
                            .end = end},
                           packed_);
     for (size_t c = 0; c < classes_.size(); ++c) {
-      if (!classes_[c][static_cast<size_t>(tap.ky)]) continue;
+      if (!classes_[c].contains(tap.ky)) continue;
       for (size_t variant = 0; variant < 4; ++variant) {
         run.skips_first = tap.skips_first && (variant & 1) != 0;
         run.skips_last = tap.skips_last && (variant & 2) != 0;
@@ -308,11 +306,12 @@ class FilterPlanner {
   const FilterInput& form_;
   const Place& read_;
   const PackedKernels& kernels_;
-  const Window window_;
+  const Window window_;  // on what is read
+  const Size2d output_;
   const std::vector<int32_t> weights_;
   const int64_t row_;  // weights of a filter
   std::vector<Tap> taps_;
-  std::vector<std::vector<bool>> classes_;  // which rows of taps are within the image
+  std::vector<TapRange> classes_;  // rows of taps within the image
   std::vector<Pass> passes_;
   std::vector<uint8_t> packed_;
   FilterPlan plan_;

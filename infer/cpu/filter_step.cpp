@@ -271,12 +271,10 @@ int64_t filter_scratch_bytes(const Node& node, const Node& input, const Interval
                              bool shifts_only) {
   const FilterInput form = choose_input(node, input, accumulator, shifts_only);
   if (!form.copied()) return 0;
-  const bool image = input.shape.rank() == 3;
-  return copy_place(form, node,
-                    {.type = input.format.type,
-                     .height = image ? input.shape[0] : 1,
-                     .width = image ? input.shape[1] : 1,
-                     .channels = input.shape[-1]})
+  const auto [height, width] = image_size(input);
+  return copy_place(
+             form, node,
+             {.type = input.format.type, .height = height, .width = width, .channels = input.shape[-1]})
       .image_bytes;
 }
 

@@ -1,16 +1,14 @@
 #include "infer/cpu/peak.h"
 
-#include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "core/cpu/peaks.h"
 #include "core/parallel.h"
 #include "infer/cpu/kernels/select.h"
 
 namespace ds::infer {
 namespace {
 
-constexpr int kRuns = 5;
 constexpr int64_t kChunksOfThread = 8;
 constexpr int64_t kRepeats = 1000;  // of a chunk
 constexpr int64_t kWords = 128;     // of a window
@@ -40,15 +38,11 @@ void run_tiles(const PackedKernels& kernels) {
 double measure_byte_peak() {
   const PackedKernels& kernels = *integer_kernels().packed;
   const int64_t chunks = kChunksOfThread * num_threads();
-  double best = 1e9;
-  for (int run = 0; run < kRuns; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    parallel_chunks(chunks, [&](int64_t) { run_tiles(kernels); });
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
+  const double seconds =
+      cpu::best_seconds([&] { parallel_chunks(chunks, [&](int64_t) { run_tiles(kernels); }); });
   const int64_t products =
       chunks * kRepeats * kernels.max_pixels[0] * kernels.vectors[0] * kernels.lanes * kWords * kWordValues;
-  return 2e-9 * static_cast<double>(products) / best;
+  return 2e-9 * static_cast<double>(products) / seconds;
 }
 
 }  // namespace ds::infer
