@@ -56,7 +56,7 @@ def table(network, times, layers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments = parse_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "linear"],
+    arguments = parse_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "mobilenet_v2_cifar", "linear"],
                                     batches=[1, 8, 128], batch=1, repetitions=5, seconds=0.05)
     heading = ["# Layers of integer nets beside oneDNN's and OpenBLAS's", "",
                f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "
