@@ -1,50 +1,13 @@
 #include "infer/cpu/rescaler.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <limits>
 
 #include "infer/arithmetic.h"
+#include "infer/rescale_width.h"
 
 namespace ds::infer {
-namespace {
-
-constexpr int64_t kInt32 = std::numeric_limits<int32_t>::max();
-
-/// The shortcut's shift in a channel.
-int shortcut_shift(const StepSource& source, size_t channel) {
-  const Node& node = source.self();
-  const Format& shortcut = source.net.nodes()[static_cast<size_t>(node.shortcut)].format;
-  return node.rescale.shift[channel] + node.format.fraction_bits - shortcut.fraction_bits;
-}
-
-/// Whether no product, sum or term of the rescaling leaves 32 bits.
-bool fits_32_bits(const StepSource& source) {
-  const Node& node = source.self();
-  const Interval& sums = source.bounds().accumulator;
-  const int64_t largest = std::max(-sums.low, sums.high);
-  if (largest > kInt32 / 2 || node.rescale.pre_shift > 30) return false;
-  const int64_t shifted = (largest >> node.rescale.pre_shift) + 1;
-  for (size_t c = 0; c < node.rescale.multiplier.size(); ++c) {
-    const int k = node.rescale.shift[c];
-    if (k > 30) return false;
-    double sum = static_cast<double>(shifted) * std::abs(static_cast<double>(node.rescale.multiplier[c])) +
-                 std::abs(static_cast<double>(node.rescale.addend[c])) + static_cast<double>(half(k));
-    if (node.shortcut >= 0) {
-      const Node& shortcut = source.net.nodes()[static_cast<size_t>(node.shortcut)];
-      const int j = shortcut_shift(source, c);
-      if (j > 30) return false;
-      sum += static_cast<double>(std::max(-shortcut.low, shortcut.high) << j);
-    }
-    if (sum > static_cast<double>(kInt32)) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 Rescaler::Rescaler(const StepSource& source, int64_t repeats)
-    : wide_(!fits_32_bits(source)),
+    : wide_(!rescales_in_32_bits(source.net, static_cast<size_t>(source.node))),
       pre_shift_(source.self().rescale.pre_shift),
       low_(static_cast<int32_t>(source.self().low)),
       high_(static_cast<int32_t>(source.self().high)) {
@@ -67,7 +30,9 @@ Rescaler::Rescaler(const StepSource& source, int64_t repeats)
       } else {
         addend_.push_back(static_cast<int32_t>(addend));
       }
-      if (node.shortcut >= 0) shortcut_shift_.push_back(shortcut_shift(source, c));
+      if (node.shortcut >= 0) {
+        shortcut_shift_.push_back(shortcut_shift(source.net, static_cast<size_t>(source.node), c));
+      }
     }
   }
   // The last block is read whole.
