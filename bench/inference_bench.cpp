@@ -8,13 +8,12 @@
 // Threads are DEEPSHIFT_THREADS, pinned. tools/compare_inference.py runs it against PyTorch.
 #include <benchmark/benchmark.h>
 
+#include "bench/seeded_net.h"
 #include "core/backend.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "infer/cpu/cpu_net.h"
 #include "infer/float_net.h"
-#include "infer/lower.h"
-#include "layers/convert.h"
 #include "models/registry.h"
 
 namespace {
@@ -35,22 +34,10 @@ void infer_batch(benchmark::State& state, const models::ModelEntry& entry, int64
       benchmark::Counter(static_cast<double>(batch * state.iterations()), benchmark::Counter::kIsRate);
 }
 
-/// Seeded weights, formats from random pixels: what is timed does not depend on what they mean.
-infer::IntegerNet lowered(const models::ModelEntry& entry, const ShiftFormat& format, int input_bits) {
-  manual_seed(1);
-  const ModulePtr network = entry.make({.classes = 1000});
-  convert_to_shift(*network, {.method = format.method, .weight_bits = format.bits});
-  network->eval();
-  Tensor images = Tensor::empty({2, entry.input[0], entry.input[1], entry.input[2]}, DType::kU8);
-  for (uint8_t& pixel : images.span<uint8_t>()) pixel = static_cast<uint8_t>(default_generator().below(256));
-  const Tensor sample = Tensor::zeros({1, entry.input[0], entry.input[1], entry.input[2]});
-  return infer::lower(trace(*network, sample), images, {.input_bits = input_bits});
-}
-
 void infer_integers(benchmark::State& state, const models::ModelEntry& entry,
                     const infer::CpuNetOptions& options, const ShiftFormat& format, int input_bits = 16) {
   const int64_t batch = options.batch;
-  const infer::CpuNet net(lowered(entry, format, input_bits), options);
+  const infer::CpuNet net(bench::seeded_net(entry, format, input_bits), options);
   const Tensor images =
       Tensor::full({batch, entry.input[0], entry.input[1], entry.input[2]}, 100.0, DType::kU8);
   std::vector<int32_t> results(static_cast<size_t>(batch * net.net().result().shape.numel()));

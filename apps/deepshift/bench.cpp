@@ -13,6 +13,7 @@
 #include "infer/cpu/cpu_net.h"
 #include "infer/cpu/kernels/select.h"
 #include "infer/cpu/peak.h"
+#include "infer/cuda/cuda_net.h"
 #include "infer/integer_net_file.h"
 
 namespace ds::apps {
@@ -24,6 +25,7 @@ struct BenchOptions {
   int64_t batch = 1;
   int64_t runs = 50;
   bool layers = false;
+  std::string device = "cpu";
   MachineOptions machine;
 };
 
@@ -65,9 +67,33 @@ double run_time(const infer::CpuNet& cpu, const Tensor& images, int64_t runs) {
   return median(times);
 }
 
+/// Replays on pixels that lie on the device.
+int bench_on_cuda(const infer::IntegerNet& net, const BenchOptions& options, int device) {
+  const infer::CudaNet cuda(net, {.batch = options.batch, .device = device});
+  int64_t operations = 0;
+  for (const infer::CpuStepInfo& step : infer::CpuNet(net).steps())
+    operations += step.operations * options.batch;
+  if (options.layers) {
+    for (const infer::CudaStepInfo& step : cuda.steps()) {
+      fmt::print("{:<28} {:<12} {:9.1f} us  {}\n", step.place, step.kind, step.microseconds, step.kernel);
+    }
+  }
+  const double seconds = 1e-3 * median(cuda.time_runs(options.runs));
+  fmt::print("{} images in {:.3f} ms, {:.1f} images/s, {}; CUDA device {}, one graph, median of {} runs\n",
+             options.batch, seconds * 1e3, static_cast<double>(options.batch) / seconds,
+             rate(operations, seconds), device, options.runs);
+  const infer::CudaNet shifting(net, {.batch = options.batch, .device = device, .shifts_only = true});
+  const double shifted = 1e-3 * median(shifting.time_runs(options.runs));
+  fmt::print("by shifts and additions alone: {:.3f} ms, {}\n", shifted * 1e3, rate(operations, shifted));
+  fmt::print("{} bytes of values, {} bytes of weights\n", cuda.arena_bytes(), cuda.weight_bytes());
+  return kExitOk;
+}
+
 int bench_file(BenchOptions& options) {
-  set_up_machine(options.machine);
+  const Device device = parse_device(options.device);
   const infer::IntegerNet net = infer::load_integer_net(options.file);
+  if (device.type == DeviceType::kCuda) return bench_on_cuda(net, options, device.index);
+  set_up_machine(options.machine);
   const infer::CpuNet cpu(net, {.batch = options.batch});
   const Shape& image = cpu.net().input();
   Tensor images = Tensor::empty({options.batch, image[0], image[1], image[2]}, DType::kU8);
@@ -110,6 +136,7 @@ Command bench_command(CLI::App& parent) {
       ->capture_default_str()
       ->check(at_least(1));
   app->add_flag("--layers", o.layers, "time every layer, too");
+  app->add_option("--device", o.device, "cpu, cuda or cuda:<number>")->capture_default_str();
   app->add_option("--threads", o.machine.threads,
                   "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
       ->capture_default_str()

@@ -13,11 +13,13 @@
 #include "apps/common/integer_net_task.h"
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
+#include "core/backend.h"
 #include "core/cpu/kernels/select.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "infer/cpu/cpu_net.h"
 #include "infer/cpu/kernels/select.h"
+#include "infer/cuda/cuda_net.h"
 #include "infer/reference.h"
 
 namespace ds::apps {
@@ -31,6 +33,7 @@ struct VerifyOptions {
   std::string isa;
   int64_t images = 0;
   int64_t reference_images = 500;
+  std::string device = "all";
 };
 
 /// One way to run a net.
@@ -64,6 +67,11 @@ std::vector<Way> ways_of(const std::string& isa) {
   }
   DS_CHECK(!ways.empty(), "[verify] --isa is {}, which this processor does not have", isa);
   return ways;
+}
+
+/// On a CUDA device: the fastest kernels of each layer, others, and no multiplications.
+std::vector<infer::CudaNetOptions> cuda_ways() {
+  return {{.batch = 256}, {.batch = 7, .tune = false, .way = 1}, {.batch = 128, .shifts_only = true}};
 }
 
 /// Compares results with those that came first, and prints a line.
@@ -109,10 +117,18 @@ int verify_file(const VerifyOptions& options) {
   const int64_t count = options.images == 0 ? task.test.size() : std::min(options.images, task.test.size());
   const Tensor images = task.test.slice(0, count).images;
   Comparison comparison;
-  for (const Way& way : ways_of(options.isa)) {
+  std::vector<Way> ways = ways_of(options.isa);
+  if (options.device == "cuda") ways.resize(1);  // the device is what is of interest
+  for (const Way& way : ways) {
     cpu::set_isa(way.isa);
     set_num_threads(way.threads);
     comparison.add(way.str(), [&] { return infer::CpuNet(task.net, way.options)(images); });
+  }
+  const bool on_device = options.device == "cuda" || (options.device == "all" && cuda_device_count() > 0);
+  for (const infer::CudaNetOptions& way : on_device ? cuda_ways() : std::vector<infer::CudaNetOptions>()) {
+    comparison.add(fmt::format("CUDA device, batch {:>3}{}", way.batch,
+                               way.shifts_only ? ", shifts and additions alone" : ""),
+                   [&] { return infer::CudaNet(task.net, way)(images); });
   }
   if (options.reference_images > 0) {
     const Tensor some = task.test.slice(0, std::min(options.reference_images, count)).images;
@@ -138,6 +154,11 @@ Command verify_command(CLI::App& parent) {
                   "of them, that the plain interpreter runs, too (slow)")
       ->capture_default_str()
       ->check(at_least(0));
+  app->add_option("--device", o.device,
+                  "cpu; cuda: the device beside one way of the CPU; all: every way, and those of the device "
+                  "if there is one")
+      ->capture_default_str()
+      ->transform(one_of({"cpu", "cuda", "all"}));
   app->add_option("--isa", o.isa, "one instruction set alone (default: all that this processor has)")
       ->transform(one_of({"avx512", "avx2", "generic"}));
   return {app, [options] { return verify_file(*options); }};

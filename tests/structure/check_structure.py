@@ -30,7 +30,7 @@ LONGEST_FUNCTION = 60
 LARGEST_FOLDER = 25  # x.h and x.cpp count as one
 
 # Files that are about one device or instruction set, and the selectors that choose between them.
-DEVICE_FILES = re.compile(r"^(cuda/|core/cpu/kernels/|infer/cpu/|bench/)")
+DEVICE_FILES = re.compile(r"^(cuda/|core/cpu/kernels/|infer/cpu/|infer/cuda/|bench/)")
 DEVICE_SWITCH = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b.*(CUDA|AVX|SSE|NEON|AMX|__x86_64__|__aarch64__|__ARM)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 

@@ -1,0 +1,237 @@
+#include "infer/cuda/cuda_net.h"
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+
+#include "cuda/check.h"
+#include "cuda/net_steps.h"
+
+namespace ds::infer {
+namespace {
+
+using ds::cuda::check;
+using ds::cuda::DeviceMemory;
+using ds::cuda::NetStep;
+using ds::cuda::NetSteps;
+
+constexpr int kTuningRuns = 7;
+
+class Stream {
+ public:
+  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
+  ~Stream() { cudaStreamDestroy(stream_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  cudaStream_t get() const { return stream_; }
+  void wait() const { check(cudaStreamSynchronize(stream_), "running an integer net"); }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// Milliseconds between two points of a stream.
+class Stopwatch {
+ public:
+  explicit Stopwatch(const Stream& stream) : stream_(stream.get()) {
+    for (cudaEvent_t& event : events_) check(cudaEventCreate(&event), "making an event");
+  }
+  ~Stopwatch() {
+    for (const cudaEvent_t event : events_) cudaEventDestroy(event);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+  template <class Work>
+  double time(const Work& work) {
+    check(cudaEventRecord(events_[0], stream_), "recording an event");
+    work();
+    check(cudaEventRecord(events_[1], stream_), "recording an event");
+    check(cudaEventSynchronize(events_[1]), "running an integer net");
+    float milliseconds = 0.0F;
+    check(cudaEventElapsedTime(&milliseconds, events_[0], events_[1]), "reading an event");
+    return milliseconds;
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudaEvent_t events_[2] = {};
+};
+
+class Graph {
+ public:
+  template <class Work>
+  Graph(const Stream& stream, const Work& work) {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal), "capturing a graph");
+    work();
+    check(cudaStreamEndCapture(stream.get(), &graph), "capturing a graph");
+    const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
+    cudaGraphDestroy(graph);
+    check(status, "making a graph");
+  }
+  ~Graph() { cudaGraphExecDestroy(graph_); }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  void start(const Stream& stream) const { check(cudaGraphLaunch(graph_, stream.get()), "starting a graph"); }
+
+ private:
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+Device checked_device(const CudaNetOptions& options) {
+  DS_CHECK(options.batch >= 1, "[cuda_net] batch is {}, expected at least 1", options.batch);
+  const Device device{.type = DeviceType::kCuda, .index = options.device};
+  backend(device);  // throws where it is not there
+  check(cudaSetDevice(options.device), "selecting the device");
+  return device;
+}
+
+}  // namespace
+
+class CudaNet::Plan {
+ public:
+  Plan(const IntegerNet& net, const CudaNetOptions& options)
+      : net_(net), options_(options), memory_(checked_device(options)), steps_(net_, options_, memory_) {
+    const std::vector<NetStep> steps = steps_.take();
+    for (size_t i = 0; i < steps.size(); ++i) choose(net_.nodes()[i], steps[i]);
+    graph_ = std::make_unique<Graph>(stream_, [&] {
+      for (const auto& start : starts_) start(stream_.get());
+    });
+  }
+
+  const IntegerNet& net() const { return net_; }
+  const std::vector<CudaStepInfo>& infos() const { return infos_; }
+  int64_t arena_bytes() const { return steps_.arena_bytes(); }
+
+  void run(const uint8_t* pixels, int64_t images, int32_t* results) const {
+    const std::lock_guard lock(mutex_);
+    check(cudaSetDevice(options_.device), "selecting the device");
+    const int64_t image = net_.input().numel();
+    const int64_t outputs = net_.result().shape.numel();
+    for (int64_t first = 0; first < images; first += options_.batch) {
+      const int64_t count = std::min(options_.batch, images - first);
+      check(cudaMemcpyAsync(steps_.pixels(), pixels + first * image, static_cast<size_t>(count * image),
+                            cudaMemcpyHostToDevice, stream_.get()),
+            "copying pixels");
+      graph_->start(stream_);
+      copy_results(count, results + first * outputs);
+    }
+  }
+
+  std::vector<double> time_runs(int64_t runs) const {
+    const std::lock_guard lock(mutex_);
+    check(cudaSetDevice(options_.device), "selecting the device");
+    Stopwatch stopwatch(stream_);
+    std::vector<double> milliseconds;
+    for (int64_t i = 0; i < runs; ++i)
+      milliseconds.push_back(stopwatch.time([&] { graph_->start(stream_); }));
+    return milliseconds;
+  }
+
+ private:
+  /// The fastest way of a step, or the one that was asked for.
+  void choose(const Node& node, const NetStep& step) {
+    size_t best = static_cast<size_t>(options_.way) % step.ways.size();
+    double fastest = 0.0;
+    if (options_.tune) {
+      fastest = std::numeric_limits<double>::infinity();
+      for (size_t way = 0; way < step.ways.size(); ++way) {
+        const double milliseconds = time_way(step.ways[way].start);
+        if (milliseconds < fastest) {
+          fastest = milliseconds;
+          best = way;
+        }
+      }
+    }
+    starts_.push_back(step.ways[best].start);
+    infos_.push_back({.place = node.place,
+                      .kind = std::string(name_of(node.kind)),
+                      .kernel = step.ways[best].kernel,
+                      .weight_bytes = step.weight_bytes,
+                      .microseconds = fastest * 1e3});
+  }
+
+  double time_way(const std::function<void(cudaStream_t)>& start) {
+    constexpr int kLaunches = 5;
+    const Graph launches(stream_, [&] {
+      for (int i = 0; i < kLaunches; ++i) start(stream_.get());
+    });
+    Stopwatch stopwatch(stream_);
+    double fastest = std::numeric_limits<double>::infinity();
+    for (int run = 0; run < kTuningRuns; ++run) {
+      const double milliseconds = stopwatch.time([&] { launches.start(stream_); });
+      if (run > 0) fastest = std::min(fastest, milliseconds / kLaunches);  // the first warms up
+    }
+    return fastest;
+  }
+
+  void copy_results(int64_t images, int32_t* results) const {
+    const ds::cuda::DeviceValue& y = steps_.result();
+    const int64_t pixels = images * y.height * y.width;
+    std::vector<uint8_t> stored(static_cast<size_t>(pixels * y.stored) * size_of(y.type));
+    check(cudaMemcpyAsync(stored.data(), y.data, stored.size(), cudaMemcpyDeviceToHost, stream_.get()),
+          "copying results");
+    stream_.wait();
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      for (int c = 0; c < y.channels; ++c) {
+        results[pixel * y.channels + c] = value_at(stored.data(), y.type, pixel * y.stored + c);
+      }
+    }
+  }
+
+  static int32_t value_at(const void* data, DType type, int64_t index) {
+    switch (type) {
+      case DType::kU8: return static_cast<const uint8_t*>(data)[index];
+      case DType::kI8: return static_cast<const int8_t*>(data)[index];
+      case DType::kI16: return static_cast<const int16_t*>(data)[index];
+      default: return static_cast<const int32_t*>(data)[index];
+    }
+  }
+
+  IntegerNet net_;
+  CudaNetOptions options_;
+  DeviceMemory memory_;
+  NetSteps steps_;
+  Stream stream_;
+  std::vector<std::function<void(cudaStream_t)>> starts_;
+  std::vector<CudaStepInfo> infos_;
+  std::unique_ptr<Graph> graph_;
+  mutable std::mutex mutex_;
+};
+
+CudaNet::CudaNet(const IntegerNet& net, const CudaNetOptions& options)
+    : plan_(std::make_unique<const Plan>(net, options)) {}
+CudaNet::~CudaNet() = default;
+
+void CudaNet::run(const uint8_t* pixels, int64_t images, int32_t* results) const {
+  plan_->run(pixels, images, results);
+}
+
+Tensor CudaNet::operator()(const Tensor& images) const {
+  DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
+               Shape(images.shape().sizes().subspan(1)) == net().input(),
+           "[cuda_net] images are {} {}, expected u8 [N] and {}", ds::name_of(images.dtype()),
+           images.shape().str(), net().input().str());
+  std::vector<int64_t> sizes = {images.size(0)};
+  const auto result = net().result().shape.sizes();
+  sizes.insert(sizes.end(), result.begin(), result.end());
+  Tensor y = Tensor::empty(Shape(sizes), DType::kI32);
+  run(images.data<uint8_t>(), images.size(0), y.data<int32_t>());
+  return y;
+}
+
+const IntegerNet& CudaNet::net() const { return plan_->net(); }
+int64_t CudaNet::arena_bytes() const { return plan_->arena_bytes(); }
+std::vector<CudaStepInfo> CudaNet::steps() const { return plan_->infos(); }
+std::vector<double> CudaNet::time_runs(int64_t runs) const { return plan_->time_runs(runs); }
+
+int64_t CudaNet::weight_bytes() const {
+  int64_t total = 0;
+  for (const CudaStepInfo& step : plan_->infos()) total += step.weight_bytes;
+  return total;
+}
+
+}  // namespace ds::infer

@@ -1,0 +1,31 @@
+#include "cuda/filter.h"
+
+namespace ds::cuda {
+
+void run_filter(const FilterArguments& arguments, int bits, DType input, const FilterChoice& choice,
+                cudaStream_t stream) {
+  switch (bits) {
+    case 2: return run_filter_of<2>(arguments, input, choice, stream);
+    case 3: return run_filter_of<3>(arguments, input, choice, stream);
+    case 4: return run_filter_of<4>(arguments, input, choice, stream);
+    default: return run_filter_of<5>(arguments, input, choice, stream);
+  }
+}
+
+/// Within the shared memory that every device has.
+bool takes_patches(const infer::cuda::FilterGeometry& g, DType input) {
+  constexpr int kLargest = 24 << 10;
+  return input == DType::kI16 && g.channels == 4 && g.kernel_width <= kPatchTaps && g.kernel_height <= 11 &&
+         g.dilation_height == 1 && g.dilation_width == 1 && g.images <= 65535 && patch_bytes(g) <= kLargest;
+}
+
+void run_patch(const FilterArguments& arguments, int bits, cudaStream_t stream) {
+  switch (bits) {
+    case 2: return run_patch_of<2>(arguments, stream);
+    case 3: return run_patch_of<3>(arguments, stream);
+    case 4: return run_patch_of<4>(arguments, stream);
+    default: return run_patch_of<5>(arguments, stream);
+  }
+}
+
+}  // namespace ds::cuda

@@ -1,0 +1,79 @@
+#include "infer/cuda/cuda_net.h"
+
+#include <gmock/gmock.h>
+
+#include "core/backend.h"
+#include "infer/reference.h"
+#include "tests/infer/networks.h"
+#include "tests/infer/random_nets.h"
+#include "tests/layers/support.h"
+#include "tests/support/trials.h"
+
+namespace ds {
+namespace {
+
+using infer::CudaNet;
+using infer::IntegerNet;
+using testing::HasSubstr;
+
+class CudaNetTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  }
+};
+
+/// Every way to run a layer: tiles of three sizes, the depth whole and in up to 32 parts.
+TEST_F(CudaNetTest, GivesTheIntegersOfTheReferenceForRandomNets) {
+  std::string kernels;
+  for (int64_t seed = 0; seed < test::trials(200); ++seed) {
+    test::RandomNet random(static_cast<uint64_t>(seed));
+    const IntegerNet net = random.net();
+    const Tensor images = random.images(4);
+    const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
+    for (int64_t way = 0; way < 6; ++way) {
+      const CudaNet cuda(net, {.batch = way % 3 + 1,
+                               .shifts_only = way == 5,
+                               .tune = false,
+                               .way = static_cast<int>(seed * 5 + way)});
+      ASSERT_EQ(cuda(images).to_vector<int32_t>(), expected) << "seed " << seed << ", way " << way << "\n"
+                                                             << net.str();
+      for (const infer::CudaStepInfo& step : cuda.steps()) kernels += step.kernel + "\n";
+    }
+  }
+  for (const char* kind : {"2-bit", "3-bit", "4-bit", "5-bit", "128 x 128", "128 x 64", "64 x 128", "64 x 64",
+                           "16 x 128", "parts", "patches", "shifts and additions"}) {
+    EXPECT_THAT(kernels, HasSubstr(kind));
+  }
+}
+
+TEST_F(CudaNetTest, GivesTheIntegersOfTheReferenceForNetworks) {
+  for (const test::NetworkCase& c : test::network_cases()) {
+    const IntegerNet net = test::lowered(c);
+    const Tensor images = test::random_images(5, net.input(), 3);
+    const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
+    for (const int64_t batch : {1, 3, 8}) {
+      const CudaNet cuda(net, {.batch = batch});
+      ASSERT_EQ(cuda(images).to_vector<int32_t>(), expected) << c.name() << ", batch " << batch;
+      ASSERT_EQ(cuda(images).to_vector<int32_t>(), expected) << c.name() << ", run again";
+    }
+  }
+}
+
+TEST_F(CudaNetTest, RefusesOtherImages) {
+  const CudaNet cuda(test::lowered(test::network_cases().front()));
+  EXPECT_THAT(test::error_of([&] {
+                cuda(Tensor::zeros({1, 8, 8, 3}, DType::kU8));
+              }),
+              HasSubstr("expected u8 [N]"));
+  EXPECT_THAT(test::error_of([&] { CudaNet(cuda.net(), {.batch = 0}); }), HasSubstr("batch is 0"));
+}
+
+TEST(CudaNet, SaysWhereThereIsNoDevice) {
+  if (cuda_device_count() > 0) GTEST_SKIP() << "there is one";
+  const IntegerNet net = test::lowered(test::network_cases().front());
+  EXPECT_THAT(test::error_of([&] { CudaNet cuda(net); }), HasSubstr("CUDA"));
+}
+
+}  // namespace
+}  // namespace ds
