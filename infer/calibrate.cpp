@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "autograd/functions.h"
+#include "autograd/replay.h"
 #include "core/error.h"
 #include "core/ops.h"
-#include "infer/float_step.h"
 
 namespace ds::infer {
 namespace {
@@ -92,7 +92,8 @@ class Calibrator {
   static Tensor compute(const FusedStep& step, const std::vector<Tensor>& values, ChannelMeans& means) {
     std::vector<Tensor> inputs;
     for (const int input : step.inputs) inputs.push_back(values[static_cast<size_t>(input)]);
-    Tensor result = step.scaled() ? unscaled(step, inputs[0]) : function_call(step)(inputs);
+    Tensor result = step.scaled() ? unscaled(step, inputs[0])
+                                  : replayed_call(step.kind, step.options, step.scope)(inputs);
     Tensor y = step.scaled() ? scale(step, result) : result;
     if (step.shortcut >= 0) {
       y = ops::arithmetic(Arithmetic::kAdd, y, values[static_cast<size_t>(step.shortcut)]);

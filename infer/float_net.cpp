@@ -3,10 +3,10 @@
 #include <memory>
 
 #include "autograd/functions.h"
+#include "autograd/replay.h"
 #include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/error.h"
 #include "core/ops.h"
-#include "infer/float_step.h"
 
 namespace ds::infer {
 namespace {
@@ -29,7 +29,7 @@ Tensor scaled_weight(const FusedStep& step) {
 }
 
 /// A scaled step other than a convolution, without shortcut and clamp.
-FloatCall scaled_call(const FusedStep& step) {
+ReplayedCall scaled_call(const FusedStep& step) {
   const bool linear = step.kind == "linear";
   const Tensor factor = linear ? scaled_weight(step) : tensor_of(step.scale);
   return [linear, factor, shift = tensor_of(step.shift)](const std::vector<Tensor>& inputs) {
@@ -40,7 +40,7 @@ FloatCall scaled_call(const FusedStep& step) {
 }
 
 /// The shortcut is the last input.
-FloatCall with_epilogue(FloatCall call, const FusedStep& step) {
+ReplayedCall with_epilogue(ReplayedCall call, const FusedStep& step) {
   if (step.shortcut < 0 && !step.clamped()) return call;
   return [call = std::move(call), shortcut = step.shortcut >= 0, low = step.low,
           high = step.high](const std::vector<Tensor>& inputs) {
@@ -80,7 +80,8 @@ FloatNet::Step FloatNet::make_step(const FusedStep& fused, const std::vector<Sha
     };
     return step;
   }
-  step.run = with_epilogue(fused.scaled() ? scaled_call(fused) : function_call(fused), fused);
+  step.run = with_epilogue(
+      fused.scaled() ? scaled_call(fused) : replayed_call(fused.kind, fused.options, fused.scope), fused);
   return step;
 }
 

@@ -79,9 +79,10 @@ class Fuser {
     if (producer < 0) return std::nullopt;
     const TracedNode& node = graph_.nodes[static_cast<size_t>(producer)];
     if (node.kind != "shift_q" && node.kind != "shift_ps") return std::nullopt;
-    ShiftFormat format{.method = node.kind == "shift_q" ? ShiftMethod::kQ : ShiftMethod::kPs,
-                       .bits = kMinWeightBits};
     const ShiftRange range = std::any_cast<const ShiftRoundingOptions&>(node.options).range;
+    ShiftFormat format{.method = node.kind == "shift_q" ? ShiftMethod::kQ : ShiftMethod::kPs,
+                       .bits = kMinWeightBits,
+                       .offset = range.p_max};
     while (format.range() != range) ++format.bits;  // ends: the range is that of a weight's bits
     return format;
   }

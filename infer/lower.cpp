@@ -139,7 +139,8 @@ class Lowering {
     DS_CHECK(step.format->bits <= kMaxPackedBits,
              "[lower] {} in \"{}\" has weights of {} bits, expected at most {}", step.kind, step.scope,
              step.format->bits, kMaxPackedBits);
-    node.filters = {.format = *step.format,
+    // In the sums' own unit: an offset is part of what the rescaling undoes.
+    node.filters = {.format = {.method = step.format->method, .bits = step.format->bits},
                     .shape = step.weight.shape(),
                     .codes = pack(step.weight.span<float>(), *step.format)};
   }

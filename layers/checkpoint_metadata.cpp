@@ -34,15 +34,18 @@ Rounding parse_rounding(const std::string& text) {
 }
 
 Json weight_json(const LayerFormat& format) {
-  return {{"method", name_of(format.weight->method)},
-          {"bits", format.weight->bits},
-          {"rounding", rounding_name(format.rounding)}};
+  Json json = {{"method", name_of(format.weight->method)},
+               {"bits", format.weight->bits},
+               {"rounding", rounding_name(format.rounding)}};
+  if (format.weight->offset != 0) json["offset"] = format.weight->offset;
+  return json;
 }
 
 void read_weight(const Json& json, LayerFormat& format) {
   format.weight = ShiftFormat{.method = parse_shift_method(json.at("method").get<std::string>()),
-                              .bits = json.at("bits").get<int>()};
-  format.weight->range();  // refuses bits that no weight has
+                              .bits = json.at("bits").get<int>(),
+                              .offset = json.value("offset", 0)};
+  format.weight->range();  // refuses bits and offsets that no weight has
   format.rounding = parse_rounding(json.at("rounding").get<std::string>());
   DS_CHECK(format.rounding != Rounding::kFloor, "weights cannot be rounded by floor");
 }

@@ -8,7 +8,6 @@
 #include "core/ops.h"
 #include "core/random.h"
 #include "layers/init.h"
-#include "layers/weighted_layer.h"
 #include "layers/weights/shift_ps.h"
 
 namespace ds {
@@ -24,7 +23,7 @@ WeightPtr random_ps(const Weight& weight, ShiftFormat format, const WeightOption
   fill_uniform(shift, convolution ? -10.0 : range.p_min, convolution ? -1.0 : range.p_max,
                default_generator());
   fill_uniform(sign, -1.0, 1.0, default_generator());
-  return std::make_unique<ShiftPsWeight>(shift, sign, format.bits, options);
+  return std::make_unique<ShiftPsWeight>(shift, sign, format, options);
 }
 
 double relative_distance(const Tensor& rounded, const Tensor& original) {
@@ -101,25 +100,34 @@ ConvertPredicate all_but_first_and_last(Module& model) {
   };
 }
 
-ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
-                               const ConvertPredicate& predicate) {
+std::vector<PlannedLayer> plan_conversion(Module& model, const ConvertOptions& options,
+                                          const ConvertPredicate& predicate) {
   const std::vector<NamedLayer> layers = weighted_layers(model);
   check_bits(layers, options);
-  std::vector<bool> chosen;
+  std::vector<PlannedLayer> plan;
   for (const NamedLayer& named : layers) {
-    const auto depth_from_end = static_cast<int64_t>(layers.size() - chosen.size()) - 1;
-    chosen.push_back(!predicate || predicate(named.path, depth_from_end));
-    if (chosen.back()) check_convertible(named);
+    const auto depth_from_end = static_cast<int64_t>(layers.size() - plan.size()) - 1;
+    plan.push_back({.named = named});
+    if (predicate && !predicate(named.path, depth_from_end)) continue;
+    check_convertible(named);
+    const auto offset = options.layer_offsets.find(named.path);
+    plan.back().format = {.method = options.method,
+                          .bits = bits_of(named.path, options),
+                          .offset = offset == options.layer_offsets.end() ? 0 : offset->second};
   }
+  return plan;
+}
+
+ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
+                               const ConvertPredicate& predicate) {
   ConvertReport report;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const Weight& weight = layers[i].layer->weight();
-    const ShiftFormat format{.method = options.method, .bits = bits_of(layers[i].path, options)};
-    report.layers.push_back(chosen[i] ? convert(layers[i], format, options)
-                                      : ConvertedLayer{.path = layers[i].path,
-                                                       .weight = weight.describe(),
-                                                       .count = weight.shape().numel(),
-                                                       .rounded = {}});
+  for (const auto& [named, format] : plan_conversion(model, options, predicate)) {
+    const Weight& weight = named.layer->weight();
+    report.layers.push_back(format ? convert(named, *format, options)
+                                   : ConvertedLayer{.path = named.path,
+                                                    .weight = weight.describe(),
+                                                    .count = weight.shape().numel(),
+                                                    .rounded = {}});
   }
   return report;
 }

@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "layers/module.h"
+#include "layers/weighted_layer.h"
 #include "layers/weights/exponents.h"
 #include "layers/weights/weight.h"
 
@@ -25,6 +27,8 @@ struct ConvertOptions {
   /// Other bits of a layer, by its path, or of all layers within a module, by that module's; the longest path
   /// counts.
   std::map<std::string, int> layer_bits = {};
+  /// Exponent offsets of layers, by path (core/shift/codes.h).
+  std::map<std::string, int> layer_offsets = {};
   Rounding rounding = Rounding::kNearest;  // of the forward pass in training
   PsInit ps_init = PsInit::kConverted;     // DeepShift-PS only
 };
@@ -51,6 +55,16 @@ struct ConvertReport {
   /// A table for the terminal.
   std::string str() const;
 };
+
+/// A layer and what its weight is to become: nothing where it stays as it is.
+struct PlannedLayer {
+  NamedLayer named;
+  std::optional<ShiftFormat> format = {};
+};
+
+/// What convert_to_shift would do, with all its checks, and nothing changed.
+std::vector<PlannedLayer> plan_conversion(Module& model, const ConvertOptions& options,
+                                          const ConvertPredicate& predicate = {});
 
 /// Gives every Conv2d and Linear that the predicate accepts (default: all) a shift weight made from its
 /// rounded float weight. Optimizers made before must be made anew. Throws Error, with nothing changed, for

@@ -4,12 +4,17 @@
 #include <memory>
 
 #include "apps/common/app.h"
+#include "apps/common/machine.h"
+#include "apps/common/model_input.h"
 #include "apps/common/network.h"
 #include "apps/common/option_table.h"
+#include "apps/common/task.h"
+#include "apps/deepshift/calibration.h"
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/layer_bits.h"
 #include "core/error.h"
-#include "layers/convert.h"
+#include "data/loader.h"
+#include "layers/compensate.h"
 
 namespace ds::apps {
 
@@ -23,7 +28,28 @@ struct ConvertFileOptions {
   int weight_bits = 5;
   std::vector<std::string> layer_bits;
   std::string first_last = "shift";
+  std::string calibrate;  // folder of a data set; empty: weights are rounded one by one
+  std::string compensation = "full";
+  int offset_bits = CompensateOptions().offset_bits;
+  CalibrationChoice calibration;
+  InputChoice images;
+  int threads = 0;
 };
+
+Compensation parse_compensation(const std::string& text) {
+  if (text == "statistics") return Compensation::kStatistics;
+  return text == "float-target" ? Compensation::kFloatTarget : Compensation::kFull;
+}
+
+/// Training images as the network takes them.
+Tensor sample_images(const ConvertFileOptions& options, const Network& network) {
+  const ModelInput input = input_of(network, options.input, options.images);
+  const Dataset train = load_dataset(input.dataset, options.calibrate, Split::kTrain);
+  DataLoader loader(
+      choose_images(train, options.calibration),
+      {.batch = options.calibration.images, .workers = 0, .normalization = input.normalization});
+  return (*loader.begin()).images;
+}
 
 int convert_file(const ConvertFileOptions& options) {
   namespace fs = std::filesystem;
@@ -31,16 +57,27 @@ int convert_file(const ConvertFileOptions& options) {
            "[convert] input and output are the same file, {}", options.output);
   DS_CHECK(options.first_last == "shift" || options.layer_bits.empty(),
            "[options] --layer-bits goes with --first-last shift: layers that stay float have no bits");
+  MachineOptions machine{.threads = options.threads, .device = "cpu", .engine = {}, .precision = "f32"};
+  set_up_machine(machine);
   const Network network = open_network(options.input, {.arch = options.arch});
   Module& model = *network.model;
-  const ConvertReport report =
-      convert_to_shift(model,
-                       {.method = parse_shift_method(options.method),
-                        .weight_bits = options.weight_bits,
-                        .layer_bits = parse_layer_bits(options.layer_bits)},
-                       options.first_last == "float" ? all_but_first_and_last(model) : ConvertPredicate{});
+  const ConvertOptions conversion{.method = parse_shift_method(options.method),
+                                  .weight_bits = options.weight_bits,
+                                  .layer_bits = parse_layer_bits(options.layer_bits)};
+  const ConvertPredicate predicate =
+      options.first_last == "float" ? all_but_first_and_last(model) : ConvertPredicate{};
+  if (options.calibrate.empty()) {
+    fmt::print("{}\n", convert_to_shift(model, conversion, predicate).str());
+  } else {
+    const CompensateReport report = compensate(model, sample_images(options, network),
+                                               {.conversion = conversion,
+                                                .compensation = parse_compensation(options.compensation),
+                                                .offset_bits = options.offset_bits},
+                                               predicate);
+    fmt::print("{}\n", report.str());
+  }
   save_model(options.output, model, network.info);
-  fmt::print("{}\nwrote {}\n", report.str(), options.output);
+  fmt::print("wrote {}\n", options.output);
   return kExitOk;
 }
 
@@ -49,7 +86,7 @@ int convert_file(const ConvertFileOptions& options) {
 Command convert_command(CLI::App& parent) {
   auto options = std::make_shared<ConvertFileOptions>();
   ConvertFileOptions& o = *options;
-  CLI::App* app = parent.add_subcommand("convert", "Rounds the weights of a float model to powers of two");
+  CLI::App* app = parent.add_subcommand("convert", "Makes the weights of a float model powers of two");
   app->add_option("input", o.input, "float model, safetensors")->required();
   app->add_option("output", o.output, "file to write")->required();
   app->add_option("--arch", o.arch, "network (default: what the file says)");
@@ -60,6 +97,28 @@ Command convert_command(CLI::App& parent) {
       ->capture_default_str()
       ->check(between(2, 7));
   add_layer_bits(*app, o.layer_bits);
+  app->add_option("--calibrate", o.calibrate,
+                  "folder of the data set: rounds so that each layer's outputs change least on training "
+                  "images, whose labels "
+                  "are not used");
+  app->add_option("--compensation", o.compensation,
+                  "with --calibrate: full; float-target, without fitting weights to the images; statistics, "
+                  "with plain "
+                  "rounding and matched means and variances alone")
+      ->capture_default_str()
+      ->transform(one_of({"full", "float-target", "statistics"}));
+  app->add_option(
+         "--offset-bits", o.offset_bits,
+         "with --calibrate: weights of up to so many bits get the exponent offset that suits them; 0: none")
+      ->capture_default_str()
+      ->check(between(0, 7));
+  add_calibration(*app, o.calibration);
+  app->add_option("--dataset", o.images.dataset, "data set (default: what the file says, or cifar10)")
+      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+  app->add_option("--threads", o.threads,
+                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
+      ->capture_default_str()
+      ->check(between(0, 4096));
   app->add_option("--first-last", o.first_last, "weights of the first and the last layer")
       ->capture_default_str()
       ->transform(one_of({"shift", "float"}));

@@ -9,6 +9,7 @@
 #include "apps/common/model_input.h"
 #include "apps/common/option_table.h"
 #include "apps/common/task.h"
+#include "apps/deepshift/calibration.h"
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/layer_bits.h"
 #include "core/error.h"
@@ -21,16 +22,13 @@ namespace ds::apps {
 
 namespace {
 
-constexpr uint64_t kCalibrationStream = 0x63616c69;  // of the generator that chooses the calibration images
-
 struct LowerFileOptions {
   std::string input;
   std::string output;
   std::string data;
   std::string arch;
   InputChoice images = {};
-  int64_t calibration_images = 512;
-  uint64_t seed = 1;
+  CalibrationChoice calibration = {};
   std::optional<int> weight_bits = {};
   std::vector<std::string> layer_bits = {};
   std::string method = "q";
@@ -39,19 +37,6 @@ struct LowerFileOptions {
   std::string formats = "squares";
   MachineOptions machine = {};
 };
-
-/// Training images, chosen at random: their labels play no part.
-Tensor calibration_images(const LowerFileOptions& options, const std::string& dataset) {
-  const Dataset train = load_dataset(dataset, options.data, Split::kTrain);
-  DS_CHECK(options.calibration_images <= train.size(),
-           "[lower] --calibration-images is {}, but there are only {}", options.calibration_images,
-           train.size());
-  std::vector<int64_t> order(static_cast<size_t>(train.size()));
-  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
-  Generator generator(options.seed, kCalibrationStream);
-  shuffle(order, generator);
-  return train.select({order.begin(), order.begin() + options.calibration_images}).images;
-}
 
 /// Float weights are rounded as they are; shift weights are those of the file.
 void set_weights(const LowerFileOptions& options, Module& model) {
@@ -88,8 +73,9 @@ int lower_file(LowerFileOptions& options) {
   lowering.deviation = input.normalization.deviation;
   const Shape& image = models::find(network.info.architecture).input;
   const Tensor sample = Tensor::zeros({1, image[0], image[1], image[2]});
+  const Dataset train = load_dataset(input.dataset, options.data, Split::kTrain);
   const infer::IntegerNet net =
-      infer::lower(trace(*network.model, sample), calibration_images(options, input.dataset), lowering);
+      infer::lower(trace(*network.model, sample), choose_images(train, options.calibration).images, lowering);
   infer::save_integer_net(options.output, net, {{kIntegerNetDataset, input.dataset}});
   fmt::print("{}\nwrote {}: {} bytes of weights and multipliers\n", net.str(), options.output, net.bytes());
   return kExitOk;
@@ -134,11 +120,7 @@ Command lower_command(CLI::App& parent) {
                   "fraction bits by least squares, 99.99th percentile, or minimum and maximum")
       ->capture_default_str()
       ->transform(one_of({"squares", "percentile", "minmax"}));
-  app->add_option("--calibration-images", o.calibration_images,
-                  "training images that formats are chosen from")
-      ->capture_default_str()
-      ->check(at_least(1));
-  app->add_option("--seed", o.seed, "of their choice")->capture_default_str();
+  add_calibration(*app, o.calibration);
   app->add_option("--threads", o.machine.threads,
                   "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
       ->capture_default_str()

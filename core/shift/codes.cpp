@@ -37,6 +37,13 @@ std::vector<float> values_by_code(ShiftFormat format) {
 
 }  // namespace
 
+ShiftRange ShiftFormat::range() const {
+  DS_CHECK(-kMaxShiftOffset <= offset && offset <= kMaxShiftOffset,
+           "[shift] exponent offset is {}, expected -{} to {}", offset, kMaxShiftOffset, kMaxShiftOffset);
+  const auto [p_min, p_max] = method == ShiftMethod::kQ ? shift_q_range(bits) : shift_ps_range(bits);
+  return {p_min + offset, p_max + offset};
+}
+
 std::string_view name_of(ShiftMethod method) { return method == ShiftMethod::kQ ? "q" : "ps"; }
 
 ShiftMethod parse_shift_method(std::string_view text) {

@@ -28,12 +28,17 @@ enum class ShiftMethod : uint8_t { kQ, kPs };
 std::string_view name_of(ShiftMethod method);
 ShiftMethod parse_shift_method(std::string_view text);
 
-/// A method, a number of bits, and what follows from them.
+inline constexpr int kMaxShiftOffset = 32;
+
+/// A method, a number of bits, and what follows from them. The offset moves all exponents: the largest weight
+/// is 2^offset, and the codes stay as they are.
 struct ShiftFormat {
   ShiftMethod method = ShiftMethod::kQ;
   int bits = 5;
+  int offset = 0;
 
-  ShiftRange range() const { return method == ShiftMethod::kQ ? shift_q_range(bits) : shift_ps_range(bits); }
+  /// Throws Error for bits that there are not, and an offset beyond +-kMaxShiftOffset.
+  ShiftRange range() const;
   bool operator==(const ShiftFormat&) const = default;
 };
 

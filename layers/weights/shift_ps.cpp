@@ -7,11 +7,8 @@
 
 namespace ds {
 
-ShiftPsWeight::ShiftPsWeight(Tensor shift, Tensor sign, int bits, const WeightOptions& options)
-    : Weight(options),
-      format_{.method = ShiftMethod::kPs, .bits = bits},
-      shift_(std::move(shift), true),
-      sign_(std::move(sign), true) {
+ShiftPsWeight::ShiftPsWeight(Tensor shift, Tensor sign, ShiftFormat format, const WeightOptions& options)
+    : Weight(options), format_(format), shift_(std::move(shift), true), sign_(std::move(sign), true) {
   DS_CHECK(shift_.shape() == sign_.shape(), "[shift_ps] shift has shape {}, sign {}, expected one shape",
            shift_.shape().str(), sign_.shape().str());
   shift_.set_projection([range = format_.range()](Tensor& shift_value) {
@@ -20,9 +17,9 @@ ShiftPsWeight::ShiftPsWeight(Tensor shift, Tensor sign, int bits, const WeightOp
   ShiftPsWeight::clamp();
 }
 
-std::unique_ptr<ShiftPsWeight> ShiftPsWeight::from_float(const Tensor& values, int bits,
+std::unique_ptr<ShiftPsWeight> ShiftPsWeight::from_float(const Tensor& values, ShiftFormat format,
                                                          const WeightOptions& options) {
-  const ShiftRange range = shift_ps_range(bits);
+  const ShiftRange range = format.range();
   const Tensor host = values.to(Device{});
   Tensor shift = Tensor::like(host);
   Tensor sign = Tensor::like(host);
@@ -36,7 +33,8 @@ std::unique_ptr<ShiftPsWeight> ShiftPsWeight::from_float(const Tensor& values, i
       s[i] = w[i] > T{0} ? T{1} : (w[i] < T{0} ? T{-1} : T{0});
     }
   });
-  return std::make_unique<ShiftPsWeight>(shift.to(values.device()), sign.to(values.device()), bits, options);
+  return std::make_unique<ShiftPsWeight>(shift.to(values.device()), sign.to(values.device()), format,
+                                         options);
 }
 
 std::vector<NamedParameter> ShiftPsWeight::parameters() const {

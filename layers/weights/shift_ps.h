@@ -13,11 +13,15 @@ namespace ds {
 
 class ShiftPsWeight : public Weight {
  public:
-  /// Takes two tensors of one shape and clamps the shift. Throws Error unless 2 <= bits <= 7.
-  ShiftPsWeight(Tensor shift, Tensor sign, int bits, const WeightOptions& options = {});
+  /// Takes two tensors of one shape and clamps the shift. Throws Error unless 2 <= bits <= 7. The format's
+  /// method is PS.
+  ShiftPsWeight(Tensor shift, Tensor sign, ShiftFormat format, const WeightOptions& options = {});
+  ShiftPsWeight(Tensor shift, Tensor sign, int bits, const WeightOptions& options = {})
+      : ShiftPsWeight(std::move(shift), std::move(sign), {.method = ShiftMethod::kPs, .bits = bits},
+                      options) {}
   /// P = the integer nearest to log2 |w|, clamped into the range; S = sign(w). An exact 0 has sign 0 and the
   /// smallest shift.
-  static std::unique_ptr<ShiftPsWeight> from_float(const Tensor& values, int bits,
+  static std::unique_ptr<ShiftPsWeight> from_float(const Tensor& values, ShiftFormat format,
                                                    const WeightOptions& options = {});
 
   std::vector<NamedParameter> parameters() const override;

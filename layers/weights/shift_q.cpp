@@ -6,8 +6,8 @@
 
 namespace ds {
 
-ShiftQWeight::ShiftQWeight(Tensor values, int bits, const WeightOptions& options)
-    : Weight(options), format_{.method = ShiftMethod::kQ, .bits = bits}, weight_(std::move(values), true) {
+ShiftQWeight::ShiftQWeight(Tensor values, ShiftFormat format, const WeightOptions& options)
+    : Weight(options), format_(format), weight_(std::move(values), true) {
   weight_.set_projection([range = format_.range()](Tensor& weight) { ops::shift_q_clamp(weight, range); });
   ShiftQWeight::clamp();
 }

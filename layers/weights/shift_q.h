@@ -13,8 +13,10 @@ namespace ds {
 
 class ShiftQWeight : public Weight {
  public:
-  /// Takes the tensor and clamps it. Throws Error unless 2 <= bits <= 7.
-  ShiftQWeight(Tensor values, int bits, const WeightOptions& options = {});
+  /// Takes the tensor and clamps it. Throws Error unless 2 <= bits <= 7. The format's method is Q.
+  ShiftQWeight(Tensor values, ShiftFormat format, const WeightOptions& options = {});
+  ShiftQWeight(Tensor values, int bits, const WeightOptions& options = {})
+      : ShiftQWeight(std::move(values), {.method = ShiftMethod::kQ, .bits = bits}, options) {}
 
   std::vector<NamedParameter> parameters() const override;
   Variable forward(bool training) const override;

@@ -16,14 +16,16 @@ WeightPtr make_weight(const std::optional<ShiftFormat>& format, const Tensor& va
                       const WeightOptions& options) {
   if (!format) return std::make_unique<FloatWeight>(values.clone(), options);
   switch (format->method) {
-    case ShiftMethod::kQ: return std::make_unique<ShiftQWeight>(values.clone(), format->bits, options);
-    case ShiftMethod::kPs: return ShiftPsWeight::from_float(values, format->bits, options);
+    case ShiftMethod::kQ: return std::make_unique<ShiftQWeight>(values.clone(), *format, options);
+    case ShiftMethod::kPs: return ShiftPsWeight::from_float(values, *format, options);
   }
   fail("[weight] unknown method {}, expected q or ps", static_cast<int>(format->method));
 }
 
 std::string describe_weight(const std::optional<ShiftFormat>& format) {
-  return format ? fmt::format("shift-{} {} bits", name_of(format->method), format->bits) : "float";
+  if (!format) return "float";
+  const std::string offset = format->offset == 0 ? "" : fmt::format(" 2^{}", format->offset);
+  return fmt::format("shift-{} {} bits{}", name_of(format->method), format->bits, offset);
 }
 
 }  // namespace ds

@@ -64,7 +64,7 @@ using WeightPtr = std::unique_ptr<Weight>;
 WeightPtr make_weight(const std::optional<ShiftFormat>& format, const Tensor& values,
                       const WeightOptions& options = {});
 
-/// "float", "shift-q 5 bits".
+/// "float", "shift-q 5 bits", with an offset "shift-q 3 bits 2^-2".
 std::string describe_weight(const std::optional<ShiftFormat>& format);
 
 }  // namespace ds

@@ -105,6 +105,15 @@ expect 'no-such-layer' "$bin/deepshift" convert "$model" "$work/out" --layer-bit
 expect '9 weight bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=9
 expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=three
 expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1
+expect 'absent' "$bin/deepshift" convert "$model" "$work/out" --calibrate "$work/absent"
+expect '--calibration-images is 1000, but there are only 100' "$bin/deepshift" convert "$model" "$work/out" \
+  --calibrate "$data" --calibration-images 1000
+expect 'holds shift-q 4 bits' "$bin/deepshift" convert "$work/q4.safetensors" "$work/out" --calibrate "$data" \
+  --calibration-images 20
+"$bin/deepshift" convert "$model" "$work/calibrated.safetensors" --calibrate "$data" --calibration-images 20 --weight-bits 3 |
+  grep -q 'shift-q 3 bits' || { echo "FAILED: convert with sample images"; failures=1; }
+"$bin/deepshift" lower "$work/calibrated.safetensors" "$work/calibrated_net.safetensors" --data "$data" --calibration-images 20 |
+  grep -q '3 bits' || { echo "FAILED: lower of what was converted with sample images"; failures=1; }
 "$bin/deepshift" convert "$model" "$work/mixed.safetensors" --layer-bits layer1=3 layer2.0=2 >/dev/null
 expect 'has shift weights, but --layer-bits' "$bin/deepshift" lower "$work/mixed.safetensors" "$work/out" --data "$data" \
   --layer-bits layer3=4

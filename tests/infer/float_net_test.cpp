@@ -189,7 +189,7 @@ TEST(FloatNet, NamesACallThatItDoesNotKnow) {
   EXPECT_THAT(error_of([&] {
                 FloatNet(trace(function, Tensor::zeros({1, 2})));
               }),
-              HasSubstr("[infer] cube in \"head\" is not known in inference"));
+              HasSubstr("[replay] cube in \"head\" is not known in inference"));
 }
 
 TEST(FloatNet, NamesAConstantThatItCannotTake) {

@@ -45,12 +45,13 @@ TEST(ShiftPsWeight, GradientsFollowThePaper) {
 }
 
 TEST(ShiftPsWeight, StartsFromRoundedFloats) {
-  const auto weight =
-      ShiftPsWeight::from_float(numbers({0.36F, -0.35F, 5.0F, 1e-9F, 0.0F}, {5, 1}), 4);  // p in -6 .. 0
+  const auto weight = ShiftPsWeight::from_float(numbers({0.36F, -0.35F, 5.0F, 1e-9F, 0.0F}, {5, 1}),
+                                                {.method = ShiftMethod::kPs, .bits = 4});  // p in -6 .. 0
   EXPECT_THAT(parameter(*weight, 0), ElementsAre(-1, -2, 0, -6, -6));
   EXPECT_THAT(parameter(*weight, 1), ElementsAre(1, -1, 1, 1, 0));
   EXPECT_THAT(weight->rounded().to_vector<float>(), ElementsAre(0.5F, -0.25F, 1.0F, 0x1p-6F, 0.0F));
-  const auto ternary = ShiftPsWeight::from_float(numbers({0.1F, -0.9F}, {2, 1}), 2);
+  const auto ternary =
+      ShiftPsWeight::from_float(numbers({0.1F, -0.9F}, {2, 1}), {.method = ShiftMethod::kPs, .bits = 2});
   EXPECT_THAT(ternary->rounded().to_vector<float>(), ElementsAre(1, -1));
 }
 

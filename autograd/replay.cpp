@@ -1,11 +1,11 @@
-#include "infer/float_step.h"
+#include "autograd/replay.h"
 
 #include <map>
 
 #include "autograd/functions.h"
 #include "core/error.h"
 
-namespace ds::infer {
+namespace ds {
 namespace {
 
 using Variables = std::vector<Variable>;
@@ -16,9 +16,19 @@ const T& as(const std::any& options) {
   return std::any_cast<const T&>(options);
 }
 
-/// The functions of autograd/functions.h that a network may call between those with weights.
 const std::map<std::string, Function>& functions() {
   static const std::map<std::string, Function> all = {
+      {"conv2d",
+       [](const Variables& x, const std::any& o) { return conv2d(x[0], x[1], x[2], as<Conv2dOptions>(o)); }},
+      {"linear", [](const Variables& x, const std::any&) { return linear(x[0], x[1], x[2]); }},
+      {"batch_norm",
+       [](const Variables& x, const std::any& o) {
+         Tensor mean = x[3].value();
+         Tensor variance = x[4].value();
+         BatchNormOptions options = as<BatchNormOptions>(o);
+         options.training = false;
+         return batch_norm(x[0], x[1], x[2], mean, variance, options);
+       }},
       {"add", [](const Variables& x, const std::any&) { return x[0] + x[1]; }},
       {"subtract", [](const Variables& x, const std::any&) { return x[0] - x[1]; }},
       {"multiply", [](const Variables& x, const std::any&) { return x[0] * x[1]; }},
@@ -44,13 +54,15 @@ const std::map<std::string, Function>& functions() {
 
 }  // namespace
 
-FloatCall function_call(const FusedStep& step) {
-  const auto found = functions().find(step.kind);
-  DS_CHECK(found != functions().end(), "[infer] {} in \"{}\" is not known in inference", step.kind,
-           step.scope);
-  return [function = found->second, options = step.options](const std::vector<Tensor>& inputs) {
-    return function(Variables(inputs.begin(), inputs.end()), options).value();
+ReplayedCall replayed_call(const std::string& kind, const std::any& options, const std::string& scope) {
+  const auto found = functions().find(kind);
+  DS_CHECK(found != functions().end(), "[replay] {} in \"{}\" is not known in inference", kind, scope);
+  return [function = found->second, options](const std::vector<Tensor>& inputs) {
+    const NoGrad no_grad;
+    Variables variables;
+    for (const Tensor& input : inputs) variables.push_back(input.defined() ? Variable(input) : Variable());
+    return function(variables, options).value();
   };
 }
 
-}  // namespace ds::infer
+}  // namespace ds

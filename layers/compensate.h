@@ -1,0 +1,56 @@
+// Conversion without training: weights become powers of two so that the outputs of each layer change least on
+// sample images, whose labels nobody needs.
+//
+// Layer by layer, in the order of the recorded graph, with two streams of activations: x those of the network
+// as converted so far, y the outputs of the float layer on those of the float network. A layer's filters are
+// first fitted to give y from x,
+//
+//     w* = argmin  mean |y - w^T x|^2 + r |w - w_float|^2,     r = damping * mean of the diagonal of H
+//
+// (H = mean x x^T, about the means where a bias or batch norm makes up for them) and then rounded so that
+// (q - w*)^T (H + r I) (q - w*) is small (layers/compensation/rounding.h). The means of the outputs are
+// matched through the bias, means and variances through the running statistics of a batch norm that follows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "layers/compensation/layer_rounding.h"
+#include "layers/convert.h"
+
+namespace ds {
+
+struct CompensateOptions {
+  ConvertOptions conversion = {};
+  Compensation compensation = Compensation::kFull;
+  double damping = 0.01;
+  int sweeps = 6;  // of coordinate descent, at most
+  /// Weights of up to so many bits get the exponent offset that leaves the smallest error: each filter where
+  /// a batch norm follows, whose statistics take it in; else one a layer.
+  int offset_bits = 3;
+  int64_t batch = 32;  // images that are computed together
+};
+
+struct CompensatedLayer {
+  std::string path;
+  double plain_error = 0.0;  // of the outputs, when the weights are only rounded: ||y - y'|| / ||y - mean y||
+  double error = 0.0;        // and as they are now
+  double seconds = 0.0;
+};
+
+struct CompensateReport {
+  ConvertReport conversion;
+  std::vector<CompensatedLayer> layers;  // in the order of the graph
+  double seconds = 0.0;
+  /// A table for the terminal.
+  std::string str() const;
+};
+
+/// `images`: f32 [N,H,W,C] as the network takes them, on the CPU. Throws Error, with nothing changed, for
+/// what convert_to_shift refuses, for no images, for a call that is not known and for a layer whose values
+/// are not finite. The same images give the same bits for any number of threads. A layer that the graph does
+/// not call is only rounded.
+CompensateReport compensate(Module& model, const Tensor& images, const CompensateOptions& options,
+                            const ConvertPredicate& predicate = {});
+
+}  // namespace ds

@@ -1,0 +1,54 @@
+// One layer of a conversion without training: from the moments of what it reads and gives to its filters.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "layers/compensation/moments.h"
+#include "layers/compensation/rounding.h"
+
+namespace ds {
+
+/// How much of it is done; the less, the more a comparison of methods learns.
+enum class Compensation : uint8_t {
+  kStatistics,   // weights are rounded one by one, and the outputs' means and variances matched
+  kFloatTarget,  // errors are handed on, with w* = w_float
+  kFull,
+};
+
+struct LayerRounding {
+  std::string path;  // for errors
+  ShiftFormat format = {};
+  Compensation compensation = Compensation::kFull;
+  double damping = 0.01;
+  int sweeps = 6;
+  int offset_bits = 3;
+  bool mean_is_free = false;  // a bias or batch norm makes up for it
+  bool norm_follows = false;  // and for the scale of an output
+};
+
+/// By output of a layer, without bias: means and variances, and the mean square errors in the float layer's
+/// scale.
+struct OutputStatistics {
+  std::vector<double> float_mean = {};
+  std::vector<double> float_variance = {};
+  std::vector<double> mean = {};
+  std::vector<double> variance = {};
+  std::vector<double> error = {};
+  std::vector<double> plain_error = {};  // when the weights are only rounded
+};
+
+/// Filters in a format, each times a power of two that a batch norm undoes.
+struct RoundedFilters {
+  ShiftFormat format = {};  // with the layer's offset
+  std::vector<double> scales = {};
+  std::vector<double> filters = {};
+  OutputStatistics statistics = {};
+};
+
+/// `filters`: the float ones. With few bits by the exponent offset that leaves the smallest error: of each filter
+/// where a batch norm follows, else of the layer. Throws Error naming the path where the system is singular.
+RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const std::vector<double>& filters,
+                           const LayerRounding& options);
+
+}  // namespace ds

@@ -1,0 +1,51 @@
+// Sums over calibration images of what a layer reads and what it should give: all that least squares needs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/op_options.h"
+#include "core/tensor.h"
+
+namespace ds {
+
+/// Of one group of filters: x a window's values, y the float layer's outputs there without bias.
+struct GroupMoments {
+  int64_t depth = 0;            // of a window: kh kw I/groups, or I
+  int64_t outputs = 0;          // filters of the group
+  std::vector<double> x = {};   // mean of x
+  std::vector<double> y = {};   // mean of y
+  std::vector<double> xx = {};  // mean of x x^T, [depth][depth]
+  std::vector<double> yx = {};  // mean of y x^T, [outputs][depth]
+  std::vector<double> yy = {};  // mean of y^2, by output
+
+  /// The same about the means.
+  GroupMoments centred() const;
+  /// Mean of (w^T x)^2, by output, of filters [outputs][depth].
+  std::vector<double> squares(const std::vector<double>& filters) const;
+  /// Mean of (y - w^T x)^2 likewise.
+  std::vector<double> errors(const std::vector<double>& filters) const;
+  /// Dot products of the rows of two [outputs][depth].
+  std::vector<double> dots(const std::vector<double>& a, const std::vector<double>& b) const;
+};
+
+class MomentSums {
+ public:
+  /// `weight`: O,kh,kw,I/groups, or O,I for a linear layer.
+  MomentSums(const Shape& weight, const Conv2dOptions& options);
+
+  /// x: N,H,W,I or N,I; y: N,H',W',O or N,O. f32, on the CPU.
+  void add(const Tensor& x, const Tensor& y);
+  /// By group.
+  std::vector<GroupMoments> moments() const;
+
+ private:
+  void add_group(const Tensor& windows, const Tensor& y, size_t group);
+
+  Shape weight_;
+  Conv2dOptions options_;
+  int64_t count_ = 0;
+  std::vector<GroupMoments> sums_;
+};
+
+}  // namespace ds

@@ -1,0 +1,270 @@
+#include "layers/compensate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "autograd/functions.h"
+#include "core/linear_algebra.h"
+#include "core/ops.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "layers/activation.h"
+#include "layers/batchnorm2d.h"
+#include "layers/compensation/moments.h"
+#include "layers/compensation/rounding.h"
+#include "layers/concat.h"
+#include "layers/conv2d.h"
+#include "layers/flatten.h"
+#include "layers/linear.h"
+#include "layers/pool2d.h"
+#include "layers/residual.h"
+#include "layers/sequential.h"
+#include "layers/weighted_layer.h"
+#include "tests/layers/support.h"
+#include "tests/support/scoped.h"
+
+namespace ds {
+namespace {
+
+using test::error_of;
+using testing::HasSubstr;
+
+size_t at(int64_t index) { return static_cast<size_t>(index); }
+
+Tensor normal(const Shape& shape, uint64_t seed) {
+  Tensor result = Tensor::empty(shape);
+  Generator generator(seed);
+  fill_normal(result, 0.0, 1.0, generator);
+  return result;
+}
+
+/// Symmetric, positive definite, with strong correlations.
+std::vector<double> random_moments(int64_t n, uint64_t seed) {
+  const std::vector<float> rows = normal({2 * n, n}, seed).to_vector<float>();
+  std::vector<double> moments(at(n * n));
+  for (int64_t r = 0; r < 2 * n; ++r) {
+    double sum = 0.0;
+    std::vector<double> x(at(n));
+    for (int64_t i = 0; i < n; ++i) x[at(i)] = sum = 0.8 * sum + static_cast<double>(rows[at(r * n + i)]);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) moments[at(i * n + j)] += x[at(i)] * x[at(j)] / static_cast<double>(2 * n);
+    }
+  }
+  for (int64_t i = 0; i < n; ++i) moments[at(i * n + i)] += 0.01;
+  return moments;
+}
+
+double cost(const std::vector<double>& q, const std::vector<double>& w, const std::vector<double>& moments) {
+  const auto n = static_cast<int64_t>(w.size());
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      sum += (q[at(i)] - w[at(i)]) * moments[at(i * n + j)] * (q[at(j)] - w[at(j)]);
+    }
+  }
+  return sum;
+}
+
+TEST(Cholesky, SolvesAndInverts) {
+  const std::vector<double> matrix = {4.0, 2.0, 2.0, 3.0};
+  const auto factor = Cholesky::factor(matrix, 2);
+  ASSERT_TRUE(factor.has_value());
+  std::vector<double> b = {8.0, 7.0};
+  factor->solve(b.data(), 1);
+  EXPECT_NEAR(b[0], 1.25, 1e-12);
+  EXPECT_NEAR(b[1], 1.5, 1e-12);
+  const std::vector<double> inverse = factor->inverse();
+  EXPECT_NEAR(inverse[0], 0.375, 1e-12);
+  EXPECT_NEAR(inverse[1], -0.25, 1e-12);
+  EXPECT_NEAR(inverse[2], -0.25, 1e-12);
+  const std::vector<double> upper = factor->upper();
+  EXPECT_NEAR(upper[0], 2.0, 1e-12);
+  EXPECT_EQ(upper[2], 0.0);
+  EXPECT_FALSE(Cholesky::factor({1.0, 2.0, 2.0, 1.0}, 2).has_value());
+}
+
+TEST(NearestLevel, RoundsInTheLinearDomain) {
+  const ShiftFormat q4{.method = ShiftMethod::kQ, .bits = 4};
+  const ShiftFormat ps3{.method = ShiftMethod::kPs, .bits = 3};  // 0, 1/4, 1/2, 1
+  EXPECT_EQ(nearest_level(0.74, q4), 0.5);
+  EXPECT_EQ(nearest_level(-0.76, q4), -1.0);
+  EXPECT_EQ(nearest_level(9.0, q4), 1.0);
+  EXPECT_EQ(nearest_level(0.0, q4), std::ldexp(1.0, -7));
+  EXPECT_EQ(nearest_level(0.12, ps3), 0.0);
+  EXPECT_EQ(nearest_level(-0.13, ps3), -0.25);
+  EXPECT_EQ(nearest_level(3.0, {.method = ShiftMethod::kQ, .bits = 3, .offset = 2}), 2.0);
+  EXPECT_EQ(nearest_level(3.1, {.method = ShiftMethod::kQ, .bits = 3, .offset = 2}), 4.0);
+}
+
+/// Levels of the format; a cost below that of rounding one by one; and no single weight that would lower it.
+TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
+  constexpr int64_t kDepth = 12;
+  for (const int bits : {2, 3, 4, 5}) {
+    for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+      const ShiftFormat format{.method = method, .bits = bits};
+      const std::vector<double> moments = random_moments(kDepth, 7);
+      const std::vector<float> values = normal({kDepth}, static_cast<uint64_t>(bits)).to_vector<float>();
+      std::vector<double> w(values.begin(), values.end());
+      for (double& each : w) each *= 0.3;
+      const std::vector<double> q =
+          round_compensated(w, moments, kDepth, {.format = format, .sweeps = 100});
+      std::vector<double> plain;
+      for (const double each : w) plain.push_back(nearest_level(each, format));
+      EXPECT_LE(cost(q, w, moments), cost(plain, w, moments) * 1.0001);
+      for (int64_t i = 0; i < kDepth; ++i) {
+        EXPECT_EQ(nearest_level(q[at(i)], format), q[at(i)]);
+        for (int p = format.range().p_min; p <= 0; ++p) {
+          for (const double level : {std::ldexp(1.0, p), -std::ldexp(1.0, p)}) {
+            std::vector<double> other = q;
+            other[at(i)] = level;
+            EXPECT_GE(cost(other, w, moments), cost(q, w, moments) - 1e-12) << bits << " " << i << " " << level;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(CompensatedRounding, RefusesSingularMoments) {
+  EXPECT_THAT(error_of([] { round_compensated({0.5, 0.5}, {1.0, 1.0, 1.0, 1.0}, 2, {}); }), HasSubstr("singular"));
+}
+
+/// Against the layer itself: errors of the outputs are what the moments say.
+TEST(Moments, GiveTheErrorsOfAGroupedConvolution) {
+  const Conv2dOptions options{.stride = 2, .padding = 1, .groups = 2};
+  const Tensor x = normal({3, 7, 6, 4}, 1);
+  const Tensor w = normal({6, 3, 2, 2}, 2);
+  const Tensor other = normal({6, 3, 2, 2}, 3);
+  const Tensor y = ops::conv2d(x, w, {}, options);
+  MomentSums sums(w.shape(), options);
+  sums.add(x.slice(0, 2), y.slice(0, 2));
+  sums.add(x.slice(2, 3), y.slice(2, 3));
+  const std::vector<GroupMoments> moments = sums.moments();
+  ASSERT_EQ(moments.size(), 2U);
+  const std::vector<float> difference =
+      ops::arithmetic(Arithmetic::kSubtract, y, ops::conv2d(x, other, {}, options)).to_vector<float>();
+  const std::vector<double> filters = other.to(DType::kF64).to_vector<double>();
+  for (size_t g = 0; g < 2; ++g) {
+    const std::vector<double> own(filters.begin() + static_cast<int64_t>(g * 36), filters.begin() + static_cast<int64_t>((g + 1) * 36));
+    const std::vector<double> errors = moments[g].errors(own);
+    for (size_t o = 0; o < 3; ++o) {
+      double expected = 0.0;
+      for (size_t i = g * 3 + o; i < difference.size(); i += 6) {
+        expected += static_cast<double>(difference[i]) * static_cast<double>(difference[i]);
+      }
+      EXPECT_NEAR(errors[o], expected / static_cast<double>(difference.size() / 6), 1e-3);
+    }
+  }
+}
+
+std::shared_ptr<Conv2d> convolution(int64_t in, int64_t out, bool bias, int64_t groups = 1) {
+  return std::make_shared<Conv2d>(
+      in, out, Conv2dLayerOptions{.kernel = 3, .padding = 1, .groups = groups, .bias = bias});
+}
+
+/// A residual block, grouped and depthwise convolutions, with and without batch norm, a linear layer.
+std::shared_ptr<Sequential> mixed_net() {
+  manual_seed(3);
+  auto net = sequential(
+      convolution(3, 8, false), std::make_shared<BatchNorm2d>(8), std::make_shared<Relu>(),
+      std::make_shared<Residual>(sequential(convolution(8, 8, false, 8), std::make_shared<BatchNorm2d>(8),
+                                            std::make_shared<Relu>(), convolution(8, 8, true, 2))),
+      std::make_shared<Relu>(), std::make_shared<GlobalAvgPool2d>(), std::make_shared<Linear>(8, 5));
+  net->train();
+  for (uint64_t i = 0; i < 5; ++i) (*net)(normal({16, 10, 10, 3}, 100 + i));  // statistics of the norms
+  net->eval();
+  return net;
+}
+
+double output_error(Module& net, const Tensor& images, const Tensor& expected) {
+  const Tensor difference = ops::arithmetic(Arithmetic::kSubtract, net(images).value(), expected);
+  return std::sqrt(ops::sum_squares(difference) / ops::sum_squares(expected));
+}
+
+TEST(Compensate, ChangesTheOutputsLessThanRounding) {
+  const Tensor images = normal({64, 10, 10, 3}, 5);
+  const Tensor unseen = normal({32, 10, 10, 3}, 6);
+  for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+    for (const int bits : {2, 3, 4, 5}) {
+      const ConvertOptions conversion{.method = method, .weight_bits = bits};
+      auto plain = mixed_net();
+      auto compensated = mixed_net();
+      const Tensor expected = (*plain)(unseen).value();
+      convert_to_shift(*plain, conversion);
+      const CompensateReport report = compensate(*compensated, images, {.conversion = conversion});
+      EXPECT_LT(output_error(*compensated, unseen, expected), 0.8 * output_error(*plain, unseen, expected))
+          << name_of(method) << " " << bits;
+      EXPECT_EQ(report.conversion.converted(), 4);
+      ASSERT_EQ(report.layers.size(), 4U);
+      for (const CompensatedLayer& layer : report.layers) EXPECT_LE(layer.error, layer.plain_error * 1.01) << layer.path;
+      for (const NamedLayer& layer : weighted_layers(*compensated)) {
+        ASSERT_TRUE(layer.layer->weight().format().has_value());
+        EXPECT_EQ(layer.layer->weight().format()->bits, bits);
+      }
+    }
+  }
+}
+
+std::vector<float> all_values(Module& net) {
+  std::vector<float> values;
+  for (const NamedParameter& parameter : net.named_parameters()) {
+    const auto more = parameter.value.value().to_vector<float>();
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  for (const NamedBuffer& buffer : net.named_buffers()) {
+    const auto more = buffer.value->to_vector<float>();
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  return values;
+}
+
+TEST(Compensate, GivesTheSameBitsForAnyThreadsAndBatches) {
+  const Tensor images = normal({40, 10, 10, 3}, 5);
+  std::vector<std::vector<float>> results;
+  for (const int threads : {1, 2}) {
+    const test::ScopedThreads scope(threads);
+    auto net = mixed_net();
+    compensate(*net, images, {.conversion = {.weight_bits = 3}});
+    results.push_back(all_values(*net));
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
+TEST(Compensate, KeepsWhatThePredicateRefuses) {
+  auto net = mixed_net();
+  const Tensor images = normal({16, 10, 10, 3}, 5);
+  const CompensateReport report = compensate(*net, images, {}, all_but_first_and_last(*net));
+  EXPECT_EQ(report.conversion.converted(), 2);
+  EXPECT_EQ(report.layers.size(), 2U);
+  EXPECT_FALSE(weighted_layers(*net).front().layer->weight().format().has_value());
+}
+
+TEST(Compensate, RefusesWithNothingChanged) {
+  auto net = mixed_net();
+  const std::vector<float> before = all_values(*net);
+  const auto refuses = [&](const Tensor& images, const CompensateOptions& options, const char* what) {
+    EXPECT_THAT(error_of([&] { compensate(*net, images, options); }), HasSubstr(what));
+    EXPECT_EQ(all_values(*net), before);
+  };
+  const Tensor images = normal({4, 10, 10, 3}, 5);
+  refuses(Tensor(), {}, "missing");
+  refuses(normal({4, 300}, 5), {}, "expected f32 [N,H,W,C]");
+  refuses(images, {.conversion = {.weight_bits = 9}}, "9 weight bits");
+  refuses(images, {.damping = 0.0}, "damping is 0");
+  refuses(Tensor::full({4, 10, 10, 3}, std::nan("")), {}, "not finite");
+}
+
+/// A layer that sees only zeros, and one image: no system can be solved without damping.
+TEST(Compensate, TakesZerosAndFewImages) {
+  auto net = mixed_net();
+  compensate(*net, Tensor::zeros({2, 10, 10, 3}), {});
+  for (const float value : all_values(*net)) ASSERT_TRUE(std::isfinite(value));
+  auto other = mixed_net();
+  compensate(*other, normal({1, 10, 10, 3}, 5), {.conversion = {.method = ShiftMethod::kPs, .weight_bits = 4}});
+  for (const float value : all_values(*other)) ASSERT_TRUE(std::isfinite(value));
+}
+
+}  // namespace
+}  // namespace ds
