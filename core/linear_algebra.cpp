@@ -4,10 +4,12 @@
 
 // LAPACK's matrices are column-major: its lower triangle is our upper one.
 extern "C" {
+// NOLINTBEGIN(readability-identifier-naming): LAPACK's names
 void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
 void dpotri_(const char* uplo, const int* n, double* a, const int* lda, int* info);
 void dpotrs_(const char* uplo, const int* n, const int* columns, const double* a, const int* lda, double* b,
              const int* ldb, int* info);
+// NOLINTEND(readability-identifier-naming)
 }
 
 namespace ds {

@@ -23,8 +23,8 @@ double mean_diagonal(const GroupMoments& moments) {
   return trace / static_cast<double>(moments.depth);
 }
 
-/// What is added to the diagonal: r. About the means, what remains of values that do not vary is the rounding of
-/// f32 sums, above which r has to be. A layer that sees nothing but zeros keeps its weights.
+/// What is added to the diagonal: r. About the means, what remains of values that do not vary is the rounding
+/// of f32 sums, above which r has to be. A layer that sees nothing but zeros keeps its weights.
 double damping_of(const GroupMoments& moments, const GroupMoments& used, double damping) {
   constexpr double kSumRounding = 1e-5;
   const double r = std::max(damping * mean_diagonal(used), kSumRounding * mean_diagonal(moments));
@@ -37,8 +37,8 @@ std::vector<double> fitted(const GroupMoments& used, const std::vector<double>& 
   std::vector<double> target = used.yx;
   for (size_t i = 0; i < target.size(); ++i) target[i] += r * filters[i];
   const std::optional<Cholesky> factor = Cholesky::factor(matrix, used.depth);
-  DS_CHECK(factor.has_value(), "[compensate] the system of layer {} is singular: more damping or images are needed",
-           path);
+  DS_CHECK(factor.has_value(),
+           "[compensate] the system of layer {} is singular: more damping or images are needed", path);
   factor->solve(target.data(), used.outputs);
   return target;
 }
@@ -83,8 +83,8 @@ void add_statistics(const GroupMoments& moments, const GroupMoments& used, const
 }
 
 /// Adds a group's filters to the result, in its format and scales.
-void round_group(const GroupMoments& moments, const std::vector<double>& filters, const LayerRounding& options,
-                 RoundedFilters& result) {
+void round_group(const GroupMoments& moments, const std::vector<double>& filters,
+                 const LayerRounding& options, RoundedFilters& result) {
   const double* scales = result.scales.data() + result.statistics.mean.size();
   std::vector<double> inverse(scales, scales + moments.outputs);
   for (double& scale : inverse) scale = 1.0 / scale;
@@ -117,16 +117,20 @@ void round_filters(const std::vector<GroupMoments>& groups, const std::vector<do
 
 /// By filter.
 std::vector<double> largest_of(const std::vector<double>& filters, size_t outputs) {
-  std::vector<double> largest(outputs);
-  for (size_t i = 0; i < filters.size(); ++i) {
-    double& of_output = largest[i / (filters.size() / outputs)];
-    of_output = std::max(of_output, std::abs(filters[i]));
+  std::vector<double> largest;
+  const auto depth = static_cast<int64_t>(filters.size() / outputs);
+  for (auto filter = filters.begin(); filter != filters.end(); filter += depth) {
+    double of_filter = 0.0;
+    for (int64_t i = 0; i < depth; ++i) of_filter = std::max(of_filter, std::abs(filter[i]));
+    largest.push_back(of_filter);
   }
   return largest;
 }
 
-/// The largest level 2^-step of the largest weight's power of two: of each filter, or by an offset of the layer.
-RoundedFilters moved(const RoundedFilters& start, const std::vector<double>& largest, int step, bool by_filter) {
+/// The largest level 2^-step of the largest weight's power of two: of each filter, or by an offset of the
+/// layer.
+RoundedFilters moved(const RoundedFilters& start, const std::vector<double>& largest, int step,
+                     bool by_filter) {
   RoundedFilters result{.format = start.format, .scales = start.scales};
   if (by_filter) {
     for (size_t o = 0; o < largest.size(); ++o) {
@@ -165,10 +169,12 @@ RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const std::
                            const LayerRounding& options) {
   size_t outputs = 0;
   for (const GroupMoments& group : moments) outputs += at(group.outputs);
+  DS_CHECK(outputs > 0, "[compensate] layer {} has no outputs", options.path);
   const RoundedFilters start{.format = options.format, .scales = std::vector<double>(outputs, 1.0)};
   RoundedFilters best = start;
   round_filters(moments, filters, options, best);
-  if (options.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics) return best;
+  if (options.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics)
+    return best;
   const std::vector<double> largest = largest_of(filters, outputs);
   for (int step = -1; step <= 2; ++step) {
     RoundedFilters other = moved(start, largest, step, options.norm_follows);

@@ -46,8 +46,9 @@ struct RoundedFilters {
   OutputStatistics statistics = {};
 };
 
-/// `filters`: the float ones. With few bits by the exponent offset that leaves the smallest error: of each filter
-/// where a batch norm follows, else of the layer. Throws Error naming the path where the system is singular.
+/// `filters`: the float ones. With few bits by the exponent offset that leaves the smallest error: of each
+/// filter where a batch norm follows, else of the layer. Throws Error naming the path where the system is
+/// singular.
 RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const std::vector<double>& filters,
                            const LayerRounding& options);
 

@@ -147,6 +147,15 @@ TEST(Codes, ArePackedAsDrawn) {
   EXPECT_EQ(pack(weights, {ShiftMethod::kQ, 3}), (std::vector<uint8_t>{0b10001000, 0b11000110, 0b11111010}));
 }
 
+TEST(Codes, AnOffsetMovesTheWeightsAndNotTheCodes) {
+  const ShiftFormat plain{.method = ShiftMethod::kPs, .bits = 4};
+  const ShiftFormat moved{.method = ShiftMethod::kPs, .bits = 4, .offset = -3};
+  EXPECT_EQ(moved.range(), (ShiftRange{plain.range().p_min - 3, -3}));
+  EXPECT_EQ(encode(-0.125F, moved), encode(-1.0F, plain));
+  EXPECT_THROW(encode(0.25F, moved), Error);
+  EXPECT_THROW(ShiftFormat{.offset = kMaxShiftOffset + 1}.range(), Error);
+}
+
 TEST(Codes, BitsAndMethodsAreChecked) {
   for (const int bits : {-1, 0, 1, 6, 7, 8, 40}) {
     EXPECT_THROW(encode(1.0F, {ShiftMethod::kQ, bits}), Error) << bits;

@@ -7,6 +7,12 @@
 #include "autograd/functions.h"
 #include "core/shift/pow2.h"
 #include "infer/reference.h"
+#include "layers/activation.h"
+#include "layers/conv2d.h"
+#include "layers/convert.h"
+#include "layers/linear.h"
+#include "layers/pool2d.h"
+#include "layers/sequential.h"
 #include "tests/autograd/support.h"
 #include "tests/infer/networks.h"
 
@@ -54,6 +60,27 @@ TEST_P(LowerNetworks, ComputesTheNetworksFunction) {
   const NoGrad no_grad;
   const Tensor expected = (*evaluated.network)(test::normalised(images, evaluated.options)).value();
   EXPECT_GE(snr(logits, net.result().format.fraction_bits, expected), GetParam().least_snr) << net.str();
+}
+
+/// Codes do not change by an offset; multipliers and result formats do.
+TEST(Lower, TakesExponentOffsetsIntoTheRescaling) {
+  manual_seed(1);
+  const auto make = [] {
+    return sequential(std::make_shared<Conv2d>(3, 8, Conv2dLayerOptions{.kernel = 3}),
+                      std::make_shared<Relu>(), std::make_shared<GlobalAvgPool2d>(),
+                      std::make_shared<Linear>(8, 4));
+  };
+  const auto net = make();
+  convert_to_shift(*net, {.weight_bits = 3, .layer_offsets = {{"0", -2}, {"3", 1}}});
+  const Tensor images = test::random_images(8, {9, 9, 3}, 2);
+  LowerOptions options{.activation_bits = 16, .digits = infer::kFullDigits};
+  const NoGrad no_grad;
+  const Tensor expected = (*net)(test::normalised(images, options)).value();
+  const IntegerNet lowered =
+      infer::lower(trace(*net, test::normalised(images, options).slice(0, 1)), images, options);
+  EXPECT_EQ(lowered.nodes()[1].filters.format, (ShiftFormat{.method = ShiftMethod::kQ, .bits = 3}));
+  const Tensor logits = infer::run_reference(lowered, images);
+  EXPECT_GE(snr(logits, lowered.result().format.fraction_bits, expected), 50.0) << lowered.str();
 }
 
 INSTANTIATE_TEST_SUITE_P(, LowerNetworks, testing::ValuesIn(test::network_cases()),

@@ -53,13 +53,16 @@ std::vector<std::optional<ShiftFormat>> every_format() {
     for (int bits = kMinWeightBits; bits <= kMaxWeightBits; ++bits)
       formats.push_back(ShiftFormat{method, bits});
   }
+  formats.push_back(ShiftFormat{.method = ShiftMethod::kQ, .bits = 3, .offset = -2});
+  formats.push_back(ShiftFormat{.method = ShiftMethod::kPs, .bits = 3, .offset = 1});
   return formats;
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, EveryFormatTest, ::testing::ValuesIn(every_format()),
                          [](const auto& info) {
                            return info.param
-                                      ? fmt::format("{}{}", name_of(info.param->method), info.param->bits)
+                                      ? fmt::format("{}{}{}", name_of(info.param->method), info.param->bits,
+                                                    info.param->offset == 0 ? "" : "offset")
                                       : "float";
                          });
 

@@ -49,7 +49,8 @@ std::vector<double> random_moments(int64_t n, uint64_t seed) {
     std::vector<double> x(at(n));
     for (int64_t i = 0; i < n; ++i) x[at(i)] = sum = 0.8 * sum + static_cast<double>(rows[at(r * n + i)]);
     for (int64_t i = 0; i < n; ++i) {
-      for (int64_t j = 0; j < n; ++j) moments[at(i * n + j)] += x[at(i)] * x[at(j)] / static_cast<double>(2 * n);
+      for (int64_t j = 0; j < n; ++j)
+        moments[at(i * n + j)] += x[at(i)] * x[at(j)] / static_cast<double>(2 * n);
     }
   }
   for (int64_t i = 0; i < n; ++i) moments[at(i * n + i)] += 0.01;
@@ -108,8 +109,7 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
       const std::vector<float> values = normal({kDepth}, static_cast<uint64_t>(bits)).to_vector<float>();
       std::vector<double> w(values.begin(), values.end());
       for (double& each : w) each *= 0.3;
-      const std::vector<double> q =
-          round_compensated(w, moments, kDepth, {.format = format, .sweeps = 100});
+      const std::vector<double> q = round_compensated(w, moments, kDepth, {.format = format, .sweeps = 100});
       std::vector<double> plain;
       for (const double each : w) plain.push_back(nearest_level(each, format));
       EXPECT_LE(cost(q, w, moments), cost(plain, w, moments) * 1.0001);
@@ -119,7 +119,8 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
           for (const double level : {std::ldexp(1.0, p), -std::ldexp(1.0, p)}) {
             std::vector<double> other = q;
             other[at(i)] = level;
-            EXPECT_GE(cost(other, w, moments), cost(q, w, moments) - 1e-12) << bits << " " << i << " " << level;
+            EXPECT_GE(cost(other, w, moments), cost(q, w, moments) - 1e-12)
+                << bits << " " << i << " " << level;
           }
         }
       }
@@ -128,7 +129,10 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
 }
 
 TEST(CompensatedRounding, RefusesSingularMoments) {
-  EXPECT_THAT(error_of([] { round_compensated({0.5, 0.5}, {1.0, 1.0, 1.0, 1.0}, 2, {}); }), HasSubstr("singular"));
+  EXPECT_THAT(error_of([] {
+                round_compensated({0.5, 0.5}, {1.0, 1.0, 1.0, 1.0}, 2, {});
+              }),
+              HasSubstr("singular"));
 }
 
 /// Against the layer itself: errors of the outputs are what the moments say.
@@ -147,7 +151,8 @@ TEST(Moments, GiveTheErrorsOfAGroupedConvolution) {
       ops::arithmetic(Arithmetic::kSubtract, y, ops::conv2d(x, other, {}, options)).to_vector<float>();
   const std::vector<double> filters = other.to(DType::kF64).to_vector<double>();
   for (size_t g = 0; g < 2; ++g) {
-    const std::vector<double> own(filters.begin() + static_cast<int64_t>(g * 36), filters.begin() + static_cast<int64_t>((g + 1) * 36));
+    const std::vector<double> own(filters.begin() + static_cast<int64_t>(g * 36),
+                                  filters.begin() + static_cast<int64_t>((g + 1) * 36));
     const std::vector<double> errors = moments[g].errors(own);
     for (size_t o = 0; o < 3; ++o) {
       double expected = 0.0;
@@ -198,7 +203,8 @@ TEST(Compensate, ChangesTheOutputsLessThanRounding) {
           << name_of(method) << " " << bits;
       EXPECT_EQ(report.conversion.converted(), 4);
       ASSERT_EQ(report.layers.size(), 4U);
-      for (const CompensatedLayer& layer : report.layers) EXPECT_LE(layer.error, layer.plain_error * 1.01) << layer.path;
+      for (const CompensatedLayer& layer : report.layers)
+        EXPECT_LE(layer.error, layer.plain_error * 1.01) << layer.path;
       for (const NamedLayer& layer : weighted_layers(*compensated)) {
         ASSERT_TRUE(layer.layer->weight().format().has_value());
         EXPECT_EQ(layer.layer->weight().format()->bits, bits);
@@ -262,7 +268,8 @@ TEST(Compensate, TakesZerosAndFewImages) {
   compensate(*net, Tensor::zeros({2, 10, 10, 3}), {});
   for (const float value : all_values(*net)) ASSERT_TRUE(std::isfinite(value));
   auto other = mixed_net();
-  compensate(*other, normal({1, 10, 10, 3}, 5), {.conversion = {.method = ShiftMethod::kPs, .weight_bits = 4}});
+  compensate(*other, normal({1, 10, 10, 3}, 5),
+             {.conversion = {.method = ShiftMethod::kPs, .weight_bits = 4}});
   for (const float value : all_values(*other)) ASSERT_TRUE(std::isfinite(value));
 }
 
