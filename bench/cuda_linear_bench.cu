@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <limits>
 #include <vector>
@@ -177,9 +178,7 @@ double copy_bandwidth() {
   return 2.0 * static_cast<double>(kRotated) / milliseconds * 1e3;
 }
 
-}  // namespace
-
-int main() {
+void run() {
   const double peak = copy_bandwidth();
   fmt::print("{{\"copy_gigabytes_a_second\": {:.1f}}}\n", peak * 1e-9);
   for (const auto& [inputs, outputs] : {std::pair{4096, 4096}, std::pair{25088, 4096}}) {
@@ -198,6 +197,17 @@ int main() {
         std::fflush(stdout);
       }
     }
+  }
+}
+
+}  // namespace
+
+int main() {
+  try {
+    run();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bench_cuda_linear: {}\n", error.what());
+    return 1;
   }
   return 0;
 }

@@ -1,5 +1,8 @@
 #include "core/linear_algebra.h"
 
+#include <utility>
+
+#include "core/cpu/blas.h"
 #include "core/error.h"
 
 // LAPACK's matrices are column-major: its lower triangle is our upper one.
@@ -22,6 +25,7 @@ constexpr char kLower = 'L';
 std::optional<Cholesky> Cholesky::factor(std::vector<double> matrix, int64_t n) {
   DS_CHECK(static_cast<int64_t>(matrix.size()) == n * n, "[cholesky] {} numbers, expected {} x {}",
            matrix.size(), n, n);
+  cpu::keep_blas_to_one_thread();
   const auto size = static_cast<int>(n);
   int info = 0;
   dpotrf_(&kLower, &size, matrix.data(), &size, &info);

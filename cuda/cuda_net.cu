@@ -82,7 +82,8 @@ class Graph {
 };
 
 Device checked_device(const CudaNetOptions& options) {
-  DS_CHECK(options.batch >= 1, "[cuda_net] batch is {}, expected at least 1", options.batch);
+  DS_CHECK(options.batch >= 1 && options.batch <= std::numeric_limits<int32_t>::max(),
+           "[cuda_net] batch is {}, expected 1 to 2^31 - 1", options.batch);
   const Device device{.type = DeviceType::kCuda, .index = options.device};
   backend(device);  // throws where it is not there
   check(cudaSetDevice(options.device), "selecting the device");
@@ -95,6 +96,8 @@ class CudaNet::Plan {
  public:
   Plan(const IntegerNet& net, const CudaNetOptions& options)
       : net_(net), options_(options), memory_(checked_device(options)), steps_(net_, options_, memory_) {
+    // Uploads may be under way still, and the plan's stream does not wait for them.
+    check(cudaDeviceSynchronize(), "uploading weights");
     const std::vector<NetStep> steps = steps_.take();
     for (size_t i = 0; i < steps.size(); ++i) choose(net_.nodes()[i], steps[i]);
     graph_ = std::make_unique<Graph>(stream_, [&] {

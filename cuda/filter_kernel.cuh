@@ -239,7 +239,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocks)
 
 template <class Config>
 void start_filter(const FilterArguments& args, int splits, cudaStream_t stream) {
-  static const cudaError_t allowed = cudaFuncSetAttribute(
+  // Of the device in use.
+  const cudaError_t allowed = cudaFuncSetAttribute(
       filter_kernel<Config>, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSharedBytes);
   check(allowed, "asking for shared memory");
   const dim3 grid(

@@ -143,7 +143,10 @@ class EightChannels {
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
         int64_t a = sums[i];
-        if (args_.correction_starts != nullptr) a += correction(args_, input, row, channel_ + i);
+        if (args_.correction_starts != nullptr) {
+          // What was summed is not what counts, and may have left 32 bits where that does not.
+          a = static_cast<Sum>(a + correction(args_, input, row, channel_ + i));
+        }
         values[i] = channels_[i](r, static_cast<typename ChannelRescale<wide>::Sum>(a), shortcut[i]);
       }
     }

@@ -83,12 +83,14 @@ __device__ inline int32_t rescale_value(const RescaleArguments& r, int64_t a, in
 template <class T>
 __device__ inline void load_eight(const void* values, int64_t index, int32_t (&result)[8]) {
   alignas(16) T loaded[8];
+  const T* source = static_cast<const T*>(values) + index;
   if constexpr (sizeof(T) == 1) {
-    *reinterpret_cast<uint2*>(loaded) =
-        *reinterpret_cast<const uint2*>(static_cast<const T*>(values) + index);
+    *reinterpret_cast<uint2*>(loaded) = *reinterpret_cast<const uint2*>(source);
   } else {
-    *reinterpret_cast<uint4*>(loaded) =
-        *reinterpret_cast<const uint4*>(static_cast<const T*>(values) + index);
+#pragma unroll
+    for (size_t i = 0; i < sizeof(loaded) / 16; ++i) {
+      reinterpret_cast<uint4*>(loaded)[i] = reinterpret_cast<const uint4*>(source)[i];
+    }
   }
 #pragma unroll
   for (int i = 0; i < 8; ++i) result[i] = loaded[i];
@@ -98,7 +100,8 @@ __device__ inline void load_eight(const void* values, DType type, int64_t index,
   switch (type) {
     case DType::kU8: load_eight<uint8_t>(values, index, result); break;
     case DType::kI8: load_eight<int8_t>(values, index, result); break;
-    default: load_eight<int16_t>(values, index, result); break;
+    case DType::kI16: load_eight<int16_t>(values, index, result); break;
+    default: load_eight<int32_t>(values, index, result); break;
   }
 }
 

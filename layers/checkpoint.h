@@ -16,7 +16,8 @@
 
 namespace ds {
 
-inline constexpr int kCheckpointVersion = 1;
+inline constexpr int kCheckpointVersion =
+    2;  // 1 where no weight has an exponent offset: older readers take that
 
 /// Everything of a run beyond the model and its optimizer.
 struct TrainingState {

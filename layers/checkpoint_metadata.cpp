@@ -13,6 +13,7 @@ constexpr const char* kVersion = "deepshift.version";
 constexpr const char* kArchitecture = "deepshift.architecture";
 constexpr const char* kClasses = "deepshift.classes";
 constexpr const char* kOptions = "deepshift.options";
+constexpr int kVersionWithoutOffsets = 1;
 constexpr const char* kWeights = "deepshift.weights";
 constexpr const char* kActivation = "deepshift.activation";
 constexpr const char* kTraining = "deepshift.training";
@@ -114,7 +115,9 @@ LayerFormat format_of(const WeightedLayer& layer) {
 }
 
 Metadata describe_model(const ModelInfo& info, const LayerFormats& formats) {
-  Metadata metadata = {{kVersion, std::to_string(kCheckpointVersion)}};
+  const bool moved = std::ranges::any_of(
+      formats, [](const auto& format) { return format.second.weight && format.second.weight->offset != 0; });
+  Metadata metadata = {{kVersion, std::to_string(moved ? kCheckpointVersion : kVersionWithoutOffsets)}};
   if (!info.architecture.empty()) metadata[kArchitecture] = info.architecture;
   if (info.classes > 0) metadata[kClasses] = std::to_string(info.classes);
   if (!info.options.empty()) metadata[kOptions] = info.options;

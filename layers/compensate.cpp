@@ -1,8 +1,10 @@
 #include "layers/compensate.h"
 
 #include <algorithm>
+#include <any>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "autograd/functions.h"
@@ -73,6 +75,7 @@ class Compensator {
   CompensatedLayer convert(size_t index, const PlannedLayer& layer) {
     const Clock::time_point start = Clock::now();
     const TracedNode& node = graph_.nodes[index];
+    const int bias = bias_leaf(node);
     float_.keep(node.inputs[0]);
     converted_.keep(node.inputs[0]);
     const Tensor& weight = float_.constant(node.inputs[1]);
@@ -84,7 +87,7 @@ class Compensator {
                                              .damping = options_.damping,
                                              .sweeps = options_.sweeps,
                                              .offset_bits = options_.offset_bits,
-                                             .mean_is_free = norm >= 0 || node.inputs[2] >= 0,
+                                             .mean_is_free = norm >= 0 || bias >= 0,
                                              .norm_follows = norm >= 0});
     const OutputStatistics& statistics = best.statistics;
     offsets_[node.scope] = best.format.offset;
@@ -93,8 +96,8 @@ class Compensator {
     new_weights_[node.scope] = result;
     if (norm >= 0) {
       match_norm(graph_.nodes[at(norm)], node, statistics);
-    } else if (node.inputs[2] >= 0) {
-      match_bias(node, statistics);
+    } else if (bias >= 0) {
+      match_bias(node.scope, bias, statistics);
     }
     const double variance = sum_of(statistics.float_variance);
     const double signal = variance > 0.0 ? variance : 1.0;
@@ -134,16 +137,24 @@ class Compensator {
     return graph_.nodes[index].output == graph_.output ? -1 : norm;
   }
 
-  void match_bias(const TracedNode& node, const OutputStatistics& statistics) {
-    std::vector<double> bias = doubles(converted_.constant(node.inputs[2]));
+  /// The layer's bias, before it is rounded if it is; -1 without one.
+  int bias_leaf(const TracedNode& node) const {
+    const int bias = node.inputs[2];
+    const int producer = bias < 0 ? -1 : graph_.values[at(bias)].producer;
+    return producer < 0 ? bias : graph_.nodes[at(producer)].inputs[0];
+  }
+
+  void match_bias(const std::string& path, int leaf, const OutputStatistics& statistics) {
+    std::vector<double> bias = doubles(converted_.constant(leaf));
     for (size_t o = 0; o < bias.size(); ++o) bias[o] += statistics.float_mean[o] - statistics.mean[o];
     const Tensor result = floats(bias, {static_cast<int64_t>(bias.size())});
-    converted_.set_constant(node.inputs[2], result);
-    new_biases_[node.scope] = result;
+    converted_.set_constant(leaf, result);
+    new_biases_[path] = result;
   }
 
   /// The norm gives for the outputs, brought to the float layer's mean and deviation, what it gave before:
-  /// sqrt(v' + eps) = sqrt(v + eps) s / s_float, m' = mean - (mean_float - m) s / s_float.
+  /// sqrt(v' + eps) = sqrt(v + eps) s / s_float, m' = mean - (mean_float - m) s / s_float. A v' below 0 is
+  /// not to be had: outputs that vary less than eps then come out smaller.
   void match_norm(const TracedNode& norm, const TracedNode& layer, const OutputStatistics& statistics) {
     std::vector<double> mean = doubles(converted_.constant(norm.inputs[3]));
     std::vector<double> variance = doubles(converted_.constant(norm.inputs[4]));
@@ -151,8 +162,10 @@ class Compensator {
     const std::vector<double> bias = layer.inputs[2] < 0 ? std::vector<double>(mean.size())
                                                          : doubles(converted_.constant(layer.inputs[2]));
     for (size_t o = 0; o < mean.size(); ++o) {
-      const bool varies = statistics.variance[o] > 0.0 && statistics.float_variance[o] > 0.0;
-      const double ratio = varies ? std::sqrt(statistics.variance[o] / statistics.float_variance[o]) : 1.0;
+      // A filter whose outputs did not vary: what they do now is to vanish.
+      constexpr double kLeast = 1e-12;
+      const double of_float = std::max(statistics.float_variance[o], kLeast * statistics.variance[o]);
+      const double ratio = statistics.variance[o] > 0.0 ? std::sqrt(statistics.variance[o] / of_float) : 1.0;
       mean[o] = statistics.mean[o] + bias[o] - (statistics.float_mean[o] + bias[o] - mean[o]) * ratio;
       variance[o] = std::max((variance[o] + eps) * ratio * ratio - eps, 0.0);
     }
@@ -234,6 +247,8 @@ CompensateReport compensate(Module& model, const Tensor& images, const Compensat
            "[compensate] images are {}, expected f32 [N,H,W,C] with N >= 1",
            images.defined() ? TensorType::of(images).str() : "missing");
   DS_CHECK(options.damping > 0.0, "[compensate] damping is {}, expected more than 0", options.damping);
+  DS_CHECK(options.conversion.ps_init == PsInit::kConverted,
+           "[compensate] PS weights are to be random, expected converted ones");
   DS_CHECK(options.batch >= 1, "[compensate] batch is {}, expected at least 1", options.batch);
   return Compensator(model, images, options, predicate).run();
 }

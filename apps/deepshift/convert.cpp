@@ -113,8 +113,7 @@ Command convert_command(CLI::App& parent) {
       ->capture_default_str()
       ->check(between(0, 7));
   add_calibration(*app, o.calibration);
-  app->add_option("--dataset", o.images.dataset, "data set (default: what the file says, or cifar10)")
-      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+  add_input_choice(*app, o.images);
   app->add_option("--threads", o.threads,
                   "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
       ->capture_default_str()
@@ -122,6 +121,10 @@ Command convert_command(CLI::App& parent) {
   app->add_option("--first-last", o.first_last, "weights of the first and the last layer")
       ->capture_default_str()
       ->transform(one_of({"shift", "float"}));
+  for (const char* option : {"--compensation", "--offset-bits", "--calibration-images", "--seed", "--dataset",
+                             "--mean", "--std"}) {
+    app->get_option(option)->needs("--calibrate");
+  }
   return {app, [options] { return convert_file(*options); }};
 }
 

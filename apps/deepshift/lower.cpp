@@ -92,16 +92,7 @@ Command lower_command(CLI::App& parent) {
   app->add_option("--data", o.data, "folder of the data set: formats are chosen from training images")
       ->required();
   app->add_option("--arch", o.arch, "network (default: what the file says)");
-  app->add_option("--dataset", o.images.dataset, "data set (default: what the file says, or cifar10)")
-      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
-  app->add_option("--mean", o.images.mean, "of pixels in [0, 1] (default: what the file says, or ImageNet's)")
-      ->expected(1, 3)
-      ->delimiter(',')
-      ->check(finite());
-  app->add_option("--std", o.images.deviation, "likewise")
-      ->expected(1, 3)
-      ->delimiter(',')
-      ->check(above_zero());
+  add_input_choice(*app, o.images);
   app->add_option("--weight-bits", o.weight_bits, "of float weights, which are rounded first")
       ->check(between(2, 5));
   add_layer_bits(*app, o.layer_bits);

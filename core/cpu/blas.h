@@ -5,6 +5,10 @@
 
 namespace ds::cpu {
 
+/// BLAS and LAPACK on the calling thread alone: their own threads would compete with ours, and would make the
+/// bits depend on their number. For those that call them themselves.
+void keep_blas_to_one_thread();
+
 /// A row-major matrix as an operand: `pitch` elements from one stored row to the next.
 template <class T>
 struct MatrixView {

@@ -19,15 +19,6 @@ namespace {
 constexpr int64_t kBlockRows = 128;  // a block packs its operands anew: this many rows and columns pay for it
 constexpr int64_t kBlockColumns = 256;
 
-/// BLAS's own threads would compete with ours, and would make the bits depend on their number.
-void keep_blas_to_one_thread() {
-  static const bool done = [] {
-    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
-    return true;
-  }();
-  static_cast<void>(done);
-}
-
 int blas_int(int64_t size) {
   DS_CHECK(size <= std::numeric_limits<int>::max(), "[gemm] a size of {}, expected at most {}", size,
            std::numeric_limits<int>::max());
@@ -76,6 +67,14 @@ MatrixView<T> from_column(MatrixView<T> b, int64_t column) {
 }
 
 }  // namespace
+
+void keep_blas_to_one_thread() {
+  static const bool done = [] {
+    if (openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
+    return true;
+  }();
+  static_cast<void>(done);
+}
 
 void blas_gemm(const MatrixProduct<float>& product) { multiply(product); }
 void blas_gemm(const MatrixProduct<double>& product) { multiply(product); }

@@ -6,6 +6,7 @@
 #include "infer/rescale_width.h"
 
 namespace ds::infer {
+
 Rescaler::Rescaler(const StepSource& source, int64_t repeats)
     : wide_(!rescales_in_32_bits(source.net, static_cast<size_t>(source.node))),
       pre_shift_(source.self().rescale.pre_shift),

@@ -23,7 +23,7 @@ class CudaNetTest : public testing::Test {
   }
 };
 
-/// Every way to run a layer: tiles of three sizes, the depth whole and in up to 32 parts.
+/// By ways of all kinds: tiles of every size, the depth whole and in parts.
 TEST_F(CudaNetTest, GivesTheIntegersOfTheReferenceForRandomNets) {
   std::string kernels;
   for (int64_t seed = 0; seed < test::trials(200); ++seed) {
@@ -57,6 +57,18 @@ TEST_F(CudaNetTest, GivesTheIntegersOfTheReferenceForNetworks) {
       ASSERT_EQ(cuda(images).to_vector<int32_t>(), expected) << c.name() << ", batch " << batch;
       ASSERT_EQ(cuda(images).to_vector<int32_t>(), expected) << c.name() << ", run again";
     }
+  }
+}
+
+/// Sums that 32 bits hold, of weights whose decoded sums they do not: 1 of Q at 5 bits counts -1 before it is
+/// corrected.
+TEST_F(CudaNetTest, CorrectsSumsThatLeave32BitsOnTheWay) {
+  const IntegerNet net = test::net_of_large_sums();
+  const Tensor images = Tensor::full({1, 1, 1, net.input()[2]}, 255.0, DType::kU8);
+  const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
+  for (int way = 0; way < 30; ++way) {
+    const CudaNet cuda(net, {.tune = false, .way = way});
+    EXPECT_EQ(cuda(images).to_vector<int32_t>(), expected) << cuda.steps().back().kernel;
   }
 }
 

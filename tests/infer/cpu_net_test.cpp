@@ -85,6 +85,11 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForMixedWidths) {
   expect_reference(net, test::random_images(4, net.input(), 3), "mixed");
 }
 
+TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForLargeSums) {
+  const IntegerNet net = test::net_of_large_sums();
+  expect_reference(net, Tensor::full({3, 1, 1, net.input()[2]}, 255.0, DType::kU8), "large sums");
+}
+
 int64_t bytes_of(const infer::Node& node) {
   return node.shape.numel() * static_cast<int64_t>(size_of(node.format.type));
 }

@@ -94,4 +94,25 @@ infer::IntegerNet lower_network(const EvaluatedNetwork& evaluated) {
 
 infer::IntegerNet lowered(const NetworkCase& c) { return lower_network(evaluated(c)); }
 
+infer::IntegerNet net_of_large_sums() {
+  using infer::Node;
+  using infer::NodeKind;
+  constexpr int64_t kValues = 350;
+  Node input{.kind = NodeKind::kInput, .place = "input", .shape = {1, 1, kValues}, .high = 255};
+  input.rescale = {.multiplier = std::vector<int32_t>(kValues, 1),
+                   .addend = std::vector<int64_t>(kValues),
+                   .shift = std::vector<int32_t>(kValues)};
+  Node flat{.kind = NodeKind::kFlatten, .place = "flat", .inputs = {0}, .shape = {kValues}, .high = 255};
+  Node linear{
+      .kind = NodeKind::kLinear, .place = "fc", .inputs = {1}, .shape = {1}, .format = {.type = DType::kI32}};
+  linear.low = linear.format.lowest();
+  linear.high = linear.format.highest();
+  std::vector<float> weights(kValues, 1.0F);
+  std::fill_n(weights.begin(), 200, -1.0F);
+  const ShiftFormat q5{.method = ShiftMethod::kQ, .bits = 5};
+  linear.filters = {.format = q5, .shape = {1, kValues}, .codes = pack(weights, q5)};
+  linear.rescale = {.multiplier = {1}, .addend = {0}, .shift = {0}};
+  return infer::IntegerNet({input, flat, linear});
+}
+
 }  // namespace ds::test

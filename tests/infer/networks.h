@@ -39,4 +39,7 @@ EvaluatedNetwork evaluated(const NetworkCase& c, const std::map<std::string, int
 infer::IntegerNet lower_network(const EvaluatedNetwork& evaluated);
 infer::IntegerNet lowered(const NetworkCase& c);
 
+/// A linear layer of Q with 5 bits whose sums 32 bits hold, but only just.
+infer::IntegerNet net_of_large_sums();
+
 }  // namespace ds::test

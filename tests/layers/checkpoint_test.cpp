@@ -135,7 +135,7 @@ TEST_F(CheckpointTest, MetadataSaysWhatTheFileIs) {
   EXPECT_EQ(info.architecture, "tiny");
   EXPECT_EQ(info.classes, 4);
   EXPECT_EQ(info.options, kInfo.options);
-  EXPECT_EQ(info.version, kCheckpointVersion);
+  EXPECT_EQ(info.version, 1);
   EXPECT_EQ(file.metadata().at("deepshift.weights"),
             R"({"fc":{"bits":4,"method":"ps","rounding":"stochastic"}})");
 
@@ -251,8 +251,8 @@ TEST_F(CheckpointTest, RefusesMetadataThatDisagrees) {
     return load_error(folder_ / "changed", *net);
   };
   EXPECT_EQ(error_with("other.key", "x"), "");
-  EXPECT_THAT(error_with("deepshift.version", "2"),
-              HasSubstr("has format version 2, this program reads up to 1: a newer one wrote it"));
+  EXPECT_THAT(error_with("deepshift.version", "3"),
+              HasSubstr("has format version 3, this program reads up to 2: a newer one wrote it"));
   EXPECT_THAT(error_with("deepshift.version", "one"), HasSubstr("metadata deepshift.version"));
   EXPECT_THAT(error_with("deepshift.version", "-1"), HasSubstr("-1, expected a number"));
   const std::string weights = "deepshift.weights";

@@ -89,14 +89,14 @@ TEST_F(CheckpointTrainingTest, NamesTheFileOfAStateThatDoesNotFit) {
   }
 }
 
-// ---- The first version of the format, forever
+// ---- The versions of the format, forever
 
 /// Writes the golden file, once for a version of the format; an existing one is never touched.
 TEST(CheckpointGolden, DISABLED_WriteFile) {
   const std::string stem = test::fixture(fmt::format("checkpoint_v{}", kCheckpointVersion));
   ASSERT_FALSE(std::filesystem::exists(stem + ".safetensors"));
   const ModulePtr net = make_net(1);
-  convert(*net, "conv", {ShiftMethod::kQ, 5});
+  convert(*net, "conv", {ShiftMethod::kQ, 3, -2});
   convert(*net, "fc", {ShiftMethod::kPs, 4});
   RAdam optimizer(net->parameters(), {.lr = 0.05});
   train_steps(*net, optimizer, 0, 3);
@@ -106,14 +106,16 @@ TEST(CheckpointGolden, DISABLED_WriteFile) {
                     {{"input", make_input(3)}, {"logits", Tensor::from(outputs(*net), {3, 4})}});
 }
 
-TEST(CheckpointGolden, TheFirstVersionAlwaysLoads) {
-  const SafetensorsFile file(test::fixture("checkpoint_v1.safetensors"));
-  const SafetensorsFile expected(test::fixture("checkpoint_v1_expected.safetensors"));
+void expect_golden(int version, ShiftFormat conv) {
+  const std::string stem = test::fixture(fmt::format("checkpoint_v{}", version));
+  const SafetensorsFile file(stem + ".safetensors");
+  const SafetensorsFile expected(stem + "_expected.safetensors");
   const ModulePtr net = make_net(5);
   load_model(file, *net);
   EXPECT_EQ(read_model_info(file).architecture, "tiny");
+  EXPECT_EQ(read_model_info(file).version, version);
   const auto layers = weighted_layers(*net);
-  EXPECT_EQ(layers[0].layer->weight().format(), (ShiftFormat{ShiftMethod::kQ, 5}));
+  EXPECT_EQ(layers[0].layer->weight().format(), conv);
   EXPECT_EQ(layers[1].layer->weight().format(), (ShiftFormat{ShiftMethod::kPs, 4}));
   const NoGrad no_grad;
   net->eval();
@@ -126,6 +128,11 @@ TEST(CheckpointGolden, TheFirstVersionAlwaysLoads) {
   EXPECT_EQ(state.epoch, 1);
   EXPECT_EQ(state.batch, 2);
   EXPECT_EQ(optimizer.steps(), 3);
+}
+
+TEST(CheckpointGolden, EveryVersionAlwaysLoads) {
+  expect_golden(1, {ShiftMethod::kQ, 5});
+  expect_golden(2, {ShiftMethod::kQ, 3, -2});  // with an exponent offset
 }
 
 }  // namespace

@@ -226,7 +226,7 @@ std::vector<float> all_values(Module& net) {
   return values;
 }
 
-TEST(Compensate, GivesTheSameBitsForAnyThreadsAndBatches) {
+TEST(Compensate, GivesTheSameBitsForAnyThreads) {
   const Tensor images = normal({40, 10, 10, 3}, 5);
   std::vector<std::vector<float>> results;
   for (const int threads : {1, 2}) {
@@ -259,7 +259,46 @@ TEST(Compensate, RefusesWithNothingChanged) {
   refuses(normal({4, 300}, 5), {}, "expected f32 [N,H,W,C]");
   refuses(images, {.conversion = {.weight_bits = 9}}, "9 weight bits");
   refuses(images, {.damping = 0.0}, "damping is 0");
+  refuses(images, {.conversion = {.method = ShiftMethod::kPs, .ps_init = PsInit::kRandom}}, "random");
   refuses(Tensor::full({4, 10, 10, 3}, std::nan("")), {}, "not finite");
+}
+
+/// Biases are recorded rounded then.
+TEST(Compensate, TakesRoundedActivations) {
+  auto net = mixed_net();
+  for (const NamedLayer& layer : weighted_layers(*net)) {
+    layer.layer->quantize_activations(ActivationQuantOptions{.format = parse_activation_format("16.16")});
+  }
+  const Tensor images = normal({32, 10, 10, 3}, 5);
+  const Tensor expected = (*net)(images).value();
+  compensate(*net, images, {.conversion = {.weight_bits = 4}});
+  EXPECT_LT(output_error(*net, images, expected), 0.3);
+}
+
+/// A filter of zeros, which Q cannot hold: what it gives instead must not be made large by the norm.
+TEST(Compensate, KeepsADeadFilterDead) {
+  auto net = mixed_net();
+  Variable weight = net->named_parameters().front().value;
+  auto values = weight.mutable_value().span<float>();
+  std::fill(values.begin(), values.begin() + 27, 0.0F);
+  for (const NamedBuffer& buffer : net->named_buffers()) {
+    if (buffer.name == "1.running_mean" || buffer.name == "1.running_var")
+      buffer.value->span<float>()[0] = 0.0F;
+  }
+  const Tensor images = normal({32, 10, 10, 3}, 5);
+  const Tensor expected = (*net)(images).value();
+  for (const int bits : {3, 4}) {
+    SCOPED_TRACE(bits);
+    auto copy = mixed_net();
+    for (size_t i = 0; i < copy->named_parameters().size(); ++i) {
+      copy->named_parameters()[i].value.mutable_value().copy_from(net->named_parameters()[i].value.value());
+    }
+    for (size_t i = 0; i < copy->named_buffers().size(); ++i) {
+      copy->named_buffers()[i].value->copy_from(*net->named_buffers()[i].value);
+    }
+    compensate(*copy, images, {.conversion = {.weight_bits = bits}});
+    EXPECT_LT(output_error(*copy, images, expected), 0.3);
+  }
 }
 
 /// A layer that sees only zeros, and one image: no system can be solved without damping.
