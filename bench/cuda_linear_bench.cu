@@ -19,11 +19,15 @@
 #include "cuda/check.h"
 #include "cuda/device_memory.h"
 #include "cuda/filter.h"
+#include "cuda/stream.h"
 
 namespace {
 
 using ds::cuda::check;
 using ds::cuda::DeviceMemory;
+using ds::cuda::Graph;
+using ds::cuda::Stopwatch;
+using ds::cuda::Stream;
 
 constexpr size_t kRotated = size_t{256} << 20;
 constexpr int kRuns = 20;
@@ -35,29 +39,16 @@ void check_lt(cublasStatus_t status) {
 
 /// Milliseconds of one call of `start(copy)`, the median over replays of a graph of a call a copy.
 double time_copies(size_t copies, const std::function<void(size_t, cudaStream_t)>& start) {
-  cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t replay = nullptr;
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing");
-  for (size_t copy = 0; copy < copies; ++copy) start(copy, stream);
-  check(cudaStreamEndCapture(stream, &graph), "capturing");
-  check(cudaGraphInstantiate(&replay, graph, 0), "making a graph");
-  cudaEvent_t events[2];
-  for (cudaEvent_t& event : events) check(cudaEventCreate(&event), "making an event");
+  const Stream stream;
+  const Graph replay(stream, [&] {
+    for (size_t copy = 0; copy < copies; ++copy) start(copy, stream.get());
+  });
+  Stopwatch stopwatch(stream);
   std::vector<double> times;
   for (int run = 0; run <= kRuns; ++run) {
-    check(cudaEventRecord(events[0], stream), "timing");
-    check(cudaGraphLaunch(replay, stream), "running");
-    check(cudaEventRecord(events[1], stream), "timing");
-    check(cudaEventSynchronize(events[1]), "running");
-    float milliseconds = 0.0F;
-    check(cudaEventElapsedTime(&milliseconds, events[0], events[1]), "timing");
-    if (run > 0) times.push_back(milliseconds / static_cast<double>(copies));
+    const double milliseconds = stopwatch.time([&] { replay.start(stream); });
+    if (run > 0) times.push_back(milliseconds / static_cast<double>(copies));  // the first warms up
   }
-  cudaGraphExecDestroy(replay);
-  cudaGraphDestroy(graph);
-  cudaStreamDestroy(stream);
   std::ranges::sort(times);
   return times[times.size() / 2];
 }

@@ -6,80 +6,20 @@
 
 #include "cuda/check.h"
 #include "cuda/net_steps.h"
+#include "cuda/stream.h"
 
 namespace ds::infer {
 namespace {
 
 using ds::cuda::check;
 using ds::cuda::DeviceMemory;
+using ds::cuda::Graph;
 using ds::cuda::NetStep;
 using ds::cuda::NetSteps;
+using ds::cuda::Stopwatch;
+using ds::cuda::Stream;
 
 constexpr int kTuningRuns = 7;
-
-class Stream {
- public:
-  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
-  ~Stream() { cudaStreamDestroy(stream_); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-
-  cudaStream_t get() const { return stream_; }
-  void wait() const { check(cudaStreamSynchronize(stream_), "running an integer net"); }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
-
-/// Milliseconds between two points of a stream.
-class Stopwatch {
- public:
-  explicit Stopwatch(const Stream& stream) : stream_(stream.get()) {
-    for (cudaEvent_t& event : events_) check(cudaEventCreate(&event), "making an event");
-  }
-  ~Stopwatch() {
-    for (const cudaEvent_t event : events_) cudaEventDestroy(event);
-  }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
-  template <class Work>
-  double time(const Work& work) {
-    check(cudaEventRecord(events_[0], stream_), "recording an event");
-    work();
-    check(cudaEventRecord(events_[1], stream_), "recording an event");
-    check(cudaEventSynchronize(events_[1]), "running an integer net");
-    float milliseconds = 0.0F;
-    check(cudaEventElapsedTime(&milliseconds, events_[0], events_[1]), "reading an event");
-    return milliseconds;
-  }
-
- private:
-  cudaStream_t stream_;
-  cudaEvent_t events_[2] = {};
-};
-
-class Graph {
- public:
-  template <class Work>
-  Graph(const Stream& stream, const Work& work) {
-    cudaGraph_t graph = nullptr;
-    check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal), "capturing a graph");
-    work();
-    check(cudaStreamEndCapture(stream.get(), &graph), "capturing a graph");
-    const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
-    cudaGraphDestroy(graph);
-    check(status, "making a graph");
-  }
-  ~Graph() { cudaGraphExecDestroy(graph_); }
-  Graph(const Graph&) = delete;
-  Graph& operator=(const Graph&) = delete;
-
-  void start(const Stream& stream) const { check(cudaGraphLaunch(graph_, stream.get()), "starting a graph"); }
-
- private:
-  cudaGraphExec_t graph_ = nullptr;
-};
 
 Device checked_device(const CudaNetOptions& options) {
   DS_CHECK(options.batch >= 1 && options.batch <= std::numeric_limits<int32_t>::max(),
@@ -178,19 +118,10 @@ class CudaNet::Plan {
     check(cudaMemcpyAsync(stored.data(), y.data, stored.size(), cudaMemcpyDeviceToHost, stream_.get()),
           "copying results");
     stream_.wait();
+    const size_t pitch = static_cast<size_t>(y.stored) * size_of(y.type);
     for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-      for (int c = 0; c < y.channels; ++c) {
-        results[pixel * y.channels + c] = value_at(stored.data(), y.type, pixel * y.stored + c);
-      }
-    }
-  }
-
-  static int32_t value_at(const void* data, DType type, int64_t index) {
-    switch (type) {
-      case DType::kU8: return static_cast<const uint8_t*>(data)[index];
-      case DType::kI8: return static_cast<const int8_t*>(data)[index];
-      case DType::kI16: return static_cast<const int16_t*>(data)[index];
-      default: return static_cast<const int32_t*>(data)[index];
+      widen(y.type, stored.data() + static_cast<size_t>(pixel) * pitch, y.channels,
+            results + pixel * y.channels);
     }
   }
 
@@ -214,14 +145,7 @@ void CudaNet::run(const uint8_t* pixels, int64_t images, int32_t* results) const
 }
 
 Tensor CudaNet::operator()(const Tensor& images) const {
-  DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
-               Shape(images.shape().sizes().subspan(1)) == net().input(),
-           "[cuda_net] images are {} {}, expected u8 [N] and {}", ds::name_of(images.dtype()),
-           images.shape().str(), net().input().str());
-  std::vector<int64_t> sizes = {images.size(0)};
-  const auto result = net().result().shape.sizes();
-  sizes.insert(sizes.end(), result.begin(), result.end());
-  Tensor y = Tensor::empty(Shape(sizes), DType::kI32);
+  Tensor y = net().results_for(images);
   run(images.data<uint8_t>(), images.size(0), y.data<int32_t>());
   return y;
 }

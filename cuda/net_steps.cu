@@ -7,10 +7,10 @@
 
 #include "cuda/check.h"
 #include "cuda/filter.h"
+#include "infer/arena.h"
 #include "infer/arithmetic.h"
-#include "infer/cpu/arena.h"
-#include "infer/cpu/window.h"
 #include "infer/rescale_width.h"
+#include "infer/window.h"
 
 namespace ds::cuda {
 namespace {
@@ -80,14 +80,7 @@ NetSteps::NetSteps(const infer::IntegerNet& net, const infer::CudaNetOptions& op
 void NetSteps::place_values() {
   const auto& nodes = net_.nodes();
   const auto count = static_cast<int>(nodes.size());
-  std::vector<int> last(nodes.size());
-  for (int i = 0; i < count; ++i) {
-    const Node& n = nodes[static_cast<size_t>(i)];
-    last[static_cast<size_t>(i)] = i;
-    for (const int from : n.inputs) last[static_cast<size_t>(from)] = i;
-    if (n.shortcut >= 0) last[static_cast<size_t>(n.shortcut)] = i;
-  }
-  last.back() = count;
+  std::vector<int> last = net_.last_uses();
   for (int i = count - 1; i > 0; --i) {
     if (!stays_in_place(static_cast<size_t>(i))) continue;
     int& of_input = last[static_cast<size_t>(nodes[static_cast<size_t>(i)].inputs[0])];

@@ -110,6 +110,38 @@ IntegerNet::IntegerNet(std::vector<Node> nodes) : nodes_(std::move(nodes)) {
   for (size_t i = 0; i < nodes_.size(); ++i) bounds_.push_back(check_node(nodes_, i));
 }
 
+std::vector<int> IntegerNet::last_uses() const {
+  std::vector<int> last(nodes_.size());
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const auto reader = static_cast<int>(i);
+    last[i] = reader;
+    for (const int input : nodes_[i].inputs) last[static_cast<size_t>(input)] = reader;
+    if (nodes_[i].shortcut >= 0) last[static_cast<size_t>(nodes_[i].shortcut)] = reader;
+  }
+  last.back() = static_cast<int>(nodes_.size());
+  return last;
+}
+
+Tensor IntegerNet::results_for(const Tensor& images) const {
+  DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
+               Shape(images.shape().sizes().subspan(1)) == input(),
+           "[integer_net] images are {} {}, expected u8 [N] and {}", ds::name_of(images.dtype()),
+           images.shape().str(), input().str());
+  std::vector<int64_t> sizes = {images.size(0)};
+  const auto of_one = result().shape.sizes();
+  sizes.insert(sizes.end(), of_one.begin(), of_one.end());
+  return Tensor::empty(Shape(sizes), DType::kI32);
+}
+
+void widen(DType type, const void* values, int64_t count, int32_t* results) {
+  switch (type) {
+    case DType::kU8: std::copy_n(static_cast<const uint8_t*>(values), count, results); break;
+    case DType::kI8: std::copy_n(static_cast<const int8_t*>(values), count, results); break;
+    case DType::kI16: std::copy_n(static_cast<const int16_t*>(values), count, results); break;
+    default: std::copy_n(static_cast<const int32_t*>(values), count, results); break;
+  }
+}
+
 int64_t IntegerNet::bytes() const {
   int64_t total = 0;
   for (const Node& node : nodes_) {

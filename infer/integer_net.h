@@ -13,6 +13,7 @@
 #include "core/op_options.h"
 #include "core/shape.h"
 #include "core/shift/codes.h"
+#include "core/tensor.h"
 
 namespace ds::infer {
 
@@ -111,6 +112,9 @@ struct NodeBounds {
   Interval intermediate;  // whatever stands before the last shift, each of its partial sums
 };
 
+/// Stored values of a type as what every run gives.
+void widen(DType type, const void* values, int64_t count, int32_t* results);
+
 class IntegerNet {
  public:
   /// Node 0 is the input, the last node the result. Throws Error naming node and place where shapes, formats
@@ -123,6 +127,11 @@ class IntegerNet {
   /// H,W,C of the u8 images that it takes.
   const Shape& input() const { return nodes_.front().shape; }
   const Node& result() const { return nodes_.back(); }
+  /// By node, the last one that reads its value; for the result, the number of nodes.
+  std::vector<int> last_uses() const;
+  /// What a run of these images fills: i32 [N] and the result's shape. Throws Error unless they are u8 [N]
+  /// and the input's.
+  Tensor results_for(const Tensor& images) const;
   /// Bytes of packed codes, multipliers, addends and shifts.
   int64_t bytes() const;
   /// A table, a line a node.

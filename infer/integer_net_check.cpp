@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "infer/rescale_width.h"
 
 namespace ds::infer {
 namespace {
@@ -251,15 +252,11 @@ class NodeChecker {
       require(rescale.addend[c] >= -kMaxSum && rescale.addend[c] <= kMaxSum,
               "addend of channel {} is {}, expected at most 2^62", c, rescale.addend[c]);
       if (node_.shortcut >= 0) {
-        require(shortcut_shift(c) >= 0 && shortcut_shift(c) <= kMaxShift,
-                "the shortcut is shifted by {} bits in channel {}, expected 0 to {}", shortcut_shift(c), c,
-                kMaxShift);
+        const int j = shortcut_shift(node_, shortcut().format, c);
+        require(j >= 0 && j <= kMaxShift,
+                "the shortcut is shifted by {} bits in channel {}, expected 0 to {}", j, c, kMaxShift);
       }
     }
-  }
-
-  int shortcut_shift(size_t channel) const {
-    return node_.rescale.shift[channel] + node_.format.fraction_bits - shortcut().format.fraction_bits;
   }
 
   std::vector<WideInterval> accumulators(size_t channels) const {
@@ -302,7 +299,8 @@ class NodeChecker {
     add_term(rescale.addend[c], rescale.addend[c], total);
     add_term(0, half(rescale.shift[c]), total);
     if (node_.shortcut >= 0) {
-      add_term(Wide{shortcut().low} << shortcut_shift(c), Wide{shortcut().high} << shortcut_shift(c), total);
+      const int j = shortcut_shift(node_, shortcut().format, c);
+      add_term(Wide{shortcut().low} << j, Wide{shortcut().high} << j, total);
     }
     return total;
   }

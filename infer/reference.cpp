@@ -273,19 +273,12 @@ std::vector<ShiftWeights> all_weights(const IntegerNet& net) {
 }  // namespace
 
 Tensor run_reference(const IntegerNet& net, const Tensor& images) {
-  DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
-               images.shape().with(0, 1).numel() == net.input().numel() &&
-               Shape(images.shape().sizes().subspan(1)) == net.input(),
-           "[integer_net] images are {} {}, expected u8 [N] and {}", name_of(images.dtype()),
-           images.shape().str(), net.input().str());
+  Tensor y = net.results_for(images);
   const auto weights = all_weights(net);
-  std::vector<int64_t> sizes = {images.size(0)};
-  const Shape& result = net.result().shape;
-  sizes.insert(sizes.end(), result.sizes().begin(), result.sizes().end());
-  Tensor y = Tensor::empty(Shape(sizes), DType::kI32);
+  const int64_t outputs = net.result().shape.numel();
   parallel_chunks(images.size(0), [&](int64_t image) {
     const ImageRun run(net, weights, images.data<uint8_t>() + image * net.input().numel());
-    std::copy(run.result().begin(), run.result().end(), y.data<int32_t>() + image * result.numel());
+    std::copy(run.result().begin(), run.result().end(), y.data<int32_t>() + image * outputs);
   });
   return y;
 }

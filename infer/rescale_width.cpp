@@ -8,10 +8,8 @@
 
 namespace ds::infer {
 
-int shortcut_shift(const IntegerNet& net, size_t node, size_t channel) {
-  const Node& self = net.nodes()[node];
-  const Format& shortcut = net.nodes()[static_cast<size_t>(self.shortcut)].format;
-  return self.rescale.shift[channel] + self.format.fraction_bits - shortcut.fraction_bits;
+int shortcut_shift(const Node& node, const Format& shortcut, size_t channel) {
+  return node.rescale.shift[channel] + node.format.fraction_bits - shortcut.fraction_bits;
 }
 
 bool rescales_in_32_bits(const IntegerNet& net, size_t node) {
@@ -28,7 +26,7 @@ bool rescales_in_32_bits(const IntegerNet& net, size_t node) {
                  std::abs(static_cast<double>(self.rescale.addend[c])) + static_cast<double>(half(k));
     if (self.shortcut >= 0) {
       const Node& shortcut = net.nodes()[static_cast<size_t>(self.shortcut)];
-      const int j = shortcut_shift(net, node, c);
+      const int j = shortcut_shift(self, shortcut.format, c);
       if (j > 30) return false;
       sum += static_cast<double>(std::max(-shortcut.low, shortcut.high) << j);
     }

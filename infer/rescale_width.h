@@ -7,8 +7,8 @@
 
 namespace ds::infer {
 
-/// j: the shortcut's shift in a channel of a node that has one.
-int shortcut_shift(const IntegerNet& net, size_t node, size_t channel);
+/// j: the shift in a channel of a node of a shortcut with this format.
+int shortcut_shift(const Node& node, const Format& shortcut, size_t channel);
 
 /// Whether no product, sum or term of a node's rescaling leaves 32 bits.
 bool rescales_in_32_bits(const IntegerNet& net, size_t node);

@@ -5,32 +5,20 @@
 #include <chrono>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "autograd/functions.h"
 #include "core/error.h"
 #include "layers/compensation/moments.h"
 #include "layers/compensation/streams.h"
+#include "layers/compensation/vectors.h"
 
 namespace ds {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-size_t at(int64_t index) { return static_cast<size_t>(index); }
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::vector<double> doubles(const Tensor& tensor) { return tensor.to(DType::kF64).to_vector<double>(); }
-
-Tensor floats(const std::vector<double>& values, const Shape& shape) {
-  return Tensor::from(values, shape).to(DType::kF32);
-}
-
-double sum_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 class Compensator {
@@ -80,15 +68,13 @@ class Compensator {
     converted_.keep(node.inputs[0]);
     const Tensor& weight = float_.constant(node.inputs[1]);
     const int norm = following_norm(index);
-    const RoundedFilters best = round_layer(collect(node, weight), doubles(weight),
+    const RoundedFilters best = round_layer(collect(node, weight),
                                             {.path = node.scope,
                                              .format = *layer.format,
-                                             .compensation = options_.compensation,
-                                             .damping = options_.damping,
-                                             .sweeps = options_.sweeps,
-                                             .offset_bits = options_.offset_bits,
+                                             .filters = doubles(weight),
                                              .mean_is_free = norm >= 0 || bias >= 0,
-                                             .norm_follows = norm >= 0});
+                                             .norm_follows = norm >= 0},
+                                            options_.compensation);
     const OutputStatistics& statistics = best.statistics;
     offsets_[node.scope] = best.format.offset;
     const Tensor result = floats(best.filters, weight.shape());
@@ -159,8 +145,9 @@ class Compensator {
     std::vector<double> mean = doubles(converted_.constant(norm.inputs[3]));
     std::vector<double> variance = doubles(converted_.constant(norm.inputs[4]));
     const double eps = std::any_cast<const BatchNormOptions&>(norm.options).eps;
-    const std::vector<double> bias = layer.inputs[2] < 0 ? std::vector<double>(mean.size())
-                                                         : doubles(converted_.constant(layer.inputs[2]));
+    const int bias_value = layer.inputs[2];  // rounded, if it is
+    const std::vector<double> bias =
+        bias_value < 0 ? std::vector<double>(mean.size()) : doubles(converted_.rows(bias_value, 0, 1));
     for (size_t o = 0; o < mean.size(); ++o) {
       // A filter whose outputs did not vary: what they do now is to vanish.
       constexpr double kLeast = 1e-12;
@@ -246,7 +233,8 @@ CompensateReport compensate(Module& model, const Tensor& images, const Compensat
   DS_CHECK(images.defined() && images.rank() == 4 && images.dtype() == DType::kF32 && images.size(0) >= 1,
            "[compensate] images are {}, expected f32 [N,H,W,C] with N >= 1",
            images.defined() ? TensorType::of(images).str() : "missing");
-  DS_CHECK(options.damping > 0.0, "[compensate] damping is {}, expected more than 0", options.damping);
+  DS_CHECK(options.compensation.damping > 0.0, "[compensate] damping is {}, expected more than 0",
+           options.compensation.damping);
   DS_CHECK(options.conversion.ps_init == PsInit::kConverted,
            "[compensate] PS weights are to be random, expected converted ones");
   DS_CHECK(options.batch >= 1, "[compensate] batch is {}, expected at least 1", options.batch);

@@ -22,12 +22,7 @@ namespace ds {
 
 struct CompensateOptions {
   ConvertOptions conversion = {};
-  Compensation compensation = Compensation::kFull;
-  double damping = 0.01;
-  int sweeps = 6;  // of coordinate descent, at most
-  /// Weights of up to so many bits get the exponent offset that leaves the smallest error: each filter where
-  /// a batch norm follows, whose statistics take it in; else one a layer.
-  int offset_bits = 3;
+  CompensationOptions compensation = {};
   int64_t batch = 32;  // images that are computed together
 };
 

@@ -49,12 +49,8 @@ class Comparison:
         return float(seconds[1]) if seconds else None
 
     def evaluate(self, file):
-        output = run([self.arguments.deepshift, "eval", file, "--data", self.arguments.data])
-        return int(re.search(r"top-1 (\d+)/10000", output)[1])
-
-    def evaluate_plain(self):
         """None where nothing is left of the network: its outputs overflow."""
-        command = [self.arguments.deepshift, "eval", self.converted, "--data", self.arguments.data]
+        command = [self.arguments.deepshift, "eval", file, "--data", self.arguments.data]
         result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         found = re.search(r"top-1 (\d+)/10000", result.stdout)
         if not found and "not finite" not in result.stderr:
@@ -72,13 +68,13 @@ class Comparison:
             rows.append({"seed": seed, "seconds": seconds, "top1": self.evaluate(self.converted), "integer": self.integer_net()})
             print(arch, kind, rows[-1], file=sys.stderr)
         self.convert(arch, kind, None)
-        return {"plain": self.evaluate_plain(), "runs": rows}
+        return {"plain": self.evaluate(self.converted), "runs": rows}
 
     def ablation(self, arch, kind):
         rows = {}
         for name, options in ABLATION:
             self.convert(arch, kind, options)
-            rows[name] = self.evaluate_plain()
+            rows[name] = self.evaluate(self.converted)
             print(arch, kind, name, rows[name], file=sys.stderr)
         return rows
 
@@ -88,6 +84,8 @@ def one(value):
 
 
 def percent(values):
+    if None in values:
+        return one(None)
     mean = f"{statistics.mean(values) / 100:.2f} %"
     return mean if len(set(values)) == 1 else f"{mean} ({min(values) / 100:.2f} to {max(values) / 100:.2f})"
 

@@ -8,6 +8,7 @@
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
 #include "core/cpu/kernels/select.h"
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "infer/cpu/cpu_net.h"
@@ -92,7 +93,11 @@ int bench_on_cuda(const infer::IntegerNet& net, const BenchOptions& options, int
 int bench_file(BenchOptions& options) {
   const Device device = parse_device(options.device);
   const infer::IntegerNet net = infer::load_integer_net(options.file);
-  if (device.type == DeviceType::kCuda) return bench_on_cuda(net, options, device.index);
+  if (device.type == DeviceType::kCuda) {
+    DS_CHECK(options.machine.threads == 0, "[bench] --threads is of the CPU, but --device is {}",
+             options.device);
+    return bench_on_cuda(net, options, device.index);
+  }
   set_up_machine(options.machine);
   const infer::CpuNet cpu(net, {.batch = options.batch});
   const Shape& image = cpu.net().input();

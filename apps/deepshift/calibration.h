@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 
-#include "apps/common/model_input.h"
 #include "data/dataset.h"
 
 namespace ds::apps {
@@ -16,8 +15,6 @@ struct CalibrationChoice {
 
 /// --calibration-images and --seed.
 void add_calibration(CLI::App& app, CalibrationChoice& choice);
-/// --dataset, --mean and --std.
-void add_input_choice(CLI::App& app, InputChoice& choice);
 
 /// Chosen at random: their labels play no part. Throws Error where there are not so many.
 Dataset choose_images(const Dataset& train, const CalibrationChoice& choice);

@@ -11,6 +11,7 @@
 #include "apps/common/task.h"
 #include "apps/deepshift/calibration.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/input_options.h"
 #include "apps/deepshift/layer_bits.h"
 #include "core/error.h"
 #include "data/loader.h"
@@ -30,7 +31,7 @@ struct ConvertFileOptions {
   std::string first_last = "shift";
   std::string calibrate;  // folder of a data set; empty: weights are rounded one by one
   std::string compensation = "full";
-  int offset_bits = CompensateOptions().offset_bits;
+  int offset_bits = CompensationOptions().offset_bits;
   CalibrationChoice calibration;
   InputChoice images;
   int threads = 0;
@@ -69,11 +70,12 @@ int convert_file(const ConvertFileOptions& options) {
   if (options.calibrate.empty()) {
     fmt::print("{}\n", convert_to_shift(model, conversion, predicate).str());
   } else {
-    const CompensateReport report = compensate(model, sample_images(options, network),
-                                               {.conversion = conversion,
-                                                .compensation = parse_compensation(options.compensation),
-                                                .offset_bits = options.offset_bits},
-                                               predicate);
+    const CompensateReport report =
+        compensate(model, sample_images(options, network),
+                   {.conversion = conversion,
+                    .compensation = {.compensation = parse_compensation(options.compensation),
+                                     .offset_bits = options.offset_bits}},
+                   predicate);
     fmt::print("{}\n", report.str());
   }
   save_model(options.output, model, network.info);

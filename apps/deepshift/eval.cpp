@@ -7,6 +7,7 @@
 #include "apps/common/machine.h"
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/input_options.h"
 
 namespace ds::apps {
 
@@ -34,19 +35,7 @@ Command eval_command(CLI::App& parent) {
   app->add_option("file", o.file, "model or integer net (deepshift lower), safetensors")->required();
   app->add_option("--data", o.data, "folder of the data set")->required();
   app->add_option("--arch", o.arch, "network (default: what the file says)");
-  app->add_option("--dataset", o.input.dataset, "data set (default: what the file says, or cifar10)")
-      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
-  app->add_option(
-         "--mean", o.input.mean,
-         "of pixels in [0, 1] (default: what the file says, or ImageNet's 0.485,0.456,0.406; MNIST: its own)")
-      ->expected(1, 3)
-      ->delimiter(',')
-      ->check(finite());
-  app->add_option("--std", o.input.deviation,
-                  "likewise (default: what the file says, or 0.229,0.224,0.225; MNIST: its own)")
-      ->expected(1, 3)
-      ->delimiter(',')
-      ->check(above_zero());
+  add_input_choice(*app, o.input);
   app->add_option(
       "--activation-bits", o.activation_bits,
       "round activations to fixed point: I.F or B bits (default: what the file says, or float); B bits of a "

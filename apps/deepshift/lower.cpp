@@ -11,6 +11,7 @@
 #include "apps/common/task.h"
 #include "apps/deepshift/calibration.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/input_options.h"
 #include "apps/deepshift/layer_bits.h"
 #include "core/error.h"
 #include "infer/integer_net_file.h"

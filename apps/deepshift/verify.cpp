@@ -13,6 +13,7 @@
 #include "apps/common/integer_net_task.h"
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/input_options.h"
 #include "core/backend.h"
 #include "core/cpu/kernels/select.h"
 #include "core/error.h"
@@ -147,8 +148,7 @@ Command verify_command(CLI::App& parent) {
       "verify", "Checks that an integer net gives the same integers however it is run on this machine");
   app->add_option("file", o.file, "integer net, safetensors (deepshift lower)")->required();
   app->add_option("--data", o.data, "folder of the data set, whose test images it is run on")->required();
-  app->add_option("--dataset", o.input.dataset, "data set (default: what the file says, or cifar10)")
-      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+  add_dataset(*app, o.input.dataset);
   app->add_option("--images", o.images, "test images; 0: all")->capture_default_str()->check(at_least(0));
   app->add_option("--reference-images", o.reference_images,
                   "of them, that the plain interpreter runs, too (slow)")

@@ -6,9 +6,9 @@
 
 #include "core/buffer.h"
 #include "core/error.h"
-#include "infer/cpu/arena.h"
+#include "infer/arena.h"
 #include "infer/cpu/step.h"
-#include "infer/cpu/window.h"
+#include "infer/window.h"
 
 namespace ds::infer {
 namespace {
@@ -19,8 +19,7 @@ constexpr int kNone = -1;
 class Placement {
  public:
   Placement(const IntegerNet& net, const CpuNetOptions& options)
-      : nodes_(net.nodes()), batch_(options.batch), places_(nodes_.size()) {
-    find_uses();
+      : nodes_(net.nodes()), batch_(options.batch), places_(nodes_.size()), last_use_(net.last_uses()) {
     join();
     for (size_t i = 0; i < nodes_.size(); ++i) places_[i] = own_place(nodes_[i]);
     add_blocks();
@@ -50,17 +49,6 @@ class Placement {
     place.pixel_bytes = place.channels * place.value_bytes();
     place.image_bytes = place.height * place.row_bytes();
     return place;
-  }
-
-  void find_uses() {
-    last_use_.resize(nodes_.size());
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      last_use_[i] = static_cast<int>(i);
-      std::vector<int> read = nodes_[i].inputs;
-      if (nodes_[i].shortcut >= 0) read.push_back(nodes_[i].shortcut);
-      for (const int input : read) last_use_[at(input)] = static_cast<int>(i);
-    }
-    last_use_.back() = static_cast<int>(nodes_.size());  // the result is read after all
   }
 
   /// A value may stand within the concatenation that takes it (once), under the flattened value's name, or
@@ -245,14 +233,7 @@ class CpuNet::Plan {
 
   /// The result's integers, whatever their type.
   void copy_result(const RunContext& context, int64_t image, int32_t* results) const {
-    const uint8_t* from = result_.image(context.arena, image);
-    const int64_t count = net_.result().shape.numel();
-    switch (result_.type) {
-      case DType::kU8: std::copy_n(from, count, results); break;
-      case DType::kI8: std::copy_n(reinterpret_cast<const int8_t*>(from), count, results); break;
-      case DType::kI16: std::copy_n(reinterpret_cast<const int16_t*>(from), count, results); break;
-      default: std::copy_n(reinterpret_cast<const int32_t*>(from), count, results); break;
-    }
+    widen(result_.type, result_.image(context.arena, image), net_.result().shape.numel(), results);
   }
 
   IntegerNet net_;
@@ -274,14 +255,7 @@ void CpuNet::run(const uint8_t* pixels, int64_t images, int32_t* results) const 
 }
 
 Tensor CpuNet::operator()(const Tensor& images) const {
-  DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
-               Shape(images.shape().sizes().subspan(1)) == net().input(),
-           "[cpu_net] images are {} {}, expected u8 [N] and {}", ds::name_of(images.dtype()),
-           images.shape().str(), net().input().str());
-  std::vector<int64_t> sizes = {images.size(0)};
-  const auto result = net().result().shape.sizes();
-  sizes.insert(sizes.end(), result.begin(), result.end());
-  Tensor y = Tensor::empty(Shape(sizes), DType::kI32);
+  Tensor y = net().results_for(images);
   run(images.data<uint8_t>(), images.size(0), y.data<int32_t>());
   return y;
 }

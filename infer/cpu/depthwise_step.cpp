@@ -5,7 +5,7 @@
 #include "core/parallel.h"
 #include "infer/cpu/rescaler.h"
 #include "infer/cpu/step.h"
-#include "infer/cpu/window.h"
+#include "infer/window.h"
 
 namespace ds::infer {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "infer/cpu/window.h"
+#include "infer/window.h"
 
 namespace ds::infer {
 

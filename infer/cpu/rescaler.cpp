@@ -32,7 +32,8 @@ Rescaler::Rescaler(const StepSource& source, int64_t repeats)
         addend_.push_back(static_cast<int32_t>(addend));
       }
       if (node.shortcut >= 0) {
-        shortcut_shift_.push_back(shortcut_shift(source.net, static_cast<size_t>(source.node), c));
+        shortcut_shift_.push_back(
+            shortcut_shift(node, source.net.nodes()[static_cast<size_t>(node.shortcut)].format, c));
       }
     }
   }

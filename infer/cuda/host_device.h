@@ -1,8 +1,35 @@
-// Functions that the host can run as well, so that they are tested where there is no GPU.
+// Functions that the host can run as well, so that they are tested where there is no GPU: how they are
+// marked, and the one instruction that the host has to imitate.
 #pragma once
+
+#include <cstdint>
 
 #ifdef __CUDACC__
 #define DS_HOST_DEVICE __host__ __device__
 #else
 #define DS_HOST_DEVICE
 #endif
+
+namespace ds::infer::cuda {
+
+/// Bytes of b:a, by the low three bits of each nibble of the selector; bit 3 asks for eight copies of the
+/// byte's highest bit instead.
+DS_HOST_DEVICE inline uint32_t select_bytes(uint32_t a, uint32_t b, uint32_t selector) {
+#ifdef __CUDA_ARCH__
+  uint32_t result;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(selector));
+  return result;
+#else
+  const uint64_t bytes = (static_cast<uint64_t>(b) << 32) | a;
+  uint32_t result = 0;
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t nibble = (selector >> (4 * i)) & 15;
+    auto byte = static_cast<uint32_t>(bytes >> (8 * (nibble & 7))) & 0xFF;
+    if (nibble > 7) byte = (byte & 0x80) != 0 ? 0xFF : 0;
+    result |= byte << (8 * i);
+  }
+  return result;
+#endif
+}
+
+}  // namespace ds::infer::cuda

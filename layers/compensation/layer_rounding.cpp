@@ -2,20 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <optional>
 
 #include "core/error.h"
 #include "core/linear_algebra.h"
-#include "core/shift/pow2.h"
+#include "layers/compensation/vectors.h"
+#include "layers/weights/weight.h"
 
 namespace ds {
 namespace {
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
-
-double sum_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
 
 double mean_diagonal(const GroupMoments& moments) {
   double trace = 0.0;
@@ -31,88 +26,92 @@ double damping_of(const GroupMoments& moments, const GroupMoments& used, double 
   return r > 0.0 ? r : 1.0;
 }
 
-/// w*: the filters that give y from x best, not far from the float ones.
-std::vector<double> fitted(const GroupMoments& used, const std::vector<double>& matrix, double r,
-                           const std::vector<double>& filters, const std::string& path) {
-  std::vector<double> target = used.yx;
-  for (size_t i = 0; i < target.size(); ++i) target[i] += r * filters[i];
-  const std::optional<Cholesky> factor = Cholesky::factor(matrix, used.depth);
-  DS_CHECK(factor.has_value(),
-           "[compensate] the system of layer {} is singular: more damping or images are needed", path);
-  factor->solve(target.data(), used.outputs);
-  return target;
-}
-
 /// Filters, one after the other, each times its scale.
-std::vector<double> scaled(std::vector<double> filters, const double* scales, int64_t outputs) {
-  const size_t depth = filters.size() / at(outputs);
+std::vector<double> scaled(std::vector<double> filters, const std::vector<double>& scales) {
+  const size_t depth = filters.size() / scales.size();
   for (size_t i = 0; i < filters.size(); ++i) filters[i] *= scales[i / depth];
   return filters;
 }
 
-std::vector<double> rounded_one_by_one(std::vector<double> filters, ShiftFormat format) {
-  const ShiftRange range = format.range();
-  for (double& w : filters) {
-    const double s = w > 0.0 ? 1.0 : (w < 0.0 ? -1.0 : 0.0);
-    w = format.method == ShiftMethod::kQ
-            ? pow2::round_q(w, range)
-            : pow2::round_ps(static_cast<double>(pow2::nearest_log2(w)), s, range);
+/// One group of a layer's filters and all that does not depend on how they are scaled.
+class Group {
+ public:
+  Group(const GroupMoments& moments, std::vector<double> filters, const LayerToRound& layer,
+        const CompensationOptions& options)
+      : moments_(moments),
+        options_(options),
+        centred_(moments.centred()),
+        mean_is_free_(layer.mean_is_free),
+        plain_(
+            doubles(make_weight(layer.format, floats(filters, {moments.outputs, moments.depth}))->rounded())),
+        target_(std::move(filters)) {
+    if (options.compensation == Compensation::kStatistics) return;
+    const double r = damping_of(moments, used(), options.damping);
+    std::vector<double> matrix = used().xx;
+    for (int64_t i = 0; i < used().depth; ++i) matrix[at(i * used().depth + i)] += r;
+    if (options.compensation == Compensation::kFull) fit(matrix, r, layer.path);
+    rounding_.emplace(matrix, used().depth);
   }
-  return filters;
-}
 
-void add_statistics(const GroupMoments& moments, const GroupMoments& used, const std::vector<double>& filters,
-                    const std::vector<double>& unscaled, const std::vector<double>& plain,
-                    OutputStatistics& statistics) {
-  const GroupMoments centred = moments.centred();
-  const std::vector<double> variance = centred.squares(filters);
-  const std::vector<double> errors = used.errors(unscaled);
-  const std::vector<double> plain_errors = used.errors(plain);
-  for (int64_t o = 0; o < moments.outputs; ++o) {
-    double mean = 0.0;
-    for (int64_t i = 0; i < moments.depth; ++i) {
-      mean += filters[at(o * moments.depth + i)] * moments.x[at(i)];
+  /// Adds its filters to the result, in that one's format and scales.
+  void round(RoundedFilters& result) const {
+    const auto first = static_cast<int64_t>(result.statistics.mean.size());
+    const std::vector<double> scales(result.scales.begin() + first,
+                                     result.scales.begin() + first + moments_.outputs);
+    const std::vector<double> q =
+        rounding_ ? rounding_->round(scaled(target_, scales), result.format, options_.sweeps) : plain_;
+    add_statistics(q, scales, result.statistics);
+    result.filters.insert(result.filters.end(), q.begin(), q.end());
+  }
+
+ private:
+  const GroupMoments& used() const { return mean_is_free_ ? centred_ : moments_; }
+
+  /// The target becomes w*: the filters that give y from x best, not far from the float ones.
+  void fit(const std::vector<double>& matrix, double r, const std::string& path) {
+    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used().yx[i] + r * target_[i];
+    const std::optional<Cholesky> factor = Cholesky::factor(matrix, used().depth);
+    DS_CHECK(factor.has_value(),
+             "[compensate] the system of layer {} is singular: more damping or images are needed", path);
+    factor->solve(target_.data(), used().outputs);
+  }
+
+  void add_statistics(const std::vector<double>& q, std::vector<double> scales,
+                      OutputStatistics& statistics) const {
+    for (double& scale : scales) scale = 1.0 / scale;
+    const std::vector<double> variance = centred_.squares(q);
+    const std::vector<double> errors = used().errors(scaled(q, scales));
+    const std::vector<double> plain_errors = used().errors(plain_);
+    for (int64_t o = 0; o < moments_.outputs; ++o) {
+      const double* w = q.data() + o * moments_.depth;
+      statistics.mean.push_back(std::inner_product(moments_.x.begin(), moments_.x.end(), w, 0.0));
+      statistics.variance.push_back(std::max(variance[at(o)], 0.0));
+      statistics.float_mean.push_back(moments_.y[at(o)]);
+      statistics.float_variance.push_back(std::max(centred_.yy[at(o)], 0.0));
+      statistics.error.push_back(errors[at(o)]);
+      statistics.plain_error.push_back(plain_errors[at(o)]);
     }
-    statistics.mean.push_back(mean);
-    statistics.variance.push_back(std::max(variance[at(o)], 0.0));
-    statistics.float_mean.push_back(moments.y[at(o)]);
-    statistics.float_variance.push_back(std::max(centred.yy[at(o)], 0.0));
-    statistics.error.push_back(errors[at(o)]);
-    statistics.plain_error.push_back(plain_errors[at(o)]);
   }
-}
 
-/// Adds a group's filters to the result, in its format and scales.
-void round_group(const GroupMoments& moments, const std::vector<double>& filters,
-                 const LayerRounding& options, RoundedFilters& result) {
-  const double* scales = result.scales.data() + result.statistics.mean.size();
-  std::vector<double> inverse(scales, scales + moments.outputs);
-  for (double& scale : inverse) scale = 1.0 / scale;
-  const GroupMoments used = options.mean_is_free ? moments.centred() : moments;
-  const double r = damping_of(moments, used, options.damping);
-  std::vector<double> matrix = used.xx;
-  for (int64_t i = 0; i < used.depth; ++i) matrix[at(i * used.depth + i)] += r;
-  const std::vector<double> plain = rounded_one_by_one(filters, options.format);
-  std::vector<double> q = plain;
-  if (options.compensation != Compensation::kStatistics) {
-    const std::vector<double> target = options.compensation == Compensation::kFull
-                                           ? fitted(used, matrix, r, filters, options.path)
-                                           : filters;
-    q = round_compensated(scaled(target, scales, moments.outputs), matrix, used.depth,
-                          {.format = result.format, .sweeps = options.sweeps});
-  }
-  add_statistics(moments, used, q, scaled(q, inverse.data(), moments.outputs), plain, result.statistics);
-  result.filters.insert(result.filters.end(), q.begin(), q.end());
-}
+  const GroupMoments& moments_;
+  const CompensationOptions& options_;
+  GroupMoments centred_;
+  bool mean_is_free_;
+  std::vector<double> plain_;   // rounded one by one
+  std::vector<double> target_;  // w*, or the float filters
+  std::optional<CompensatedRounding> rounding_;
+};
 
-void round_filters(const std::vector<GroupMoments>& groups, const std::vector<double>& filters,
-                   const LayerRounding& options, RoundedFilters& result) {
-  int64_t first = 0;
-  for (const GroupMoments& moments : groups) {
-    const int64_t end = first + moments.outputs * moments.depth;
-    round_group(moments, {filters.begin() + first, filters.begin() + end}, options, result);
+std::vector<Group> groups_of(const std::vector<GroupMoments>& moments, const LayerToRound& layer,
+                             const CompensationOptions& options) {
+  std::vector<Group> groups;
+  auto first = layer.filters.begin();
+  for (const GroupMoments& group : moments) {
+    const auto end = first + group.outputs * group.depth;
+    groups.emplace_back(group, std::vector<double>(first, end), layer, options);
     first = end;
   }
+  return groups;
 }
 
 /// By filter.
@@ -165,21 +164,22 @@ void take_better(const RoundedFilters& other, bool by_filter, RoundedFilters& be
 
 }  // namespace
 
-RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const std::vector<double>& filters,
-                           const LayerRounding& options) {
+RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const LayerToRound& layer,
+                           const CompensationOptions& options) {
+  const std::vector<Group> groups = groups_of(moments, layer, options);
   size_t outputs = 0;
   for (const GroupMoments& group : moments) outputs += at(group.outputs);
-  DS_CHECK(outputs > 0, "[compensate] layer {} has no outputs", options.path);
-  const RoundedFilters start{.format = options.format, .scales = std::vector<double>(outputs, 1.0)};
+  DS_CHECK(outputs > 0, "[compensate] layer {} has no outputs", layer.path);
+  const RoundedFilters start{.format = layer.format, .scales = std::vector<double>(outputs, 1.0)};
   RoundedFilters best = start;
-  round_filters(moments, filters, options, best);
-  if (options.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics)
+  for (const Group& group : groups) group.round(best);
+  if (layer.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics)
     return best;
-  const std::vector<double> largest = largest_of(filters, outputs);
+  const std::vector<double> largest = largest_of(layer.filters, outputs);
   for (int step = -1; step <= 2; ++step) {
-    RoundedFilters other = moved(start, largest, step, options.norm_follows);
-    round_filters(moments, filters, options, other);
-    take_better(other, options.norm_follows, best);
+    RoundedFilters other = moved(start, largest, step, layer.norm_follows);
+    for (const Group& group : groups) group.round(other);
+    take_better(other, layer.norm_follows, best);
   }
   return best;
 }

@@ -16,15 +16,21 @@ enum class Compensation : uint8_t {
   kFull,
 };
 
-struct LayerRounding {
-  std::string path;  // for errors
-  ShiftFormat format = {};
+struct CompensationOptions {
   Compensation compensation = Compensation::kFull;
   double damping = 0.01;
-  int sweeps = 6;
+  int sweeps = 6;  // of coordinate descent, at most
+  /// Weights of up to so many bits get the exponent offset that leaves the smallest error: each filter where
+  /// a batch norm follows, whose statistics take it in; else one a layer.
   int offset_bits = 3;
-  bool mean_is_free = false;  // a bias or batch norm makes up for it
-  bool norm_follows = false;  // and for the scale of an output
+};
+
+struct LayerToRound {
+  std::string path = {};  // for errors
+  ShiftFormat format = {};
+  std::vector<double> filters = {};  // the float ones
+  bool mean_is_free = false;         // a bias or batch norm makes up for it
+  bool norm_follows = false;         // and for the scale of an output
 };
 
 /// By output of a layer, without bias: means and variances, and the mean square errors in the float layer's
@@ -46,10 +52,8 @@ struct RoundedFilters {
   OutputStatistics statistics = {};
 };
 
-/// `filters`: the float ones. With few bits by the exponent offset that leaves the smallest error: of each
-/// filter where a batch norm follows, else of the layer. Throws Error naming the path where the system is
-/// singular.
-RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const std::vector<double>& filters,
-                           const LayerRounding& options);
+/// Throws Error naming the path where the system is singular.
+RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const LayerToRound& layer,
+                           const CompensationOptions& options);
 
 }  // namespace ds

@@ -7,11 +7,10 @@
 #include "core/cpu/conv2d/conv2d_geometry.h"
 #include "core/ops.h"
 #include "core/parallel.h"
+#include "layers/compensation/vectors.h"
 
 namespace ds {
 namespace {
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 void add_to(std::vector<double>& sums, const Tensor& part) {
   const auto values = part.span<float>();

@@ -18,14 +18,28 @@ namespace ds {
 /// rounding: here it is the error of the output that counts.
 double nearest_level(double value, ShiftFormat format);
 
-struct CompensatedRounding {
-  ShiftFormat format;
-  int sweeps = 6;  // of coordinate descent, at most
-};
+/// Rounds filters that read the same values.
+class CompensatedRounding {
+ public:
+  /// `moments` is H, depth x depth. Throws Error where it is not positive definite.
+  CompensatedRounding(const std::vector<double>& moments, int64_t depth);
 
-/// Rounds filters, rows of `depth` numbers; `moments` is H, depth x depth and positive definite (Error
-/// otherwise).
-std::vector<double> round_compensated(const std::vector<double>& filters, const std::vector<double>& moments,
-                                      int64_t depth, const CompensatedRounding& options);
+  /// `filters`: rows of `depth` numbers, w*. At most so many sweeps of coordinate descent.
+  std::vector<double> round(const std::vector<double>& filters, ShiftFormat format, int sweeps) const;
+
+ private:
+  struct Descent;
+
+  void round_rows(double* targets, int64_t count, ShiftFormat format, int sweeps) const;
+  void hand_errors_on(double* filters, int64_t count, ShiftFormat format) const;
+  void descend(double* levels, double* gradient, ShiftFormat format, int sweeps) const;
+  Descent descend_from(std::vector<double> levels, const double* targets, ShiftFormat format,
+                       int sweeps) const;
+
+  int64_t depth_;
+  std::vector<int64_t> order_;   // of rounding: by moments, the largest first
+  std::vector<double> moments_;  // in that order
+  std::vector<double> upper_;    // U, H^-1 = U^T U
+};
 
 }  // namespace ds

@@ -14,6 +14,7 @@
 #include "layers/batchnorm2d.h"
 #include "layers/compensation/moments.h"
 #include "layers/compensation/rounding.h"
+#include "layers/compensation/vectors.h"
 #include "layers/concat.h"
 #include "layers/conv2d.h"
 #include "layers/flatten.h"
@@ -30,8 +31,6 @@ namespace {
 
 using test::error_of;
 using testing::HasSubstr;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 Tensor normal(const Shape& shape, uint64_t seed) {
   Tensor result = Tensor::empty(shape);
@@ -109,7 +108,7 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
       const std::vector<float> values = normal({kDepth}, static_cast<uint64_t>(bits)).to_vector<float>();
       std::vector<double> w(values.begin(), values.end());
       for (double& each : w) each *= 0.3;
-      const std::vector<double> q = round_compensated(w, moments, kDepth, {.format = format, .sweeps = 100});
+      const std::vector<double> q = CompensatedRounding(moments, kDepth).round(w, format, 100);
       std::vector<double> plain;
       for (const double each : w) plain.push_back(nearest_level(each, format));
       EXPECT_LE(cost(q, w, moments), cost(plain, w, moments) * 1.0001);
@@ -129,10 +128,7 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
 }
 
 TEST(CompensatedRounding, RefusesSingularMoments) {
-  EXPECT_THAT(error_of([] {
-                round_compensated({0.5, 0.5}, {1.0, 1.0, 1.0, 1.0}, 2, {});
-              }),
-              HasSubstr("singular"));
+  EXPECT_THAT(error_of([] { CompensatedRounding({1.0, 1.0, 1.0, 1.0}, 2); }), HasSubstr("singular"));
 }
 
 /// Against the layer itself: errors of the outputs are what the moments say.
@@ -173,7 +169,7 @@ std::shared_ptr<Conv2d> convolution(int64_t in, int64_t out, bool bias, int64_t 
 std::shared_ptr<Sequential> mixed_net() {
   manual_seed(3);
   auto net = sequential(
-      convolution(3, 8, false), std::make_shared<BatchNorm2d>(8), std::make_shared<Relu>(),
+      convolution(3, 8, true), std::make_shared<BatchNorm2d>(8), std::make_shared<Relu>(),
       std::make_shared<Residual>(sequential(convolution(8, 8, false, 8), std::make_shared<BatchNorm2d>(8),
                                             std::make_shared<Relu>(), convolution(8, 8, true, 2))),
       std::make_shared<Relu>(), std::make_shared<GlobalAvgPool2d>(), std::make_shared<Linear>(8, 5));
@@ -258,7 +254,7 @@ TEST(Compensate, RefusesWithNothingChanged) {
   refuses(Tensor(), {}, "missing");
   refuses(normal({4, 300}, 5), {}, "expected f32 [N,H,W,C]");
   refuses(images, {.conversion = {.weight_bits = 9}}, "9 weight bits");
-  refuses(images, {.damping = 0.0}, "damping is 0");
+  refuses(images, {.compensation = {.damping = 0.0}}, "damping is 0");
   refuses(images, {.conversion = {.method = ShiftMethod::kPs, .ps_init = PsInit::kRandom}}, "random");
   refuses(Tensor::full({4, 10, 10, 3}, std::nan("")), {}, "not finite");
 }

@@ -1,4 +1,4 @@
-#include "infer/cpu/window.h"
+#include "infer/window.h"
 
 #include <algorithm>
 

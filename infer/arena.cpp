@@ -1,4 +1,4 @@
-#include "infer/cpu/arena.h"
+#include "infer/arena.h"
 
 #include <algorithm>
 

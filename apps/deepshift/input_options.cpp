@@ -1,0 +1,27 @@
+#include "apps/deepshift/input_options.h"
+
+#include "apps/common/option_table.h"
+
+namespace ds::apps {
+
+void add_dataset(CLI::App& app, std::string& dataset) {
+  app.add_option("--dataset", dataset, "data set (default: what the file says, or cifar10)")
+      ->transform(one_of({"cifar10", "cifar100", "mnist"}));
+}
+
+void add_input_choice(CLI::App& app, InputChoice& choice) {
+  add_dataset(app, choice.dataset);
+  app.add_option(
+         "--mean", choice.mean,
+         "of pixels in [0, 1] (default: what the file says, or ImageNet's 0.485,0.456,0.406; MNIST: its own)")
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->check(finite());
+  app.add_option("--std", choice.deviation,
+                 "likewise (default: what the file says, or 0.229,0.224,0.225; MNIST: its own)")
+      ->expected(1, 3)
+      ->delimiter(',')
+      ->check(above_zero());
+}
+
+}  // namespace ds::apps

@@ -1,0 +1,16 @@
+// How the images that a command looks at are named and normalised.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "apps/common/model_input.h"
+
+namespace ds::apps {
+
+/// --dataset.
+void add_dataset(CLI::App& app, std::string& dataset);
+/// --dataset, --mean and --std.
+void add_input_choice(CLI::App& app, InputChoice& choice);
+
+}  // namespace ds::apps
