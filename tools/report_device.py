@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes docs/results/cuda.md from the logs of tools/device_check.sh.
 
-    tools/report_device.py LOGS --output docs/results/cuda.md
+    tools/report_device.py LOGS --output docs/results/cuda.md [--note TEXT]
 
 The figures go beside the table as .json. What there is no log of is left out.
 """
@@ -101,6 +101,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--note", default="", help="what a reader has to know of this run")
     arguments = parser.parse_args()
     if not arguments.logs.is_dir():
         sys.exit(f"report_device.py: {arguments.logs}: no such folder")
@@ -109,7 +110,7 @@ def main():
     tests = figures["tests"]
     lines = ["# On a CUDA device", "",
              f"{', driver '.join(figures['machine'][0].split(', '))}; {figures['machine'][-1]}. Made by `tools/report_device.py` "
-             "from the logs of `tools/device_check.sh`.", "",
+             "from logs of the commands of `tools/device_check.sh`.", "", *([arguments.note, ""] if arguments.note else []),
              f"Tests of CUDA kernels: {tests['passed']} passed, {tests['failed']} failed.", "",
              *latency_table(figures), *linear_table(figures), *equality_table(figures)]
     arguments.output.write_text("\n".join(lines))
