@@ -6,7 +6,8 @@
 # Asks dpkg first: where everything is there, nothing is installed, no network is needed and no rights are asked for.
 set -euo pipefail
 
-packages=(cmake ninja-build g++ libopenblas-dev libfmt-dev nlohmann-json3-dev zlib1g-dev libcli11-dev)
+packages=(cmake ninja-build g++ libopenblas-dev libfmt-dev nlohmann-json3-dev zlib1g-dev libcli11-dev libjpeg62-turbo-dev
+  libstb-dev)
 for group in "$@"; do
   case $group in
     build) ;;
