@@ -1,6 +1,7 @@
 #include "data/resize.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -44,35 +45,61 @@ std::vector<Taps> make_taps(int64_t size, int64_t start, int64_t length, int64_t
   return taps;
 }
 
-uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
+// Both passes take weighted means of vectors of bytes; loops over so many lanes become vector instructions.
+constexpr int64_t kRows = 8;  // the horizontal pass takes at once, each pixel of each in four lanes
+constexpr int64_t kLanes = 4 * kRows;
+using Lanes = std::array<uint8_t, kLanes>;
 
-void resize_row(const uint8_t* row, uint8_t* target, const std::vector<Taps>& columns) {
-  for (const Taps& taps : columns) {
-    const uint8_t* source = row + taps.first * 3;
-    int32_t r = kHalf;
-    int32_t g = kHalf;
-    int32_t b = kHalf;
-    for (const int32_t weight : taps.weights) {
-      r += weight * source[0];
-      g += weight * source[1];
-      b += weight * source[2];
-      source += 3;
-    }
-    *target++ = rounded(r);
-    *target++ = rounded(g);
-    *target++ = rounded(b);
+/// The weighted mean of the lanes at source, source + stride, ... The weights are not negative and add up to
+/// one but for their rounding, so no mean is above 255.
+Lanes weighted_mean(const uint8_t* source, int64_t stride, const Taps& taps) {
+  std::array<int32_t, kLanes> sums;
+  sums.fill(kHalf);
+  for (const int32_t weight : taps.weights) {
+    for (size_t i = 0; i < kLanes; ++i) sums[i] += weight * source[i];
+    source += stride;
+  }
+  Lanes mean;
+  for (size_t i = 0; i < kLanes; ++i) mean[i] = static_cast<uint8_t>(sums[i] >> kPrecision);
+  return mean;
+}
+
+/// Rows [first, first + count) side by side: pixel x of row r becomes lanes 4 r to 4 r + 2 of vector x. The
+/// fourth lane is of no use, it is there so that a pixel is moved as one word.
+void interleave(const Image& image, int64_t first, int64_t count, uint8_t* vectors) {
+  const int64_t last = image.width - 1;
+  for (int64_t r = 0; r < count; ++r) {
+    const uint8_t* row = image.pixels.data() + (first + r) * image.width * 3;
+    uint8_t* target = vectors + 4 * r;
+    for (int64_t x = 0; x < last; ++x) std::memcpy(target + x * kLanes, row + x * 3, 4);
+    std::memcpy(target + last * kLanes, row + last * 3, 3);  // nothing may follow the last pixel
   }
 }
 
-/// One output row of `bytes` from the rows at `source`.
-void resize_column(const uint8_t* source, uint8_t* target, int64_t bytes, const Taps& taps,
-                   std::vector<int32_t>& sums) {
-  std::ranges::fill(sums, kHalf);
-  for (const int32_t weight : taps.weights) {
-    for (int64_t i = 0; i < bytes; ++i) sums[static_cast<size_t>(i)] += weight * source[i];
-    source += bytes;
+/// The horizontal pass on rows [first, end). Results are `stride` bytes apart, more than the pixels take.
+std::vector<uint8_t> resize_rows(const Image& image, int64_t first, int64_t end,
+                                 const std::vector<Taps>& columns, int64_t stride) {
+  std::vector<uint8_t> result(static_cast<size_t>((end - first) * stride));
+  std::vector<uint8_t> vectors(static_cast<size_t>(image.width * kLanes));
+  for (int64_t y = first; y < end; y += kRows) {
+    const int64_t count = std::min(kRows, end - y);
+    interleave(image, y, count, vectors.data());
+    uint8_t* target = result.data() + (y - first) * stride;
+    for (const Taps& taps : columns) {
+      const Lanes pixels = weighted_mean(vectors.data() + taps.first * kLanes, kLanes, taps);
+      for (int64_t r = 0; r < count; ++r) std::memcpy(target + r * stride, pixels.data() + 4 * r, 4);
+      target += 3;  // the next pixel takes the place of the fourth lane
+    }
   }
-  for (int64_t i = 0; i < bytes; ++i) target[i] = rounded(sums[static_cast<size_t>(i)]);
+  return result;
+}
+
+/// The vertical pass for one row of `bytes`.
+void resize_columns(const uint8_t* source, int64_t stride, const Taps& taps, uint8_t* target, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += kLanes) {
+    const Lanes mean = weighted_mean(source + i, stride, taps);
+    std::memcpy(target + i, mean.data(), static_cast<size_t>(std::min(kLanes, bytes - i)));
+  }
 }
 
 }  // namespace
@@ -90,17 +117,15 @@ Image resize(const Image& image, Size2d size, const Box& box) {
   const int64_t first = rows.front().first;
   const int64_t end = rows.back().first + static_cast<int64_t>(rows.back().weights.size());
   const int64_t bytes = size.width * 3;
-  std::vector<uint8_t> narrowed(static_cast<size_t>((end - first) * bytes));
-  for (int64_t y = first; y < end; ++y) {
-    resize_row(image.pixels.data() + y * image.width * 3, narrowed.data() + (y - first) * bytes, columns);
-  }
+  const int64_t stride =
+      (bytes / kLanes + 1) * kLanes;  // whole vectors, and at least a byte more than the pixels
+  const std::vector<uint8_t> narrowed = resize_rows(image, first, end, columns, stride);
   Image result{.height = size.height, .width = size.width, .pixels = {}};
   result.pixels.resize(static_cast<size_t>(size.height * bytes));
-  std::vector<int32_t> sums(static_cast<size_t>(bytes));
   for (int64_t y = 0; y < size.height; ++y) {
     const Taps& taps = rows[static_cast<size_t>(y)];
-    resize_column(narrowed.data() + (taps.first - first) * bytes, result.pixels.data() + y * bytes, bytes,
-                  taps, sums);
+    resize_columns(narrowed.data() + (taps.first - first) * stride, stride, taps,
+                   result.pixels.data() + y * bytes, bytes);
   }
   return result;
 }

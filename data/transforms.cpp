@@ -53,6 +53,51 @@ double sample_beta(double alpha, Generator& generator) {
   return a + b > 0.0 ? a / (a + b) : 1.0;  // both underflow for a tiny alpha
 }
 
+void check_labels(const Tensor& labels, int64_t classes, const char* operation) {
+  for (const int64_t label : labels.span<int64_t>()) {
+    DS_CHECK(0 <= label && label < classes, "[{}] label {}, expected one in [0, {})", operation, label,
+             classes);
+  }
+}
+
+std::vector<int64_t> random_partners(int64_t count, Generator& generator) {
+  std::vector<int64_t> partner(static_cast<size_t>(count));
+  std::iota(partner.begin(), partner.end(), 0);
+  shuffle(partner, generator);
+  return partner;
+}
+
+/// lambda of an image's own smoothed target, the rest of its partner's.
+Tensor mixed_targets(const Tensor& labels, const std::vector<int64_t>& partner, float lambda,
+                     const MixupOptions& options) {
+  Tensor targets = Tensor::empty({labels.numel(), options.classes});
+  std::ranges::fill(targets.span<float>(),
+                    static_cast<float>(options.label_smoothing / static_cast<double>(options.classes)));
+  const auto certain = static_cast<float>(1.0 - options.label_smoothing);
+  const auto* label = labels.data<int64_t>();
+  for (int64_t i = 0; i < labels.numel(); ++i) {
+    float* row = targets.data<float>() + i * options.classes;
+    row[label[i]] += certain * lambda;
+    row[label[partner[static_cast<size_t>(i)]]] += certain * (1.0F - lambda);
+  }
+  return targets;
+}
+
+/// Positions [begin, end) along an axis.
+struct Span {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t size() const { return end - begin; }
+};
+
+/// `share` of an axis, rounded down, around a uniform centre, clipped at its ends.
+Span random_span(int64_t length, double share, Generator& generator) {
+  const auto size = static_cast<int64_t>(share * static_cast<double>(length));
+  const int64_t begin = int64_t{generator.below(static_cast<uint32_t>(length))} - size / 2;
+  return {std::max<int64_t>(begin, 0), std::min(begin + size, length)};
+}
+
 }  // namespace
 
 Transform random_crop(int64_t size, int64_t padding) {
@@ -96,6 +141,10 @@ Transform cutout(int64_t size) {
   };
 }
 
+double uniform(double low, double high, Generator& generator) {
+  return low + (high - low) * static_cast<double>(generator.uniform());
+}
+
 void shuffle(std::span<int64_t> values, Generator& generator) {
   for (size_t last = values.size(); last > 1; --last) {
     std::swap(values[last - 1], values[generator.below(static_cast<uint32_t>(last))]);
@@ -103,35 +152,43 @@ void shuffle(std::span<int64_t> values, Generator& generator) {
 }
 
 Tensor mixup(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator) {
-  const int64_t count = labels.numel();
-  const int64_t classes = options.classes;
-  const auto* label = labels.data<int64_t>();
-  for (int64_t i = 0; i < count; ++i) {
-    DS_CHECK(0 <= label[i] && label[i] < classes, "[mixup] label {}, expected one in [0, {})", label[i],
-             classes);
-  }
+  check_labels(labels, options.classes, "mixup");
   const auto lambda = static_cast<float>(sample_beta(options.alpha, generator));
-  std::vector<int64_t> partner(static_cast<size_t>(count));
-  std::iota(partner.begin(), partner.end(), 0);
-  shuffle(partner, generator);
-
+  const std::vector<int64_t> partner = random_partners(labels.numel(), generator);
   const Tensor original = images.clone();
+  const int64_t count = labels.numel();
   const int64_t pixels = count == 0 ? 0 : images.numel() / count;
-  Tensor targets = Tensor::empty({count, classes});
-  const auto background = static_cast<float>(options.label_smoothing / static_cast<double>(classes));
-  const auto certain = static_cast<float>(1.0 - options.label_smoothing);
-  std::ranges::fill(targets.span<float>(), background);
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t other = partner[static_cast<size_t>(i)];
     const float* first = original.data<float>() + i * pixels;
-    const float* second = original.data<float>() + other * pixels;
+    const float* second = original.data<float>() + partner[static_cast<size_t>(i)] * pixels;
     float* mixed = images.data<float>() + i * pixels;
     for (int64_t k = 0; k < pixels; ++k) mixed[k] = lambda * first[k] + (1.0F - lambda) * second[k];
-    float* row = targets.data<float>() + i * classes;
-    row[label[i]] += certain * lambda;
-    row[label[other]] += certain * (1.0F - lambda);
   }
-  return targets;
+  return mixed_targets(labels, partner, lambda, options);
+}
+
+Tensor cutmix(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator) {
+  DS_CHECK(images.rank() == 4, "[cutmix] images of shape {}, expected N,H,W,C", images.shape().str());
+  check_labels(labels, options.classes, "cutmix");
+  const int64_t height = images.size(1);
+  const int64_t width = images.size(2);
+  const double side = std::sqrt(1.0 - sample_beta(options.alpha, generator));
+  const Span rows = random_span(height, side, generator);
+  const Span columns = random_span(width, side, generator);
+  const std::vector<int64_t> partner = random_partners(labels.numel(), generator);
+  const Tensor original = images.clone();
+  const int64_t channels = images.size(3);
+  for (int64_t i = 0; i < labels.numel(); ++i) {
+    for (int64_t y = rows.begin; y < rows.end; ++y) {
+      const auto at = [&](int64_t image) {
+        return ((image * height + y) * width + columns.begin) * channels;
+      };
+      std::copy_n(original.data<float>() + at(partner[static_cast<size_t>(i)]), columns.size() * channels,
+                  images.data<float>() + at(i));
+    }
+  }
+  const auto pasted = static_cast<float>(rows.size() * columns.size()) / static_cast<float>(height * width);
+  return mixed_targets(labels, partner, 1.0F - pasted, options);
 }
 
 }  // namespace ds

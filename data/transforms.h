@@ -1,4 +1,4 @@
-// Augmentation of u8 images, and mixup of batches.
+// Augmentation of u8 images, and mixing of batches.
 //
 // Every transform draws from a generator that depends on (seed, epoch, image) alone, so that what an image
 // becomes does not depend on the number of workers or on the order in which they run.
@@ -31,6 +31,8 @@ Transform random_flip(double p = 0.5);
 /// 2017).
 Transform cutout(int64_t size);
 
+/// A number from U[low, high).
+double uniform(double low, double high, Generator& generator);
 /// A uniformly random order of the values (Fisher-Yates).
 void shuffle(std::span<int64_t> values, Generator& generator);
 
@@ -43,5 +45,11 @@ struct MixupOptions {
 /// Beta(alpha, alpha) and j a permutation, both drawn once. Returns the targets f32 [N,classes], mixed alike
 /// from the smoothed labels (1 - s) [c = label] + s / classes.
 Tensor mixup(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator);
+
+/// CutMix (Yun et al. 2019), in place on f32 images [N,H,W,C]: a box of x_i becomes that of x_j. Its sides
+/// are sqrt(1 - l) of the image's, rounded down, l from Beta(alpha, alpha); around a uniform centre, clipped
+/// at the border; drawn once, as the permutation j. Returns the targets of mixup, with l the share of the
+/// area that x_i keeps. Throws Error for a label outside [0, classes) and for images of another rank.
+Tensor cutmix(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator);
 
 }  // namespace ds
