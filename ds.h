@@ -69,3 +69,4 @@
 #include "models/resnet18_cifar.h"
 #include "models/resnet_cifar.h"
 #include "models/simple_mnist.h"
+#include "models/squeezenet.h"

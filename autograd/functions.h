@@ -62,11 +62,11 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
 Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
                          Tensor& running_variance, const Variable& shortcut, const BatchNormOptions& options);
 
-/// Maximum of each window, [N,H,W,C] to [N,H',W',C]; padding never wins. The gradient goes to the first
-/// maximum.
+/// Maximum of each window, [N,H,W,C] to [N,H',W',C], H' = floor((H + 2 padding - kernel) / stride) + 1, or
+/// with ceil_mode rounded up; padding never wins. The gradient goes to the first maximum.
 Variable max_pool2d(const Variable& x, const Pool2dOptions& options);
-/// Mean of each window; the divisor is the whole window, or with count_padding = false what lies inside the
-/// input.
+/// Mean of each window; the divisor is what lies inside the padded input (without ceil_mode the whole
+/// window), or with count_padding = false what lies inside the input.
 Variable avg_pool2d(const Variable& x, const Pool2dOptions& options);
 /// Mean over H and W: [N,H,W,C] to [N,C].
 Variable global_avg_pool2d(const Variable& x);

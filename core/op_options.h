@@ -26,6 +26,12 @@ constexpr int64_t window_count(int64_t input, int64_t kernel, int64_t stride, in
   return room < 0 ? 0 : room / stride + 1;
 }
 
+/// The same, rounded up, as long as the last window begins within the input or the padding before it.
+constexpr int64_t window_count_up(int64_t input, int64_t kernel, int64_t stride, int64_t padding) {
+  const int64_t count = window_count(input + stride - 1, kernel, stride, padding);
+  return (count - 1) * stride < input + padding ? count : count - 1;
+}
+
 struct Conv2dOptions {
   Size2d stride = 1;
   Size2d padding = 0;
@@ -39,7 +45,18 @@ struct Pool2dOptions {
   Size2d padding = 0;
   bool count_padding =
       true;  // average: divide by the whole window (PyTorch's count_include_pad), or by what is inside
+  bool ceil_mode = false;  // one more window where the last would leave some of the padded input out
 };
+
+/// Windows of a pooling over an input of this size.
+constexpr Size2d window_counts(Size2d input, const Pool2dOptions& pool) {
+  const auto count = [&](int64_t size, int64_t kernel, int64_t stride, int64_t padding) {
+    return pool.ceil_mode ? window_count_up(size, kernel, stride, padding)
+                          : window_count(size, kernel, stride, padding);
+  };
+  return {count(input.height, pool.kernel.height, pool.stride.height, pool.padding.height),
+          count(input.width, pool.kernel.width, pool.stride.width, pool.padding.width)};
+}
 
 enum class Arithmetic : uint8_t { kAdd, kSubtract, kMultiply, kDivide };
 

@@ -18,22 +18,19 @@ void check_at_least(const char* op, const char* name, Size2d size, int64_t least
            size.height, size.width, least);
 }
 
-/// Output size of a window with these options over an input.
-Size2d window_counts(const char* op, const Shape& x, Size2d kernel, const Conv2dOptions& options) {
+void check_window(const char* op, const Shape& x, Size2d kernel, const Conv2dOptions& options) {
   check_at_least(op, "input of", {x[1], x[2]}, 1);
   check_at_least(op, "kernel", kernel, 1);
   check_at_least(op, "stride", options.stride, 1);
   check_at_least(op, "dilation", options.dilation, 1);
   check_at_least(op, "padding", options.padding, 0);
-  const Size2d count(
-      window_count(x[1], kernel.height, options.stride.height, options.padding.height,
-                   options.dilation.height),
-      window_count(x[2], kernel.width, options.stride.width, options.padding.width, options.dilation.width));
+}
+
+void check_fits(const char* op, const Shape& x, Size2d kernel, const Conv2dOptions& options, Size2d count) {
   DS_CHECK(count.height >= 1 && count.width >= 1,
            "[{}] a kernel of {} x {} (dilation {} x {}) does not fit into input {} with padding {} x {}", op,
            kernel.height, kernel.width, options.dilation.height, options.dilation.width, x.str(),
            options.padding.height, options.padding.width);
-  return count;
 }
 
 Shape convolution_shape(const char* op, const Shape& x, const Shape& w, const Conv2dOptions& options) {
@@ -44,7 +41,12 @@ Shape convolution_shape(const char* op, const Shape& x, const Shape& w, const Co
            options.groups);
   DS_CHECK(x[3] == w[3] * options.groups, "[{}] input {} has {} channels, weight {} expects {} (groups {})",
            op, x.str(), x[3], w.str(), w[3] * options.groups, options.groups);
-  const Size2d count = window_counts(op, x, {w[1], w[2]}, options);
+  const Size2d kernel(w[1], w[2]);
+  check_window(op, x, kernel, options);
+  const auto& [stride, padding, dilation, groups] = options;
+  const Size2d count(window_count(x[1], kernel.height, stride.height, padding.height, dilation.height),
+                     window_count(x[2], kernel.width, stride.width, padding.width, dilation.width));
+  check_fits(op, x, kernel, options, count);
   return {x[0], count.height, count.width, w[0]};
 }
 
@@ -97,8 +99,10 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& w_
 
 Shape pool2d_shape(const Shape& x, const Pool2dOptions& options, const char* operation) {
   check_images(operation, "input", x);
-  const Size2d count =
-      window_counts(operation, x, options.kernel, {.stride = options.stride, .padding = options.padding});
+  const Conv2dOptions window{.stride = options.stride, .padding = options.padding};
+  check_window(operation, x, options.kernel, window);
+  const Size2d count = window_counts({x[1], x[2]}, options);
+  check_fits(operation, x, options.kernel, window, count);
   DS_CHECK(2 * options.padding.height <= options.kernel.height &&
                2 * options.padding.width <= options.kernel.width,
            "[{}] padding {} x {}, expected at most half of the kernel {} x {}: every window needs a pixel",

@@ -128,15 +128,7 @@ class NodeChecker {
                 input().shape.str());
         return {node_.filters.shape[0]};
       case NodeKind::kAvgPool2d:
-      case NodeKind::kMaxPool2d: {
-        const Pool2dOptions& pool = node_.pool;
-        require(pool.kernel.height <= kMaxWindow && pool.kernel.width <= kMaxWindow,
-                "a window of {}x{}, expected at most {}", pool.kernel.height, pool.kernel.width, kMaxWindow);
-        require(pool.padding.height < pool.kernel.height && pool.padding.width < pool.kernel.width,
-                "padding {}x{} with a window of {}x{}, expected less", pool.padding.height,
-                pool.padding.width, pool.kernel.height, pool.kernel.width);
-        return window_shape(pool.kernel, pool.stride, pool.padding, 1, image()[2]);
-      }
+      case NodeKind::kMaxPool2d: return pool_shape();
       case NodeKind::kSubsample2d: return window_shape(1, node_.stride, 0, 1, image()[2]);
       case NodeKind::kPadChannels: {
         const auto& [before, after] = node_.padding;
@@ -156,7 +148,20 @@ class NodeChecker {
     return {};
   }
 
-  Shape window_shape(Size2d kernel, Size2d stride, Size2d padding, Size2d dilation, int64_t channels) const {
+  Shape pool_shape() const {
+    const Pool2dOptions& pool = node_.pool;
+    check_window(pool.kernel, pool.stride, pool.padding, 1);
+    require(pool.kernel.height <= kMaxWindow && pool.kernel.width <= kMaxWindow,
+            "a window of {}x{}, expected at most {}", pool.kernel.height, pool.kernel.width, kMaxWindow);
+    require(pool.padding.height < pool.kernel.height && pool.padding.width < pool.kernel.width,
+            "padding {}x{} with a window of {}x{}, expected less", pool.padding.height, pool.padding.width,
+            pool.kernel.height, pool.kernel.width);
+    const Shape& x = image();
+    const Size2d count = window_counts({x[0], x[1]}, pool);
+    return {count.height, count.width, x[2]};
+  }
+
+  void check_window(Size2d kernel, Size2d stride, Size2d padding, Size2d dilation) const {
     for (const Size2d& size : {kernel, stride, dilation}) {
       require(size.height >= 1 && size.width >= 1 && size.height <= kMaxSide && size.width <= kMaxSide,
               "a window, stride or dilation of {}x{}, expected 1 to {}", size.height, size.width, kMaxSide);
@@ -164,6 +169,10 @@ class NodeChecker {
     require(
         padding.height >= 0 && padding.width >= 0 && padding.height <= kMaxSide && padding.width <= kMaxSide,
         "padding {}x{}, expected 0 to {}", padding.height, padding.width, kMaxSide);
+  }
+
+  Shape window_shape(Size2d kernel, Size2d stride, Size2d padding, Size2d dilation, int64_t channels) const {
+    check_window(kernel, stride, padding, dilation);
     const Shape& x = image();
     return {window_count(x[0], kernel.height, stride.height, padding.height, dilation.height),
             window_count(x[1], kernel.width, stride.width, padding.width, dilation.width), channels};

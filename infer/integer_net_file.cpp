@@ -81,6 +81,7 @@ Json node_json(const Node& node) {
     json["kernel"] = size_json(node.pool.kernel);
     json["stride"] = size_json(node.pool.stride);
     json["padding"] = size_json(node.pool.padding);
+    if (node.pool.ceil_mode) json["ceil_mode"] = true;
   }
   if (node.kind == NodeKind::kSubsample2d) json["stride"] = size_json(node.stride);
   if (node.kind == NodeKind::kPadChannels) json["channels"] = {node.padding.before, node.padding.after};
@@ -97,7 +98,8 @@ void read_options(const Json& json, Node& node) {
   if (node.kind == NodeKind::kMaxPool2d || node.kind == NodeKind::kAvgPool2d) {
     node.pool = {.kernel = read_size(json.at("kernel")),
                  .stride = read_size(json.at("stride")),
-                 .padding = read_size(json.at("padding"))};
+                 .padding = read_size(json.at("padding")),
+                 .ceil_mode = json.value("ceil_mode", false)};
   }
   if (node.kind == NodeKind::kSubsample2d) node.stride = read_size(json.at("stride"));
   if (node.kind == NodeKind::kPadChannels) {

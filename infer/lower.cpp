@@ -119,10 +119,9 @@ class Lowering {
     if (step.kind == "pad_channels") node.padding = std::any_cast<const PadChannelsOptions&>(step.options);
     if (step.kind == "max_pool2d" || step.kind == "avg_pool2d") {
       node.pool = std::any_cast<const Pool2dOptions&>(step.options);
-      DS_CHECK(step.kind == "max_pool2d" || node.pool.count_padding || node.pool.padding == Size2d(0),
-               "[lower] avg_pool2d in \"{}\" leaves its padding out of the divisor, which then differs from "
-               "window to "
-               "window: an integer net has one divisor",
+      DS_CHECK(step.kind == "max_pool2d" || divides_alike(node.pool, step),
+               "[lower] avg_pool2d in \"{}\" leaves what it does not count out of the divisor, which then "
+               "differs from window to window: an integer net has one divisor",
                step.scope);
     }
     if (step.kind == "global_avg_pool2d") {
@@ -130,6 +129,15 @@ class Lowering {
       node.pool = {.kernel = {x[1], x[2]}, .stride = {x[1], x[2]}};
     }
     if (node.filtered()) set_filters(step, node);
+  }
+
+  bool divides_alike(const Pool2dOptions& pool, const FusedStep& step) const {
+    const Shape& x = graph_.shapes[at(step.inputs[0])];
+    const Shape& y = graph_.shapes[at(step.output)];
+    const bool within =
+        (y[1] - 1) * pool.stride.height + pool.kernel.height <= x[1] + 2 * pool.padding.height &&
+        (y[2] - 1) * pool.stride.width + pool.kernel.width <= x[2] + 2 * pool.padding.width;
+    return within && (pool.count_padding || pool.padding == Size2d(0));
   }
 
   static void set_filters(const FusedStep& step, Node& node) {

@@ -35,15 +35,18 @@ Tensor kaiming_uniform(const Shape& weight, double slope) {
 }
 
 Tensor kaiming_normal(const Shape& weight, double slope, Fan fan) {
-  Tensor values = Tensor::empty(weight);
-  const int64_t count = fan == Fan::kIn ? fan_in(weight) : fan_out(weight);
-  fill_normal(values, 0.0, kaiming_deviation(count, slope), default_generator());
-  return values;
+  return normal(weight, kaiming_deviation(fan == Fan::kIn ? fan_in(weight) : fan_out(weight), slope));
 }
 
 Tensor uniform(const Shape& shape, double bound) {
   Tensor values = Tensor::empty(shape);
   fill_uniform(values, -bound, bound, default_generator());
+  return values;
+}
+
+Tensor normal(const Shape& shape, double deviation) {
+  Tensor values = Tensor::empty(shape);
+  fill_normal(values, 0.0, deviation, default_generator());
   return values;
 }
 

@@ -23,5 +23,7 @@ Tensor kaiming_uniform(const Shape& weight, double slope = kDefaultSlope);
 Tensor kaiming_normal(const Shape& weight, double slope = 0.0, Fan fan = Fan::kIn);
 /// U(-bound, bound).
 Tensor uniform(const Shape& shape, double bound);
+/// N(0, deviation^2).
+Tensor normal(const Shape& shape, double deviation);
 
 }  // namespace ds

@@ -1,5 +1,7 @@
 // Pooling: the maximum or the mean of each window, [N,H,W,C] to [N,H',W',C],
-// H' = floor((H + 2 padding - kernel) / stride) + 1; or the mean over H and W, [N,H,W,C] to [N,C].
+// H' = floor((H + 2 padding - kernel) / stride) + 1, or with ceil_mode rounded up as long as the last window
+// begins within the input or the padding before it (PyTorch's rule); or the mean over H and W, [N,H,W,C] to
+// [N,C].
 #pragma once
 
 #include <optional>
@@ -14,6 +16,7 @@ struct Pool2dLayerOptions {
   std::optional<Size2d> stride = {};  // nothing: the kernel, windows side by side
   Size2d padding = 0;                 // at most half the kernel
   bool count_padding = true;          // average: divide by the whole window, or by what is inside the input
+  bool ceil_mode = false;             // the number of windows is rounded up
 };
 
 /// What MaxPool2d and AvgPool2d have in common. Throws Error for sizes out of bounds.

@@ -8,6 +8,7 @@
 #include "models/resnet18_cifar.h"
 #include "models/resnet_cifar.h"
 #include "models/simple_mnist.h"
+#include "models/squeezenet.h"
 
 namespace ds::models {
 
@@ -30,6 +31,8 @@ const std::vector<ModelEntry>& registry() {
       {"resnet44", "ResNet44 for CIFAR, option A shortcuts", cifar, resnet44},
       {"resnet50", "ResNet50 for ImageNet", imagenet, resnet50},
       {"resnet56", "ResNet56 for CIFAR, option A shortcuts", cifar, resnet56},
+      {"squeezenet1_0", "SqueezeNet 1.0 for ImageNet", imagenet, squeezenet1_0},
+      {"squeezenet1_1", "SqueezeNet 1.1 for ImageNet", imagenet, squeezenet1_1},
   };
   return entries;
 }

@@ -9,6 +9,7 @@
 #include "layers/init.h"
 #include "layers/linear.h"
 #include "layers/sequential.h"
+#include "models/initialise.h"
 
 namespace ds::models {
 namespace {
@@ -19,8 +20,7 @@ constexpr std::array<int64_t, 4> kWidths = {64, 128, 256, 512};
 std::shared_ptr<Conv2d> convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
   auto layer = std::make_shared<Conv2d>(
       in, out, Conv2dLayerOptions{.kernel = kernel, .stride = stride, .padding = kernel / 2, .bias = false});
-  Variable weight = layer->weight().parameters().front().value;
-  weight.mutable_value().copy_from(kaiming_normal(weight.shape(), 0.0, Fan::kOut));
+  set_weight(*layer, kaiming_normal(layer->weight().shape(), 0.0, Fan::kOut));
   return layer;
 }
 

@@ -7,6 +7,7 @@
 #include "layers/linear.h"
 #include "layers/sequential.h"
 #include "layers/weighted_layer.h"
+#include "models/initialise.h"
 
 namespace ds::models {
 namespace {
@@ -59,8 +60,7 @@ class ResNetCifar : public Module {
         linear_(add("linear", std::make_shared<Linear>(64, options.classes))) {
     // He et al. 2016 draw them so; PyTorch's default starts with smaller weights, and trains slower.
     for (const NamedLayer& named : weighted_layers(*this)) {
-      Variable weight = named.layer->weight().parameters().front().value;
-      weight.mutable_value().copy_from(kaiming_normal(weight.shape(), 0.0));
+      set_weight(*named.layer, kaiming_normal(named.layer->weight().shape(), 0.0));
     }
   }
 

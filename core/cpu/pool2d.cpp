@@ -12,12 +12,8 @@ namespace {
 struct Range {
   int64_t begin = 0;
   int64_t end = 0;
+  int64_t counted = 0;  // pixels that an average divides by
 };
-
-Range window_range(int64_t output, int64_t stride, int64_t padding, int64_t kernel, int64_t input) {
-  const int64_t start = output * stride - padding;
-  return {.begin = std::max<int64_t>(start, 0), .end = std::min(start + kernel, input)};
-}
 
 /// Geometry of a pooling between planes x [H,W,C] and y [H',W',C].
 struct Pooling {
@@ -25,16 +21,18 @@ struct Pooling {
       : height(x[1]), width(x[2]), channels(x[3]), out_height(y[1]), out_width(y[2]), options(options_) {}
 
   Range rows(int64_t oy) const {
-    return window_range(oy, options.stride.height, options.padding.height, options.kernel.height, height);
+    return range(oy, options.stride.height, options.padding.height, options.kernel.height, height);
   }
   Range columns(int64_t ox) const {
-    return window_range(ox, options.stride.width, options.padding.width, options.kernel.width, width);
+    return range(ox, options.stride.width, options.padding.width, options.kernel.width, width);
   }
-  /// 1 / the number of pixels that an average divides by.
-  double weight(Range rows, Range columns) const {
-    const int64_t inside = (rows.end - rows.begin) * (columns.end - columns.begin);
-    const int64_t whole = options.kernel.height * options.kernel.width;
-    return 1.0 / static_cast<double>(options.count_padding ? whole : inside);
+  /// What counts of a window may be padding, but nothing beyond it.
+  Range range(int64_t output, int64_t stride, int64_t padding, int64_t kernel, int64_t input) const {
+    const int64_t start = output * stride - padding;
+    const int64_t begin = std::max<int64_t>(start, 0);
+    const int64_t end = std::min(start + kernel, input);
+    const int64_t whole = std::min(kernel, input + padding - start);
+    return {.begin = begin, .end = end, .counted = options.count_padding ? whole : end - begin};
   }
   /// Output rows whose windows hold about a chunk's worth of elements.
   int64_t grain() const {
@@ -48,6 +46,11 @@ struct Pooling {
   int64_t out_width;
   Pool2dOptions options;
 };
+
+/// 1 / the number of pixels that an average divides by.
+double weight(const Range& rows, const Range& columns) {
+  return 1.0 / static_cast<double>(rows.counted * columns.counted);
+}
 
 /// Takes the pixel's channels where they beat the best so far; the first NaN wins and stays.
 template <class T>
@@ -141,8 +144,8 @@ void avg_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y) {
               for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
             }
           }
-          const T weight = static_cast<T>(pool.weight(rows, columns));
-          for (int64_t c = 0; c < channels; ++c) sum[c] *= weight;
+          const T scale = static_cast<T>(weight(rows, columns));
+          for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
         }
       }
     });
@@ -163,13 +166,13 @@ void avg_pool2d_backward(const Tensor& dy, const Pool2dOptions& options, Tensor&
         const Range rows = pool.rows(oy);
         for (int64_t ox = 0; ox < pool.out_width; ++ox) {
           const Range columns = pool.columns(ox);
-          const T weight = static_cast<T>(pool.weight(rows, columns));
+          const T scale = static_cast<T>(weight(rows, columns));
           const T* __restrict g =
               gradient + ((image * pool.out_height + oy) * pool.out_width + ox) * channels;
           for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
             for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
               T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
-              for (int64_t c = 0; c < channels; ++c) pixel[c] += weight * g[c];
+              for (int64_t c = 0; c < channels; ++c) pixel[c] += scale * g[c];
             }
           }
         }

@@ -48,10 +48,12 @@ class Golden {
   DType dtype_;
 };
 
+using Call = std::function<Variable(const Inputs&, const Golden&)>;
+
 /// One row a case of the fixtures: the call, and whether its gradient is the derivative.
 struct Case {
   std::string name;
-  std::function<Variable(const Inputs&, const Golden&)> call;
+  Call call;
   bool straight_through = false;
 
   friend void PrintTo(const Case& row, std::ostream* stream) { *stream << row.name; }
@@ -69,6 +71,13 @@ Variable batch_norm_relu_case(const Inputs& in, const Golden& golden, bool train
   Tensor variance = training ? Tensor::full(in[1].shape(), 1.0, in[1].dtype()) : golden.get("variance");
   return batch_norm_relu(in[0], in[1], in[2], mean, variance, in.size() > 3 ? in[3] : Variable(),
                          {.training = training});
+}
+
+Call maxima(const Pool2dOptions& options) {
+  return [options](const Inputs& in, const Golden&) { return max_pool2d(in[0], options); };
+}
+Call averages(const Pool2dOptions& options) {
+  return [options](const Inputs& in, const Golden&) { return avg_pool2d(in[0], options); };
 }
 
 ShiftRoundingOptions to_range(ShiftRange range) { return {.range = range}; }
@@ -106,19 +115,15 @@ std::vector<Case> make_cases() {
        [](const Inputs& in, const Golden&) {
          return conv2d(in[0], in[1], in[2], {.stride = 2, .padding = 1, .groups = 8});
        }},
-      {"max_pool2d",
-       [](const Inputs& in, const Golden&) {
-         return max_pool2d(in[0], {.kernel = 3, .stride = 2, .padding = 1});
-       }},
-      {"avg_pool2d",
-       [](const Inputs& in, const Golden&) {
-         return avg_pool2d(in[0], {.kernel = 3, .stride = 2, .padding = 1});
-       }},
+      {"max_pool2d", maxima({.kernel = 3, .stride = 2, .padding = 1})},
+      {"max_pool2d_ceil", maxima({.kernel = 3, .stride = 2, .ceil_mode = true})},
+      {"max_pool2d_ceil_padded", maxima({.kernel = 2, .stride = 3, .padding = 1, .ceil_mode = true})},
+      {"avg_pool2d", averages({.kernel = 3, .stride = 2, .padding = 1})},
       {"avg_pool2d_inside",
-       [](const Inputs& in, const Golden&) {
-         return avg_pool2d(in[0],
-                           {.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0}, .count_padding = false});
-       }},
+       averages({.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0}, .count_padding = false})},
+      {"avg_pool2d_ceil", averages({.kernel = 3, .stride = {2, 3}, .padding = 1, .ceil_mode = true})},
+      {"avg_pool2d_ceil_inside",
+       averages({.kernel = 3, .stride = 2, .padding = 1, .count_padding = false, .ceil_mode = true})},
       {"global_avg_pool2d", [](const Inputs& in, const Golden&) { return global_avg_pool2d(in[0]); }},
       {"subsample2d",
        [](const Inputs& in, const Golden&) {

@@ -113,6 +113,8 @@ TEST(Lower, KnowsEveryFunctionOfANetwork) {
   const Pool2dOptions window{.kernel = 3, .stride = 2, .padding = 1};
   EXPECT_GE(snr_of([&](const Variable& x) { return max_pool2d(x, window); }), 60.0);
   EXPECT_GE(snr_of([&](const Variable& x) { return avg_pool2d(x, window); }), 60.0);
+  const Pool2dOptions rounded_up{.kernel = 2, .stride = 2, .ceil_mode = true};
+  EXPECT_GE(snr_of([&](const Variable& x) { return max_pool2d(x, rounded_up); }), 60.0);
   EXPECT_GE(snr_of([](const Variable& x) { return global_avg_pool2d(relu6(x * 9.0 + -2.0)); }), 60.0);
   EXPECT_GE(
       snr_of([](const Variable& x) { return pad_channels(subsample2d(x, 2), {.before = 1, .after = 2}); }),
@@ -196,7 +198,11 @@ TEST(Lower, NamesWhatItCannotLower) {
   EXPECT_THAT(error_of_lowering([](const Variable& x) {
                 return avg_pool2d(x, {.kernel = 3, .padding = 1, .count_padding = false});
               }),
-              HasSubstr("leaves its padding out of the divisor"));
+              HasSubstr("leaves what it does not count out of the divisor"));
+  EXPECT_THAT(error_of_lowering([](const Variable& x) {
+                return avg_pool2d(x, {.kernel = 2, .stride = 2, .ceil_mode = true});
+              }),
+              HasSubstr("leaves what it does not count out of the divisor"));
 }
 
 TEST(Lower, ChecksItsOptions) {

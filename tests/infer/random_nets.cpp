@@ -155,11 +155,11 @@ bool RandomNet::add_pool(NodeKind kind) {
   const Size2d kernel{between(1, 3), between(1, 3)};
   node.pool = {.kernel = kernel,
                .stride = {between(1, 2), between(1, 2)},
-               .padding = {between(0, kernel.height - 1), between(0, kernel.width - 1)}};
-  const int64_t height = window_count(x[0], kernel.height, node.pool.stride.height, node.pool.padding.height);
-  const int64_t width = window_count(x[1], kernel.width, node.pool.stride.width, node.pool.padding.width);
-  if (height < 1 || width < 1) return false;
-  node.shape = {height, width, x[2]};
+               .padding = {between(0, kernel.height - 1), between(0, kernel.width - 1)},
+               .ceil_mode = chance(30)};
+  const Size2d count = window_counts({x[0], x[1]}, node.pool);
+  if (count.height < 1 || count.width < 1) return false;
+  node.shape = {count.height, count.width, x[2]};
   if (kind == NodeKind::kMaxPool2d) {
     node.format = this->node(input).format;
   } else {

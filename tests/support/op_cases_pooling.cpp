@@ -15,30 +15,45 @@ struct Pooling {
 
   Shape y() const { return ops::pool2d_shape(x, options, "test"); }
 
-  /// Calls body(offset in y, offset in x, position y * W + x in the plane) for each element of each window.
+  /// Calls body(offset in y, row, column) for each tap of each window, outside of the input too.
   template <class Body>
-  void for_each_element(Body&& body) const {
+  void for_each_tap(Body&& body) const {
     const Shape out = y();
     for (int64_t i = 0; i < out.numel(); ++i) {
-      const int64_t c = i % out[3];
       const int64_t left = i / out[3] % out[2] * options.stride.width - options.padding.width;
       const int64_t top = i / out[3] / out[2] % out[1] * options.stride.height - options.padding.height;
-      const int64_t n = i / out[3] / out[2] / out[1];
       for (int64_t iy = top; iy < top + options.kernel.height; ++iy) {
         for (int64_t ix = left; ix < left + options.kernel.width; ++ix) {
-          if (iy < 0 || iy >= x[1] || ix < 0 || ix >= x[2]) continue;
-          body(static_cast<size_t>(i), static_cast<size_t>(((n * x[1] + iy) * x[2] + ix) * x[3] + c),
-               iy * x[2] + ix);
+          body(static_cast<size_t>(i), iy, ix);
         }
       }
     }
   }
 
+  /// Whether a pixel lies in the input with a border.
+  bool contains(int64_t row, int64_t column, Size2d border) const {
+    return row >= -border.height && row < x[1] + border.height && column >= -border.width &&
+           column < x[2] + border.width;
+  }
+
+  /// Calls body(offset in y, offset in x, position y * W + x in the plane) for each element of each window.
+  template <class Body>
+  void for_each_element(Body&& body) const {
+    const Shape out = y();
+    for_each_tap([&](size_t i, int64_t iy, int64_t ix) {
+      if (!contains(iy, ix, 0)) return;
+      const auto c = static_cast<int64_t>(i) % out[3];
+      const auto n = static_cast<int64_t>(i) / out[3] / out[2] / out[1];
+      body(i, static_cast<size_t>(((n * x[1] + iy) * x[2] + ix) * x[3] + c), iy * x[2] + ix);
+    });
+  }
+
   /// What each output element divides its sum by.
   Values divisors() const {
-    Values result(static_cast<size_t>(y().numel()),
-                  options.count_padding ? options.kernel.height * options.kernel.width : 0);
-    if (!options.count_padding) for_each_element([&](size_t out, size_t, int64_t) { result[out] += 1.0; });
+    const Size2d border = options.count_padding ? options.padding : 0;
+    Values result(static_cast<size_t>(y().numel()));
+    for_each_tap(
+        [&](size_t out, int64_t iy, int64_t ix) { result[out] += contains(iy, ix, border) ? 1 : 0; });
     return result;
   }
 
@@ -135,6 +150,13 @@ std::vector<OpCase> pooling_cases() {
       {"padding not counted",
        {{1, 7, 6, 3}, {.kernel = 3, .stride = 1, .padding = 1, .count_padding = false}}},
       {"uneven", {{1, 7, 9, 3}, {.kernel = {2, 5}, .stride = {3, 1}, .padding = {1, 2}}}},
+      {"ceil mode", {{2, 8, 6, 5}, {.kernel = 3, .stride = 2, .ceil_mode = true}}},
+      {"ceil mode, padded", {{1, 8, 7, 3}, {.kernel = 3, .stride = {2, 3}, .padding = 1, .ceil_mode = true}}},
+      {"ceil mode, padding not counted",
+       {{1, 8, 6, 3}, {.kernel = 3, .stride = 2, .padding = 1, .count_padding = false, .ceil_mode = true}}},
+      {"ceil mode, kernel beyond the input", {{2, 2, 3, 4}, {.kernel = 3, .stride = 2, .ceil_mode = true}}},
+      {"ceil mode, no window behind the input",
+       {{1, 5, 5, 3}, {.kernel = 2, .stride = 3, .padding = 1, .ceil_mode = true}}},
       {"whole plane", {{3, 8, 8, 20}, {.kernel = 8, .stride = 1}}},
       {"every other pixel", {{2, 5, 6, 4}, {.kernel = 1, .stride = 2}}},
       {"several chunks", {{9, 16, 16, 32}, {.kernel = 2, .stride = 2}}},
