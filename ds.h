@@ -25,6 +25,7 @@
 #include "data/cifar.h"
 #include "data/dataset.h"
 #include "data/image.h"
+#include "data/image_folder.h"
 #include "data/loader.h"
 #include "data/mnist.h"
 #include "data/resize.h"

@@ -26,16 +26,21 @@ Generator make_generator(uint64_t seed, Purpose purpose, int64_t epoch, int64_t 
 
 void check_options(const Dataset& dataset, const LoaderOptions& options) {
   const Tensor& images = dataset.images;
-  DS_CHECK(images.rank() == 4 && images.dtype() == DType::kU8,
+  DS_CHECK(dataset.files != nullptr || (images.rank() == 4 && images.dtype() == DType::kU8),
            "[loader] images are {} {}, expected u8 [N,H,W,C]", name_of(images.dtype()), images.shape().str());
-  DS_CHECK(dataset.labels.shape() == Shape({images.size(0)}) && dataset.labels.dtype() == DType::kI64,
+  const int64_t count = dataset.files != nullptr ? dataset.files->size() : images.size(0);
+  DS_CHECK(dataset.labels.shape() == Shape({count}) && dataset.labels.dtype() == DType::kI64,
            "[loader] labels are {} {}, expected i64 [{}]", name_of(dataset.labels.dtype()),
-           dataset.labels.shape().str(), images.size(0));
+           dataset.labels.shape().str(), count);
+  DS_CHECK(dataset.files != nullptr || !options.random_resized_crop,
+           "[loader] random resized crops are for images in files, found images in memory");
   DS_CHECK(options.batch >= 1 && options.workers >= 0 && options.prefetch >= 1,
            "[loader] batch {}, workers {}, prefetch {}, expected at least 1, 0, 1", options.batch,
            options.workers, options.prefetch);
-  DS_CHECK(options.mixup >= 0.0, "[loader] mixup {}, expected at least 0", options.mixup);
-  DS_CHECK(options.mixup == 0.0 || !dataset.classes.empty(), "[loader] mixup needs the names of the classes");
+  DS_CHECK(options.mixup >= 0.0 && options.cutmix >= 0.0, "[loader] mixup {}, cutmix {}, expected at least 0",
+           options.mixup, options.cutmix);
+  DS_CHECK((options.mixup == 0.0 && options.cutmix == 0.0) || !dataset.classes.empty(),
+           "[loader] mixup and cutmix need the names of the classes");
   DS_CHECK(0.0 <= options.label_smoothing && options.label_smoothing < 1.0,
            "[loader] label smoothing {}, expected it in [0, 1)", options.label_smoothing);
   const auto& [mean, deviation] = options.normalization;
@@ -93,7 +98,9 @@ class DataLoader::State {
   };
 
   Batch prepare(int64_t number) const;
-  void fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const;
+  void mix(Batch& batch, int64_t number) const;
+  bool fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const;
+  bool read(int64_t index, Generator& generator, std::span<uint8_t> pixels) const;
   void work();
   void stop_workers();
   Slot& slot_of(int64_t number) { return slots_[static_cast<size_t>(number % options_.prefetch)]; }
@@ -189,38 +196,59 @@ void DataLoader::State::stop_workers() {
 Batch DataLoader::State::prepare(int64_t number) const {
   const int64_t begin = number * options_.batch;
   const int64_t count = std::min(options_.batch, dataset_.size() - begin);
-  Batch batch{Tensor::empty(dataset_.images.shape().with(0, count)), Tensor::empty({count}, DType::kI64)};
-  const int64_t pixels = batch.images.numel() / count;
+  const Shape image = dataset_.image_shape();
+  Batch batch{Tensor::empty({count, image[0], image[1], image[2]}), Tensor::empty({count}, DType::kI64)};
+  const int64_t pixels = image.numel();
   std::vector<uint8_t> scratch(static_cast<size_t>(pixels));
+  int64_t filled = 0;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t index = order_[static_cast<size_t>(begin + i)];
-    fill_image(index, scratch, batch.images.data<float>() + i * pixels);
-    batch.labels.data<int64_t>()[i] = dataset_.labels.data<int64_t>()[index];
+    if (!fill_image(index, scratch, batch.images.data<float>() + filled * pixels)) continue;
+    batch.labels.data<int64_t>()[filled++] = dataset_.labels.data<int64_t>()[index];
   }
-  if (options_.mixup > 0.0) {
-    Generator generator = make_generator(options_.seed, Purpose::kMixup, epoch_, number);
-    const MixupOptions mix = {.alpha = options_.mixup,
-                              .classes = static_cast<int64_t>(dataset_.classes.size()),
-                              .label_smoothing = options_.label_smoothing};
-    batch.labels = mixup(batch.images, batch.labels, mix, generator);
+  if (filled < count) {
+    DS_CHECK(filled > 0, "[loader] none of the {} images of a batch can be read: {}", count,
+             dataset_.files->broken().front().reason);
+    batch = {batch.images.slice(0, filled), batch.labels.slice(0, filled)};
   }
+  mix(batch, number);
   return batch;
 }
 
-void DataLoader::State::fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const {
-  const auto channels = static_cast<size_t>(dataset_.channels());
-  const auto* source = dataset_.images.data<uint8_t>() + static_cast<size_t>(index) * scratch.size();
-  if (!options_.augment.empty()) {
-    std::memcpy(scratch.data(), source, scratch.size());
-    const ImageView image = {scratch.data(), dataset_.images.size(1), dataset_.images.size(2),
-                             dataset_.channels()};
-    Generator generator = make_generator(options_.seed, Purpose::kAugment, epoch_, index);
-    for (const Transform& transform : options_.augment) transform(image, generator);
-    source = scratch.data();
+void DataLoader::State::mix(Batch& batch, int64_t number) const {
+  if (options_.mixup == 0.0 && options_.cutmix == 0.0) return;
+  Generator generator = make_generator(options_.seed, Purpose::kMixup, epoch_, number);
+  const bool both = options_.mixup > 0.0 && options_.cutmix > 0.0;
+  const bool cut = both ? generator.below(2) == 1 : options_.cutmix > 0.0;
+  const MixupOptions options = {.alpha = cut ? options_.cutmix : options_.mixup,
+                                .classes = static_cast<int64_t>(dataset_.classes.size()),
+                                .label_smoothing = options_.label_smoothing};
+  batch.labels = cut ? cutmix(batch.images, batch.labels, options, generator)
+                     : mixup(batch.images, batch.labels, options, generator);
+}
+
+bool DataLoader::State::read(int64_t index, Generator& generator, std::span<uint8_t> pixels) const {
+  if (dataset_.files == nullptr) {
+    const auto* source = dataset_.images.data<uint8_t>() + static_cast<size_t>(index) * pixels.size();
+    std::memcpy(pixels.data(), source, pixels.size());
+    return true;
   }
+  return options_.random_resized_crop
+             ? dataset_.files->read(index, *options_.random_resized_crop, generator, pixels)
+             : dataset_.files->read(index, pixels);
+}
+
+bool DataLoader::State::fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const {
+  Generator generator = make_generator(options_.seed, Purpose::kAugment, epoch_, index);
+  if (!read(index, generator, scratch)) return false;
+  const Shape shape = dataset_.image_shape();
+  const ImageView image = {scratch.data(), shape[0], shape[1], shape[2]};
+  for (const Transform& transform : options_.augment) transform(image, generator);
+  const auto channels = static_cast<size_t>(image.channels);
   for (size_t i = 0; i < scratch.size(); i += channels) {
-    for (size_t c = 0; c < channels; ++c) target[i + c] = table_[c * 256 + source[i + c]];
+    for (size_t c = 0; c < channels; ++c) target[i + c] = table_[c * 256 + scratch[i + c]];
   }
+  return true;
 }
 
 DataLoader::DataLoader(Dataset dataset, LoaderOptions options)

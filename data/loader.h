@@ -2,11 +2,12 @@
 //
 // The order of the images and what augmentation makes of them are functions of (seed, epoch) alone: not of
 // the number of workers. Iterating takes one epoch; the position can be saved and set, so that a resumed run
-// sees the same batches.
+// sees the same batches. An image that cannot be read is left out of its batch (ImageFiles remembers it).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "data/dataset.h"
@@ -16,7 +17,7 @@ namespace ds {
 
 struct Batch {
   Tensor images;  // f32 [N,H,W,C], normalised
-  Tensor labels;  // i64 [N], or f32 [N,classes] with mixup
+  Tensor labels;  // i64 [N], or f32 [N,classes] with mixup or cutmix
 };
 
 struct LoaderOptions {
@@ -27,9 +28,11 @@ struct LoaderOptions {
   int workers = 2;                   // threads; 0 prepares batches on the calling thread
   int prefetch = 4;                  // batches kept ready
   double mixup = 0.0;                // alpha of Beta(alpha, alpha) (Zhang et al. 2018); 0 is off
-  double label_smoothing = 0.0;      // of the soft targets that mixup makes
+  double cutmix = 0.0;               // likewise (Yun et al. 2019); with both, each batch has one of them
+  double label_smoothing = 0.0;      // of the soft targets that these make
   Normalization normalization = {};  // empty: pixels / 255
   Device device = {};
+  std::optional<RandomResizedCropOptions> random_resized_crop = {};  // of images in files; else framed
   std::vector<Transform> augment = {};
 };
 
