@@ -55,6 +55,7 @@ class Module {
   /// The network's function. Call the module itself: operator() adds the scope that traces name layers by.
   virtual Variable forward(const Variable& x) = 0;
   Variable operator()(const Variable& x);
+  virtual std::vector<Variable> take_auxiliary() { return {}; }
   /// One line: "Conv2d(3, 16, kernel 3x3, stride 1, padding 1, shift-q 5 bits)".
   virtual std::string describe() const = 0;
 

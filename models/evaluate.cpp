@@ -37,6 +37,23 @@ int64_t count_correct(const Tensor& logits, const Tensor& targets) {
   return correct;
 }
 
+int64_t count_in_top(const Tensor& logits, const Tensor& labels, int64_t k) {
+  const auto values = logits.to(DType::kF64).to_vector<double>();
+  const auto classes = static_cast<size_t>(logits.size(-1));
+  int64_t found = 0;
+  for (size_t row = 0; row < static_cast<size_t>(labels.numel()); ++row) {
+    const double* scores = values.data() + row * classes;
+    const auto label = static_cast<size_t>(labels.data<int64_t>()[row]);
+    DS_CHECK(label < classes, "[evaluate] label {}, expected one below {}", label, classes);
+    int64_t before = 0;  // classes that come before the label's; a NaN does
+    for (size_t other = 0; other < classes; ++other) {
+      if (other < label ? !(scores[other] < scores[label]) : !(scores[other] <= scores[label])) ++before;
+    }
+    if (before < k) ++found;
+  }
+  return found;
+}
+
 Evaluation evaluate(Module& module, DataLoader& loader) {
   const EvaluationScope evaluation(module);
   const NoGrad no_grad;
@@ -49,6 +66,8 @@ Evaluation evaluate(Module& module, DataLoader& loader) {
     result.loss +=
         ops::cross_entropy(logits, targets).loss.item() * static_cast<double>(batch.labels.numel());
     result.correct += count_correct(logits, batch.labels);
+    if (logits.size(-1) > kFewClasses)
+      result.correct5 = result.correct5.value_or(0) + count_in_top(logits, batch.labels, 5);
     result.total += batch.labels.numel();
   }
   DS_CHECK(result.total > 0, "[evaluate] the loader has no images");

@@ -19,24 +19,39 @@ namespace {
 
 constexpr int64_t kIntegerBatch = 16;  // their values stay in the caches
 
+int64_t batch_size(const EvaluateOptions& options, const Dataset& images) {
+  return options.batch_size > 0 ? options.batch_size : evaluation_batch(images.image_shape());
+}
+
 Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptions& options) {
   DS_CHECK(!options.activation_bits && !options.activation_rounding && options.input.mean.empty() &&
                options.arch.empty(),
            "[eval] {} is an integer net: it holds its network, its normalisation and its rounding",
            options.file);
-  const IntegerNetTask task = load_integer_net_task(file, options.data, options.input);
+  const IntegerNetTask task = load_integer_net_task(file, options.data, options.input, options.strict);
   const infer::CpuNet cpu(task.net, {.batch = kIntegerBatch});
-  Evaluation result{.total = task.test.size()};
-  for (int64_t first = 0; first < task.test.size(); first += options.batch_size) {
-    const Dataset batch = task.test.slice(first, std::min(first + options.batch_size, task.test.size()));
-    result.correct += count_correct(cpu(batch.images).to(DType::kF64), batch.labels);
+  const int64_t classes = task.net.result().shape.numel();
+  Evaluation result;
+  if (classes > kFewClasses) result.correct5 = 0;
+  const int64_t step = batch_size(options, task.test);
+  for (int64_t first = 0; first < task.test.size(); first += step) {
+    const Dataset batch = task.test.slice(first, std::min(first + step, task.test.size())).in_memory();
+    const Tensor logits = cpu(batch.images).to(DType::kF64);
+    result.total += batch.size();
+    result.correct += count_correct(logits, batch.labels);
+    if (result.correct5) *result.correct5 += count_in_top(logits, batch.labels, 5);
   }
+  report_broken_images(task.test);
   return result;
 }
 
 }  // namespace
 
-std::string top1(const Evaluation& evaluation) { return "top-1 " + score(evaluation); }
+int64_t evaluation_batch(const Shape& image) {
+  constexpr int64_t kPixels = 256000;
+  constexpr int64_t kLeast = 25;
+  return std::max(kLeast, kPixels / (image[0] * image[1]));
+}
 
 Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");
@@ -46,14 +61,17 @@ Evaluation evaluate_file(const EvaluateOptions& options) {
                                                       .activation_bits = options.activation_bits,
                                                       .activation_rounding = options.activation_rounding});
   const ModelInput input = input_of(network, options.file, options.input);
-  const Dataset test = load_dataset(input.dataset, options.data, Split::kTest);
+  DatasetChoice choice = input.in(options.data);
+  choice.strict = options.strict;
+  const Dataset test = load_dataset(choice, Split::kTest);
   const Device device = parse_device(options.device);
   network.model->to(device);
-  DataLoader loader(test, {.batch = options.batch_size,
+  DataLoader loader(test, {.batch = batch_size(options, test),
                            .workers = options.workers,
                            .normalization = input.normalization,
                            .device = device});
   const Evaluation result = evaluate(*network.model, loader);
+  report_broken_images(test);
   DS_CHECK(std::isfinite(result.loss), "[eval] {}: the outputs of the network are not finite", options.file);
   return result;
 }

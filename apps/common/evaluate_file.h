@@ -18,14 +18,15 @@ struct EvaluateOptions {
   InputChoice input = {};
   std::optional<std::string> activation_bits = {};  // nothing: what the file says
   std::optional<std::string> activation_rounding = {};
-  int64_t batch_size = 250;
+  int64_t batch_size = 0;  // 0: what suits the images
   int workers = 2;
   std::string device = "cpu";
+  bool strict = false;  // an image that cannot be read is an error
 };
 
 /// How many test images the model, or the integer net, names rightly. Throws Error naming the file.
 Evaluation evaluate_file(const EvaluateOptions& options);
-/// "top-1 9173/10000 (91.73 %)".
-std::string top1(const Evaluation& evaluation);
+/// Images at a time that fill the caches and not the memory: 250 of CIFAR.
+int64_t evaluation_batch(const Shape& image);
 
 }  // namespace ds::apps

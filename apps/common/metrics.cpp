@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
@@ -10,8 +11,33 @@
 
 namespace ds::apps {
 
-std::string score(const Evaluation& evaluation) {
-  return fmt::format("{}/{} ({:.2f} %)", evaluation.correct, evaluation.total, 100.0 * evaluation.accuracy());
+namespace {
+
+std::string share(int64_t count, int64_t total) {
+  return fmt::format("{}/{} ({:.2f} %)", count, total,
+                     100.0 * static_cast<double>(count) / static_cast<double>(total));
+}
+
+/// With Wilson's interval: p is in it when the count is within z deviations of what p lets expect.
+std::string share_with_interval(int64_t count, int64_t total) {
+  constexpr double kZ = 1.96;  // 95 % of the normal distribution
+  const auto n = static_cast<double>(total);
+  const double p = static_cast<double>(count) / n;
+  const double centre = p + kZ * kZ / (2.0 * n);
+  const double half = kZ * std::sqrt(p * (1.0 - p) / n + kZ * kZ / (4.0 * n * n));
+  const double scale = 100.0 / (1.0 + kZ * kZ / n);
+  return fmt::format("{}, 95 % interval {:.1f} to {:.1f} %", share(count, total),
+                     scale * std::max(0.0, centre - half), scale * (centre + half));
+}
+
+}  // namespace
+
+std::string score(const Evaluation& evaluation) { return share(evaluation.correct, evaluation.total); }
+
+std::string accuracy_report(const Evaluation& evaluation) {
+  std::string report = "top-1 " + share_with_interval(evaluation.correct, evaluation.total);
+  if (evaluation.correct5) report += "\ntop-5 " + share_with_interval(*evaluation.correct5, evaluation.total);
+  return report;
 }
 
 nlohmann::ordered_json EpochRecord::to_json(bool timings) const {
@@ -27,6 +53,7 @@ nlohmann::ordered_json EpochRecord::to_json(bool timings) const {
   if (timings) {
     json["seconds"] = seconds;
     json["images_per_s"] = images_per_s;
+    json["waiting"] = waiting;
   }
   return json;
 }
@@ -52,6 +79,7 @@ EpochRecord EpochRecord::from_json(const nlohmann::json& json) {
   record.evaluated.loss = loss_of(json.at(record.held_out ? "holdout_loss" : "test_loss"));
   record.seconds = json.value("seconds", 0.0);
   record.images_per_s = json.value("images_per_s", 0.0);
+  record.waiting = json.value("waiting", 0.0);
   return record;
 }
 

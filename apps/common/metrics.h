@@ -13,6 +13,9 @@ namespace ds::apps {
 
 /// "9173/10000 (91.73 %)".
 std::string score(const Evaluation& evaluation);
+/// "top-1 222/334 (66.47 %), 95 % interval 61.2 to 71.3 %" and, of more than 10 classes, a line for top-5.
+/// The interval is Wilson's (1927).
+std::string accuracy_report(const Evaluation& evaluation);
 
 /// One finished epoch.
 struct EpochRecord {
@@ -24,6 +27,7 @@ struct EpochRecord {
   double lr = 0.0;       // of the last step
   double seconds = 0.0;  // of training, without evaluation
   double images_per_s = 0.0;
+  double waiting = 0.0;  // share of the seconds in which no batch was ready
 
   /// One line of metrics.jsonl. Timings are left out of checkpoints, which hold the same bits for every run.
   nlohmann::ordered_json to_json(bool timings) const;

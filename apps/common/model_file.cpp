@@ -36,10 +36,12 @@ ActivationChoice describe_activations(const std::optional<ActivationQuantOptions
 }
 
 std::string to_json(const ModelNotes& notes) {
-  return nlohmann::json{{"dataset", notes.dataset},
-                        {"mean", as_printed(notes.normalization.mean)},
-                        {"std", as_printed(notes.normalization.deviation)}}
-      .dump();
+  nlohmann::json json = {{"dataset", notes.dataset},
+                         {"mean", as_printed(notes.normalization.mean)},
+                         {"std", as_printed(notes.normalization.deviation)}};
+  if (notes.image_size > 0) json["image_size"] = notes.image_size;
+  if (!notes.classes.empty()) json["classes"] = notes.classes;
+  return json.dump();
 }
 
 ModelNotes read_notes(const ModelInfo& info, const std::string& path) {
@@ -50,9 +52,15 @@ ModelNotes read_notes(const ModelInfo& info, const std::string& path) {
     notes.dataset = json.value("dataset", notes.dataset);
     notes.normalization.mean = json.value("mean", notes.normalization.mean);
     notes.normalization.deviation = json.value("std", notes.normalization.deviation);
+    notes.image_size = json.value("image_size", notes.image_size);
+    notes.classes = json.value("classes", notes.classes);
   } catch (const nlohmann::json::exception& error) {
     fail("[model] {}: the options in the metadata cannot be read: {}", path, error.what());
   }
+  DS_CHECK(0 <= notes.image_size && notes.image_size <= 1 << 16,
+           "[model] {}: images of {} pixels, expected 1 to 65536", path, notes.image_size);
+  DS_CHECK(notes.classes.empty() || static_cast<int64_t>(notes.classes.size()) == info.classes,
+           "[model] {}: {} names of {} classes", path, notes.classes.size(), info.classes);
   return notes;
 }
 
@@ -69,23 +77,23 @@ std::string architecture_of(const ModelInfo& info, const std::string& path, cons
   return given.empty() ? info.architecture : given;
 }
 
-int64_t classes_of(const SafetensorsFile& file, const ModelInfo& info) {
-  int64_t classes = 0;
-  bool confirmed = false;
+void check_classes(const SafetensorsFile& file, const ModelInfo& info) {
+  const auto names = file.names();
+  const bool confirmed = info.classes == 0 || std::ranges::any_of(names, [&](const std::string& name) {
+                           const Shape& shape = file.entry(name).shape;
+                           return shape.rank() >= 2 && shape[0] == info.classes;
+                         });
+  DS_CHECK(confirmed, "[model] {}: says that it has {} classes, but holds no weight of so many outputs",
+           file.path(), info.classes);
+}
+
+int64_t outputs_of(const SafetensorsFile& file, const std::string& layer) {
   for (const std::string& name : file.names()) {
+    const std::string_view stripped = name.starts_with("module.") ? std::string_view(name).substr(7) : name;
     const Shape& shape = file.entry(name).shape;
-    if (shape.rank() != 2) continue;
-    classes = shape[0];
-    confirmed = confirmed || classes == info.classes;
+    if (shape.rank() >= 2 && stripped.starts_with(layer + ".")) return shape[0];
   }
-  if (info.classes != 0) {  // before a network of that size is made
-    DS_CHECK(confirmed, "[model] {}: says that it has {} classes, but holds no weight matrix of so many rows",
-             file.path(), info.classes);
-    return info.classes;
-  }
-  DS_CHECK(classes > 0, "[model] {}: no weight matrix found, so the number of classes is unknown",
-           file.path());
-  return classes;
+  fail("[model] {}: no weight of {} found, the network's last layer: is this its file?", file.path(), layer);
 }
 
 std::optional<ShiftKind> shift_kind(Module& model) {

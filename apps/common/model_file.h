@@ -29,7 +29,9 @@ ActivationChoice describe_activations(const std::optional<ActivationQuantOptions
 /// ModelInfo::options as the apps write it: what the input of the network was.
 struct ModelNotes {
   std::string dataset = {};
-  Normalization normalization = {};  // empty where the file does not say
+  Normalization normalization = {};       // empty where the file does not say
+  int64_t image_size = 0;                 // of photographs, in pixels; 0 where the file does not say
+  std::vector<std::string> classes = {};  // of photographs: names by label; empty where it does not say
 };
 std::string to_json(const ModelNotes& notes);
 /// Throws Error naming the file when the JSON is broken.
@@ -40,8 +42,11 @@ std::string normalization_note(const std::string& path, const Normalization& ass
 /// The architecture: the one given, or else the file's. Throws Error when neither says it, or both and they
 /// differ.
 std::string architecture_of(const ModelInfo& info, const std::string& path, const std::string& given);
-/// The number of classes: the file's, or else the rows of the last weight matrix.
-int64_t classes_of(const SafetensorsFile& file, const ModelInfo& info);
+/// Before a network of that size is made. Throws Error when the file says that it has classes, but no weight
+/// has so many outputs.
+void check_classes(const SafetensorsFile& file, const ModelInfo& info);
+/// The outputs that a layer's weight has in the file. Throws Error when there is none.
+int64_t outputs_of(const SafetensorsFile& file, const std::string& layer);
 
 /// The kind of shift weights of a network; nothing when all are float.
 struct ShiftKind {

@@ -2,24 +2,55 @@
 
 #include <fmt/format.h>
 
-#include "apps/common/task.h"
 #include "core/error.h"
+#include "data/image_folder.h"
 #include "models/registry.h"
 
 namespace ds::apps {
 
+DatasetChoice ModelInput::in(const std::string& folder) const {
+  return {.name = dataset,
+          .folder = folder,
+          .image_size = image_size,
+          .classes = classes,
+          .class_count = class_count};
+}
+
+ModelNotes notes_of(const ModelInput& input) {
+  return {.dataset = input.dataset,
+          .normalization = input.normalization,
+          .image_size = input.image_size,
+          .classes = input.classes};
+}
+
+std::vector<std::string> class_ids(const InputChoice& choice, const std::vector<std::string>& given,
+                                   int64_t classes) {
+  if (choice.class_names.empty()) return given;
+  std::vector<std::string> ids;
+  for (const ClassName& name : read_class_names(choice.class_names)) ids.push_back(name.id);
+  DS_CHECK(static_cast<int64_t>(ids.size()) == classes, "[options] {}: {} classes, but the network has {}",
+           choice.class_names, ids.size(), classes);
+  return ids;
+}
+
 ModelInput input_of(const Network& network, const std::string& file, const InputChoice& choice) {
-  ModelInput input{.dataset = choice.dataset, .normalization = {}};
-  if (input.dataset.empty()) {
-    input.dataset = network.notes.dataset.empty() ? choice.default_dataset : network.notes.dataset;
-  }
-  DS_CHECK(network.info.classes == class_count(input.dataset),
-           "[model] {} has {} classes, expected {}, those of {}", file, network.info.classes,
-           class_count(input.dataset), input.dataset);
   const Shape& taken = models::find(network.info.architecture).input;
+  ModelInput input{.dataset = choice.dataset, .normalization = {}, .class_count = network.info.classes};
+  if (input.dataset.empty()) {
+    input.dataset = network.notes.dataset.empty() ? probable_dataset(taken) : network.notes.dataset;
+  }
+  const int64_t expected = class_count(input.dataset);
+  DS_CHECK(expected == 0 || network.info.classes == expected,
+           "[model] {} has {} classes, expected {}, those of {}", file, network.info.classes, expected,
+           input.dataset);
   const int64_t channels = input.dataset == "mnist" ? 1 : 3;
   DS_CHECK(taken[2] == channels, "[model] {} holds {}, for images {}, but those of {} have {} channels", file,
            network.info.architecture, taken.str(), input.dataset, channels);
+  if (input.dataset == kImageFolder) {
+    const int64_t noted = network.notes.image_size > 0 ? network.notes.image_size : taken[0];
+    input.image_size = choice.image_size > 0 ? choice.image_size : noted;
+    input.classes = class_ids(choice, network.notes.classes, network.info.classes);
+  }
   input.normalization = given_normalization(choice.mean, choice.deviation, channels);
   if (input.normalization.mean.empty()) input.normalization = network.notes.normalization;
   if (input.normalization.mean.empty()) {

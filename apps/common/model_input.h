@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/common/network.h"
+#include "apps/common/task.h"
 #include "data/dataset.h"
 
 namespace ds::apps {
@@ -12,7 +13,8 @@ namespace ds::apps {
 /// What the command line says; what it leaves open is what the file says.
 struct InputChoice {
   std::string dataset = {};
-  std::string default_dataset = "cifar10";
+  int64_t image_size = 0;        // of photographs
+  std::string class_names = {};  // table of the classes of photographs (read_class_names)
   std::vector<double> mean =
       {};  // or else ImageNet's (MNIST: its own), as is usual for published float weights;
   std::vector<double> deviation = {};  // a note on stderr says which
@@ -21,10 +23,21 @@ struct InputChoice {
 struct ModelInput {
   std::string dataset;
   Normalization normalization;
+  int64_t image_size = 0;                 // of photographs
+  int64_t class_count = 0;                // of the network
+  std::vector<std::string> classes = {};  // of photographs: names by label, where they are known
+
+  /// The data set in a folder, as the network sees it.
+  DatasetChoice in(const std::string& folder) const;
 };
 
 /// Throws Error naming the file when its network has other classes, or takes other images, than the data set
 /// has.
 ModelInput input_of(const Network& network, const std::string& file, const InputChoice& choice);
+/// What the network's file is to say of its input.
+ModelNotes notes_of(const ModelInput& input);
+/// The names in the table that the choice names, as many as the network has classes; else the ones given.
+std::vector<std::string> class_ids(const InputChoice& choice, const std::vector<std::string>& given,
+                                   int64_t classes);
 
 }  // namespace ds::apps

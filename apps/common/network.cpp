@@ -1,6 +1,9 @@
 #include "apps/common/network.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
 
 #include "apps/common/task.h"
 #include "core/error.h"
@@ -17,6 +20,41 @@ namespace {
 Network build(const std::string& arch, int64_t classes) {
   return {.model = models::make(arch, {.classes = classes}),
           .info = {.architecture = arch, .classes = classes}};
+}
+
+/// Of the images that the network was published for.
+int64_t usual_classes(const std::string& arch) {
+  return probable_dataset(models::find(arch).input) == kImageFolder ? 1000 : 10;
+}
+
+/// Parameters and buffers by name.
+std::map<std::string, Tensor> tensors_of(Module& model) {
+  std::map<std::string, Tensor> tensors;
+  for (const NamedParameter& named : model.named_parameters())
+    tensors.emplace(named.name, Variable(named.value).mutable_value());
+  for (const NamedBuffer& named : model.named_buffers()) tensors.emplace(named.name, *named.value);
+  return tensors;
+}
+
+/// The float network with new last layers for other classes; what does not depend on their number is kept.
+Network with_new_classes(const Network& trained, int64_t classes) {
+  DS_CHECK(!shift_kind(*trained.model),
+           "[pretrained] a network of {} classes with shift weights cannot get {} classes: start from float "
+           "weights",
+           trained.info.classes, classes);
+  Network network = build(trained.info.architecture, classes);
+  const std::map<std::string, Tensor> values = tensors_of(*trained.model);
+  std::vector<std::string> fresh;
+  for (auto& [name, tensor] : tensors_of(*network.model)) {
+    if (const Tensor& value = values.at(name); value.shape() == tensor.shape()) {
+      tensor.copy_from(value);
+    } else {
+      fresh.push_back(name);
+    }
+  }
+  fmt::print(stderr, "note: {} classes instead of {}: {} start anew\n", classes, trained.info.classes,
+             fmt::join(fresh, ", "));
+  return network;
 }
 
 /// Other rounding of activations than the network has; ranges that were learnt for that are lost.
@@ -83,7 +121,13 @@ ActivationChoice chosen_activations(Module& model, const OpenOptions& options) {
 Network open_network(const std::string& path, const OpenOptions& options) {
   const SafetensorsFile file(path);
   const ModelInfo info = read_model_info(file);
-  Network network = build(architecture_of(info, path, options.arch), classes_of(file, info));
+  const std::string arch = architecture_of(info, path, options.arch);
+  check_classes(file, info);
+  Network network = build(arch, info.classes > 0 ? info.classes : usual_classes(arch));
+  if (info.classes == 0) {  // PyTorch's files do not say
+    const int64_t classes = outputs_of(file, weighted_layers(*network.model).back().path);
+    if (classes != network.info.classes) network = build(arch, classes);
+  }
   network.notes = read_notes(info, path);
   network.info.options = info.options;
   load_model(file, *network.model);
@@ -99,9 +143,10 @@ Network open_pretrained(const OptionTable& table, const TrainOptions& options) {
   DS_CHECK(models::find(arch).input == models::find(options.arch).input,
            "[pretrained] {} holds {}, for images {}; expected a network for images {}, those of {}", path,
            arch, models::find(arch).input.str(), models::find(options.arch).input.str(), options.dataset);
-  DS_CHECK(network.info.classes == class_count(options.dataset),
-           "[pretrained] {} has {} classes, expected {}, those of {}", path, network.info.classes,
-           class_count(options.dataset), options.dataset);
+  const int64_t classes = class_count(options.dataset);
+  DS_CHECK(classes == 0 || network.info.classes == classes,
+           "[pretrained] {} has {} classes, expected {}, those of {}", path, network.info.classes, classes,
+           options.dataset);
   return network;
 }
 
@@ -121,10 +166,16 @@ void adopt_pretrained(const Network& pretrained, const OptionTable& table, Train
   options.deviation = as_printed(normalization.deviation);
 }
 
-Network make_network(const TrainOptions& options, std::optional<Network> pretrained) {
+Network make_network(const TrainOptions& options, std::optional<Network> pretrained,
+                     const std::vector<std::string>& class_names) {
   manual_seed(options.seed);
-  Network network = pretrained ? std::move(*pretrained) : build(options.arch, class_count(options.dataset));
+  const int64_t classes = options.classes > 0 ? options.classes : class_count(options.dataset);
+  Network network = pretrained ? std::move(*pretrained) : build(options.arch, classes);
+  if (pretrained && network.info.classes != classes) network = with_new_classes(network, classes);
+  network.notes = {};
   network.notes.dataset = options.dataset;
+  network.notes.image_size = options.image_size;
+  if (static_cast<int64_t>(class_names.size()) == classes) network.notes.classes = class_names;
   network.notes.normalization.mean.assign(options.mean.begin(), options.mean.end());
   network.notes.normalization.deviation.assign(options.deviation.begin(), options.deviation.end());
   network.info.options = to_json(network.notes);

@@ -35,6 +35,8 @@ void adopt_pretrained(const Network& pretrained, const OptionTable& table, Train
 
 /// The network that a run starts from: new, or the pretrained one; its weights and activations are made what
 /// the options, resolved, say. Restarts the default generator.
-Network make_network(const TrainOptions& options, std::optional<Network> pretrained);
+/// `class_names` are what its file says of photographs.
+Network make_network(const TrainOptions& options, std::optional<Network> pretrained,
+                     const std::vector<std::string>& class_names = {});
 
 }  // namespace ds::apps

@@ -46,6 +46,33 @@ void OptionTable::merge(const nlohmann::json& stored, const std::string& source,
   }
 }
 
+namespace {
+
+/// A JSON value as it would stand on the command line.
+std::string as_argument(const nlohmann::json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+}  // namespace
+
+void OptionTable::take_defaults(const nlohmann::json& values, const std::string& source) {
+  for (const auto& [name, value] : values.items()) {
+    const auto row = std::ranges::find(rows_, name, &Row::name);
+    DS_CHECK(row != rows_.end(), "[recipe] {}: unknown option '{}'", source, name);
+    if (row->option->count() > 0) continue;
+    try {
+      if (value.is_array()) {
+        for (const nlohmann::json& item : value) row->option->add_result(as_argument(item));
+      } else {
+        row->option->add_result(as_argument(value));
+      }
+      row->option->run_callback();
+    } catch (const CLI::Error& error) {
+      fail("[recipe] {}: {}: {}", source, name, error.what());
+    }
+  }
+}
+
 bool OptionTable::given(const std::string& name) const {
   return std::any_of(rows_.begin(), rows_.end(),
                      [&](const Row& row) { return row.name == name && row.option->count() > 0; });

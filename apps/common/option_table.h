@@ -56,6 +56,9 @@ class OptionTable {
   /// stored and the given value when one that changes results differs, unless `may_differ` lists it.
   void merge(const nlohmann::json& stored, const std::string& source,
              const std::vector<std::string>& may_differ = {});
+  /// Gives options that are not on the command line these values; from then on they count as given. Throws
+  /// Error naming the source when one is unknown or may not have its value.
+  void take_defaults(const nlohmann::json& values, const std::string& source);
   bool given(const std::string& name) const;
   /// The first option on the command line that is not among these; empty when there is none.
   std::string first_given_beside(const std::vector<std::string>& names) const;

@@ -14,6 +14,7 @@
 #include "apps/common/network.h"
 #include "apps/common/option_table.h"
 #include "apps/common/progress.h"
+#include "apps/common/recipes.h"
 #include "apps/common/run_folder.h"
 #include "apps/common/run_summary.h"
 #include "apps/common/system_info.h"
@@ -174,17 +175,20 @@ void finish_run(const TrainOptions& options, const Trainer& trainer, const Datas
   for (const EpochRecord& record : state.records) summary.seconds += record.seconds;
   write_json(folder.summary(), to_json(summary));
   fmt::print("epoch {}{}: {}, {:.2f} bits a weight, {} bytes of weights, trained in {}\n", summary.best_epoch,
-             summary.held_out ? ", best on held-out images" : ", the last one", top1(summary.test),
-             summary.storage.bits_per_weight, summary.storage.bytes, format_duration(summary.seconds));
+             summary.held_out ? ", best on held-out images" : ", the last one",
+             "top-1 " + score(summary.test), summary.storage.bits_per_weight, summary.storage.bytes,
+             format_duration(summary.seconds));
   DS_CHECK(std::isfinite(summary.test.loss),
            "[train] the loss on the test images is {}: the weights in {} have diverged", summary.test.loss,
            folder.best());
 }
 
 /// The network of a run: of its checkpoint, of --pretrained, or new.
-Network starting_network(const TrainOptions& options, std::optional<Network> pretrained,
+Network starting_network(const TrainOptions& options, const Dataset& train, std::optional<Network> pretrained,
                          const ResumePoint& point) {
-  Network network = make_network(options, std::move(pretrained));
+  Network network =
+      make_network(options, std::move(pretrained),
+                   options.dataset == kImageFolder ? train.classes : std::vector<std::string>());
   // Before an optimizer sees the parameters: a checkpoint may hold other kinds of weights, layer by layer.
   if (!point.checkpoint.empty()) load_model(SafetensorsFile(point.checkpoint), *network.model);
   return network;
@@ -204,6 +208,7 @@ void report_profile(const TrainOptions& options) {
 int train(OptionTable& table, TrainOptions& options, const std::string& program) {
   ResumePoint point;
   std::optional<Network> pretrained;
+  if (!options.recipe.empty()) table.take_defaults(read_recipe(options.recipe), options.recipe);
   const bool resuming = table.given("resume");
   if (resuming) {
     point = find_resume_point(resumed_path(table, options));
@@ -223,13 +228,15 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   TaskData data = load_task(options);
   settle_normalization(options, data.train.channels());
   if (!point.checkpoint.empty()) check_resumable(point, options, data.train.size());
-  Network network = starting_network(options, std::move(pretrained), point);
+  if (options.dataset == kImageFolder) options.classes = network_classes(options, data.train);
+  Network network = starting_network(options, data.train, std::move(pretrained), point);
   const bool in_place =
       resuming && fs::exists(options.output) && fs::equivalent(options.output, point.folder);
   const RunFolder folder = in_place ? RunFolder::open(options.output) : RunFolder::create(options.output);
   if (resuming && !in_place) bring_along(point, folder);
   say(stdout, fmt::format("{} on {}: {} training images, {}, output in {}\n", network.model->describe(),
                           options.dataset, data.train.size(), options.machine.device, folder.path()));
+  const Dataset train_images = data.train;
   const Dataset test = data.test;
   Trainer trainer(options, table.recipe(), std::move(network), std::move(data), folder);
   if (!point.checkpoint.empty()) trainer.resume(point.checkpoint, point.state);
@@ -247,28 +254,30 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
     return kExitInterrupted;
   }
   finish_run(options, trainer, test, folder);
+  for (const Dataset& images : {train_images, test}) report_broken_images(images);
   report_profile(options);
   return kExitOk;
 }
 
 int evaluate_only(const OptionTable& table, TrainOptions& options) {
-  const std::string idle =
-      table.first_given_beside({"evaluate", "data", "dataset", "arch", "mean", "std", "workers", "device",
-                                "threads", "engine", "precision", "activation-bits", "activation-rounding"});
+  const std::string idle = table.first_given_beside(
+      {"evaluate", "data", "dataset", "arch", "mean", "std", "workers", "device", "threads", "engine",
+       "precision", "activation-bits", "activation-rounding", "image-size", "strict"});
   DS_CHECK(idle.empty(), "[options] --{} has no effect with --evaluate", idle);
   set_up_machine(options.machine);
   EvaluateOptions evaluation{.file = options.evaluate,
                              .data = options.data,
                              .arch = table.given("arch") ? options.arch : "",
                              .input = {.dataset = table.given("dataset") ? options.dataset : "",
-                                       .default_dataset = options.dataset,
+                                       .image_size = options.image_size,
                                        .mean = options.mean,
                                        .deviation = options.deviation},
                              .workers = options.workers,
-                             .device = options.machine.device};
+                             .device = options.machine.device,
+                             .strict = options.strict};
   if (table.given("activation-bits")) evaluation.activation_bits = options.activations.bits;
   if (table.given("activation-rounding")) evaluation.activation_rounding = options.activations.rounding;
-  fmt::print("{}\n", top1(evaluate_file(evaluation)));
+  fmt::print("{}\n", accuracy_report(evaluate_file(evaluation)));
   return kExitOk;
 }
 

@@ -2,9 +2,13 @@
 
 #include <numeric>
 
+#include "apps/common/app.h"
 #include "core/error.h"
 #include "data/cifar.h"
+#include "data/color_jitter.h"
+#include "data/image_folder.h"
 #include "data/mnist.h"
+#include "data/rand_augment.h"
 
 namespace ds::apps {
 
@@ -23,18 +27,56 @@ void hold_out(TaskData& task, int64_t count, uint64_t seed) {
   task.train = task.train.select({order.begin() + count, order.end()});
 }
 
-}  // namespace
-
-Dataset load_dataset(const std::string& name, const std::string& folder, Split split) {
-  if (name == "cifar10") return cifar10(folder, split);
-  if (name == "cifar100") return cifar100(folder, split);
-  if (name == "mnist") return mnist(folder, split);
-  fail("[data] data set is '{}', expected cifar10, cifar100 or mnist", name);
+/// The first images; of photographs, which lie class by class, as many at equal distances.
+void limit(Dataset& images, int64_t count) {
+  if (images.files == nullptr) {
+    images = images.slice(0, count);
+    return;
+  }
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < count; ++i) chosen.push_back(i * images.size() / count);
+  images = images.select(chosen);
 }
 
-int64_t class_count(const std::string& dataset) { return dataset == "cifar100" ? 100 : 10; }
+}  // namespace
+
+Dataset load_dataset(const DatasetChoice& choice, Split split) {
+  if (choice.name == "cifar10") return cifar10(choice.folder, split);
+  if (choice.name == "cifar100") return cifar100(choice.folder, split);
+  if (choice.name == "mnist") return mnist(choice.folder, split);
+  if (choice.name == kImageFolder) {
+    return image_folder(choice.folder, split,
+                        {.framing = choice.image_size > 0 ? framing_for(choice.image_size) : Framing{},
+                         .strict = choice.strict,
+                         .classes = choice.classes,
+                         .class_count = choice.class_count});
+  }
+  fail("[data] data set is '{}', expected cifar10, cifar100, mnist or image_folder", choice.name);
+}
+
+int64_t class_count(const std::string& dataset) {
+  if (dataset == kImageFolder) return 0;
+  return dataset == "cifar100" ? 100 : 10;
+}
+
+std::string probable_dataset(const Shape& image) {
+  if (image[2] == 1) return "mnist";
+  return image[0] <= 32 ? "cifar10" : kImageFolder;
+}
+
+void report_broken_images(const Dataset& dataset) {
+  if (dataset.files == nullptr) return;
+  constexpr size_t kShown = 20;
+  const std::vector<BrokenImage> broken = dataset.files->broken();
+  if (broken.empty()) return;
+  std::string text = fmt::format("note: {} images could not be read and were left out:\n", broken.size());
+  for (size_t i = 0; i < std::min(kShown, broken.size()); ++i) text += "  " + broken[i].reason + "\n";
+  if (broken.size() > kShown) text += fmt::format("  and {} more\n", broken.size() - kShown);
+  say(stderr, text);
+}
 
 Normalization default_normalization(const std::string& dataset) {
+  if (dataset == kImageFolder) return imagenet_normalization();
   if (dataset == "mnist") return mnist_normalization();
   if (dataset == "cifar100") return {{0.5071F, 0.4865F, 0.4409F}, {0.2673F, 0.2564F, 0.2762F}};
   return cifar10_normalization();
@@ -63,8 +105,13 @@ Normalization given_normalization(const std::vector<double>& mean, const std::ve
 
 TaskData load_task(const TrainOptions& options) {
   TaskData task;
-  task.train = load_dataset(options.dataset, options.data, Split::kTrain);
-  task.test = load_dataset(options.dataset, options.data, Split::kTest);
+  DatasetChoice choice{.name = options.dataset,
+                       .folder = options.data,
+                       .image_size = options.image_size,
+                       .strict = options.strict};
+  task.train = load_dataset(choice, Split::kTrain);
+  if (options.dataset == kImageFolder) choice.classes = task.train.classes;
+  task.test = load_dataset(choice, Split::kTest);
   DS_CHECK(task.train.size() > 0 && task.test.size() > 0,
            "[data] {}: {} training and {} test images, expected some of both", options.data,
            task.train.size(), task.test.size());
@@ -73,19 +120,35 @@ TaskData load_task(const TrainOptions& options) {
   } else {
     task.evaluation = task.test;
   }
-  if (options.limit_train > 0 && options.limit_train < task.train.size()) {
-    task.train = task.train.slice(0, options.limit_train);
-  }
+  if (options.limit_train > 0 && options.limit_train < task.train.size())
+    limit(task.train, options.limit_train);
   return task;
 }
 
-std::vector<Transform> augmentation(const TrainOptions& options) {
-  std::vector<Transform> transforms;
-  if (options.augment == "standard" && options.dataset != "mnist") {
-    transforms = {random_crop(32, 4), random_flip()};
+int64_t network_classes(const TrainOptions& options, const Dataset& train) {
+  const auto found = static_cast<int64_t>(train.classes.size());
+  DS_CHECK(options.classes == 0 || found <= options.classes, "[options] --classes is {}, but {} has {}",
+           options.classes, options.data, found);
+  return std::max(options.classes, found);
+}
+
+void add_augmentation(const TrainOptions& options, LoaderOptions& loader) {
+  const bool standard = options.augment == "standard";
+  if (options.dataset == kImageFolder) {
+    if (standard) {
+      loader.random_resized_crop = RandomResizedCropOptions{.least_scale = options.crop_scale};
+      loader.augment = {random_flip()};
+    }
+    if (options.rand_augment > 0) loader.augment.push_back(rand_augment({.magnitude = options.rand_augment}));
+    if (options.color_jitter > 0.0) {
+      const double strength = options.color_jitter;
+      loader.augment.push_back(
+          color_jitter({.brightness = strength, .contrast = strength, .saturation = strength}));
+    }
+  } else if (standard && options.dataset != "mnist") {
+    loader.augment = {random_crop(32, 4), random_flip()};
   }
-  if (options.cutout > 0) transforms.push_back(cutout(options.cutout));
-  return transforms;
+  if (options.cutout > 0) loader.augment.push_back(cutout(options.cutout));
 }
 
 }  // namespace ds::apps

@@ -6,14 +6,29 @@
 
 #include "apps/common/train_options.h"
 #include "data/dataset.h"
-#include "data/transforms.h"
+#include "data/loader.h"
 
 namespace ds::apps {
 
-/// "cifar10", "cifar100" or "mnist", from the folder of its files. Throws Error for any other name.
-Dataset load_dataset(const std::string& name, const std::string& folder, Split split);
-/// How many classes it has.
+inline constexpr const char* kImageFolder = "image_folder";
+
+/// Which data set, where, and, of photographs, how they are seen.
+struct DatasetChoice {
+  std::string name = {};  // "cifar10", "cifar100", "mnist" or "image_folder"
+  std::string folder = {};
+  int64_t image_size = 0;                 // image_folder: of the squares cut out; 0: 224
+  std::vector<std::string> classes = {};  // image_folder: names by label; empty: the folder's own order
+  int64_t class_count = 0;                // image_folder: of the network; 0: as many as the folder has
+  bool strict = false;                    // image_folder: an image that cannot be read is an error
+};
+/// Throws Error for any other name, and what the data set's reader throws.
+Dataset load_dataset(const DatasetChoice& choice, Split split);
+/// How many classes it has; 0 of image_folder, whose folder decides.
 int64_t class_count(const std::string& dataset);
+/// The data set that a network for images of this shape was probably made for.
+std::string probable_dataset(const Shape& image);
+/// "note: 2 images could not be read and were left out: ..." on stderr, if there are any.
+void report_broken_images(const Dataset& dataset);
 /// The commonly used mean and deviation.
 Normalization default_normalization(const std::string& dataset);
 /// The one that published float weights are mostly made for: ImageNet's, for colour images.
@@ -33,7 +48,10 @@ struct TaskData {
 /// Reads training and test images, holds out and limits as the options say. Which images are held out depends
 /// on the seed alone.
 TaskData load_task(const TrainOptions& options);
+/// How many classes the network of a run on photographs has: --classes, or those of the images. Throws Error
+/// when the images have more.
+int64_t network_classes(const TrainOptions& options, const Dataset& train);
 /// Augmentation of the training images.
-std::vector<Transform> augmentation(const TrainOptions& options);
+void add_augmentation(const TrainOptions& options, LoaderOptions& loader);
 
 }  // namespace ds::apps

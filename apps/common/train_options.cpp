@@ -8,6 +8,8 @@
 #include <initializer_list>
 #include <limits>
 
+#include "apps/common/recipes.h"
+#include "apps/common/task.h"
 #include "core/backend.h"
 #include "core/error.h"
 #include "models/registry.h"
@@ -21,14 +23,44 @@ std::string absolute_path(const std::string& path) {
   return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
 }
 
+void add_photograph_options(OptionTable& table, TrainOptions& o) {
+  table
+      .add("image-size", o.image_size, "side of the squares that the network sees (default: the network's)",
+           Effect::kResults)
+      ->default_str("")
+      ->check(between(1, 4096));
+  table.add("classes", o.classes, "classes of the network (default: those of the images)", Effect::kResults)
+      ->default_str("")
+      ->check(between(1, 1 << 20));
+  table
+      .add("crop-scale", o.crop_scale, "least share of an image's area that training sees of it",
+           Effect::kResults)
+      ->check(between(0.01, 1));
+  table
+      .add("rand-augment", o.rand_augment,
+           "magnitude of two random operations on each image, 0 to 30 (RandAugment); 0: none",
+           Effect::kResults)
+      ->check(between(0, 30));
+  table
+      .add("color-jitter", o.color_jitter,
+           "random change of brightness, contrast and saturation, up to this share", Effect::kResults)
+      ->check(between(0, 1));
+  table.add("strict", o.strict, "an image that cannot be read is an error, and not left out",
+            Effect::kResources);
+}
+
 void add_data_options(OptionTable& table, TrainOptions& o, const std::vector<std::string>& datasets) {
   table.group("Data");
   table.add("data", o.data, "folder of the data set", Effect::kResources)->check(not_empty());
   table.add("dataset", o.dataset, "data set", Effect::kResults)->transform(one_of(datasets));
+  const bool photographs = o.dataset == kImageFolder;
   table
-      .add("augment", o.augment, "standard: random crop with 4 pixels of padding and flip (CIFAR)",
+      .add("augment", o.augment,
+           photographs ? "standard: a random part of the image, resized, and flip"
+                       : "standard: random crop with 4 pixels of padding and flip (CIFAR)",
            Effect::kResults)
       ->transform(one_of({"standard", "none"}));
+  if (photographs) add_photograph_options(table, o);
   const char* normalisation = "per channel, of pixels in [0, 1] (default: the data set's, or --pretrained's)";
   table.add("mean", o.mean, fmt::format("mean {}", normalisation), Effect::kResults)
       ->expected(1, 3)
@@ -46,7 +78,9 @@ void add_data_options(OptionTable& table, TrainOptions& o, const std::vector<std
            Effect::kResults)
       ->check(at_least(0));
   table
-      .add("limit-train", o.limit_train, "train on the first N images only, for quick tries; 0: all",
+      .add("limit-train", o.limit_train,
+           photographs ? "train on N images only, spread over the classes, for quick tries; 0: all"
+                       : "train on the first N images only, for quick tries; 0: all",
            Effect::kResults)
       ->check(at_least(0));
   table.add("workers", o.workers, "threads that prepare batches; 0: none", Effect::kResources)
@@ -97,6 +131,12 @@ void add_training_options(OptionTable& table, TrainOptions& o) {
   table.group("Training");
   table.add("epochs", o.epochs, "passes over the training images", Effect::kResults)->check(at_least(1));
   table.add("batch-size", o.batch_size, "images a step", Effect::kResults)->check(at_least(1));
+  table
+      .add(
+          "micro-batch-size", o.micro_batch_size,
+          "images at a time: a step adds up their gradients, in less memory; batch norm sees so many; 0: all",
+          Effect::kResults)
+      ->check(at_least(0));
   table.add("optimizer", o.optimizer, "(default: sgd; ps: radam)", Effect::kResults)
       ->transform(one_of({"sgd", "adam", "adamw", "radam", "muon"}));
   table
@@ -142,6 +182,8 @@ void add_regularisation_options(OptionTable& table, TrainOptions& o) {
            Effect::kResults)
       ->check(between(0, 0.99));
   table.add("mixup", o.mixup, "alpha of mixup", Effect::kResults)->check(between(0, 100));
+  table.add("cutmix", o.cutmix, "alpha of cutmix; with mixup, each batch has one of them", Effect::kResults)
+      ->check(between(0, 100));
   table.add("cutout", o.cutout, "size of the erased square, in pixels", Effect::kResults)
       ->check(between(0, 4096));
   table
@@ -176,6 +218,12 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
 
 void add_run_options(OptionTable& table, TrainOptions& o) {
   table.group("Run");
+  table
+      .add("recipe", o.recipe,
+           fmt::format("values for options that are not given: {}, or a JSON file",
+                       fmt::join(recipe_names(), ", ")),
+           Effect::kCall)
+      ->check(not_empty());
   table.add("output", o.output, "folder of the run (default: runs/DATASET_ARCH_METHOD_seedN)", Effect::kCall)
       ->check(not_empty());
   table
@@ -245,6 +293,8 @@ void resolve(TrainOptions& options) {
   options.data = absolute_path(options.data);
   options.pretrained = absolute_path(options.pretrained);
   if (!options.method) options.method = "float";
+  if (options.dataset == kImageFolder && options.image_size == 0)
+    options.image_size = models::find(options.arch).input[0];
   if (!options.optimizer) options.optimizer = *options.method == "ps" ? "radam" : "sgd";
   if (!options.lr) options.lr = default_lr(options);
   if (!options.weight_decay) options.weight_decay = default_weight_decay(options);
@@ -289,6 +339,8 @@ void check_effective(const OptionTable& table, const TrainOptions& options) {
             "--activation-bits"},
            {"activation-unsigned", rounds, "--activation-bits"},
            {"activation-paper-top", rounds, "--activation-bits"},
+           {"crop-scale", options.augment == "standard" || options.crop_scale == defaults.crop_scale,
+            "--augment standard"},
            {"momentum",
             *options.optimizer == "sgd" || *options.optimizer == "muon" ||
                 options.momentum == defaults.momentum,

@@ -35,6 +35,13 @@ struct TrainOptions {
   int64_t holdout = 0;
   int64_t limit_train = 0;
   int workers = 2;
+  // Data: photographs in folders
+  int64_t image_size = 0;  // resolved: that of the network's published images
+  int64_t classes = 0;     // 0: as many as the images have
+  double crop_scale = 0.08;
+  int64_t rand_augment = 0;
+  double color_jitter = 0.0;
+  bool strict = false;
   // Model
   std::string arch = {};
   std::optional<std::string> method = {};
@@ -47,6 +54,7 @@ struct TrainOptions {
   // Training
   int64_t epochs = 30;
   int64_t batch_size = 128;
+  int64_t micro_batch_size = 0;  // 0: the whole batch
   std::optional<std::string> optimizer = {};
   std::optional<double> lr = {};
   double momentum = 0.9;
@@ -61,6 +69,7 @@ struct TrainOptions {
   std::optional<double> weight_decay = {};
   double label_smoothing = 0.0;
   double mixup = 0.0;
+  double cutmix = 0.0;
   int64_t cutout = 0;
   double ema = 0.0;
   double grad_clip = 0.0;
@@ -68,6 +77,7 @@ struct TrainOptions {
   MachineOptions machine = {};
   bool recompute = false;
   // Run
+  std::string recipe = {};
   std::string output = {};
   std::string resume = {};
   std::string evaluate = {};

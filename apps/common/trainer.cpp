@@ -10,6 +10,7 @@
 
 #include "apps/common/app.h"
 #include "apps/common/diagnose.h"
+#include "apps/common/evaluate_file.h"
 #include "apps/common/interrupt.h"
 #include "apps/common/optimization.h"
 #include "apps/common/progress.h"
@@ -23,7 +24,7 @@ namespace ds::apps {
 
 namespace {
 
-constexpr int64_t kEvaluationBatch = 250;
+constexpr double kAuxiliaryWeight = 0.3;  // of auxiliary classifiers (Szegedy et al. 2015)
 
 using Clock = std::chrono::steady_clock;
 
@@ -60,20 +61,21 @@ Trainer::Trainer(const TrainOptions& options, nlohmann::json recipe, Network net
     ema_ = std::make_unique<Ema>(network_.model->parameters(), EmaOptions{.decay = options.ema});
   }
   const Normalization& normalization = network_.notes.normalization;
-  evaluation_options_ = {.batch = kEvaluationBatch,
+  evaluation_options_ = {.batch = evaluation_batch(data_.test.image_shape()),
                          .workers = options.workers,
                          .normalization = normalization,
                          .device = device};
-  loader_ =
-      std::make_unique<DataLoader>(data_.train, LoaderOptions{.batch = options.batch_size,
-                                                              .shuffle = true,
-                                                              .seed = options.seed,
-                                                              .workers = options.workers,
-                                                              .mixup = options.mixup,
-                                                              .label_smoothing = options.label_smoothing,
-                                                              .normalization = normalization,
-                                                              .device = device,
-                                                              .augment = augmentation(options)});
+  LoaderOptions loading{.batch = options.batch_size,
+                        .shuffle = true,
+                        .seed = options.seed,
+                        .workers = options.workers,
+                        .mixup = options.mixup,
+                        .cutmix = options.cutmix,
+                        .label_smoothing = options.label_smoothing,
+                        .normalization = normalization,
+                        .device = device};
+  add_augmentation(options, loading);
+  loader_ = std::make_unique<DataLoader>(data_.train, loading);
   state_.recipe = std::move(recipe);
   state_.train_images = data_.train.size();
 }
@@ -116,7 +118,8 @@ bool Trainer::run_epoch() {
   network_.model->train();
   loader_->start(state_.epoch, state_.batch);
   PartialEpoch& partial = state_.partial;
-  for (Batch batch; loader_->next(batch);) {
+  double waited = 0.0;
+  for (Batch batch; next_batch(batch, waited);) {
     const int64_t rows = batch.images.size(0);
     schedule_->set_epoch(static_cast<double>(state_.epoch) +
                          static_cast<double>(state_.batch) / static_cast<double>(batches));
@@ -136,27 +139,51 @@ bool Trainer::run_epoch() {
     if (options_.save_every > 0 && optimizer_->steps() % options_.save_every == 0) save();
   }
   progress.finish();
-  finish_epoch(images_before, seconds_before);
+  finish_epoch({.images = images_before, .seconds = seconds_before, .waited = waited});
   return !interrupted() || state_.epoch == options_.epochs;
 }
 
-double Trainer::train_batch(const Batch& batch) {
-  // Mixup's targets are smoothed already.
-  const double smoothing = options_.mixup > 0.0 ? 0.0 : options_.label_smoothing;
+bool Trainer::next_batch(Batch& batch, double& waited) {
+  const Clock::time_point start = Clock::now();
+  const bool found = loader_->next(batch);
+  waited += seconds_since(start);
+  return found;
+}
+
+double Trainer::add_gradients(const Batch& batch, double share, bool with_decay) {
+  // The targets of mixup and cutmix are smoothed already.
+  const bool mixed = options_.mixup > 0.0 || options_.cutmix > 0.0;
+  const CrossEntropyOptions smoothing{.label_smoothing = mixed ? 0.0 : options_.label_smoothing};
   Module& model = *network_.model;
   const Variable logits = model(batch.images);
-  const Variable loss = cross_entropy(logits, batch.labels, {.label_smoothing = smoothing});
+  Variable loss = cross_entropy(logits, batch.labels, smoothing);
   const double value = check_finite(batch, loss.item(), "loss");
-  const Variable decay = decay_loss(model, options_.weight_decay.value());
-  optimizer_->zero_grad();
+  for (const Variable& auxiliary : model.take_auxiliary())
+    loss = loss + kAuxiliaryWeight * cross_entropy(auxiliary, batch.labels, smoothing);
+  if (share < 1.0) loss = share * loss;
+  const Variable decay = with_decay ? decay_loss(model, options_.weight_decay.value()) : Variable();
   (decay.defined() ? loss + decay : loss).backward();
+  state_.partial.correct += count_correct(logits.value(), batch.labels);
+  return share * value;
+}
+
+double Trainer::train_batch(const Batch& batch) {
+  Module& model = *network_.model;
+  const int64_t rows = batch.images.size(0);
+  const int64_t step = options_.micro_batch_size > 0 ? std::min(options_.micro_batch_size, rows) : rows;
+  double value = 0.0;
+  optimizer_->zero_grad();
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const int64_t end = std::min(begin + step, rows);
+    value += add_gradients({batch.images.slice(begin, end), batch.labels.slice(begin, end)},
+                           static_cast<double>(end - begin) / static_cast<double>(rows), begin == 0);
+  }
   const double unlimited = std::numeric_limits<double>::max();
   check_finite(batch,
                clip_grad_norm(model.parameters(), options_.grad_clip > 0.0 ? options_.grad_clip : unlimited),
                "norm of the gradient");
   optimizer_->step();
   if (ema_ != nullptr) ema_->update();
-  state_.partial.correct += count_correct(logits.value(), batch.labels);
   return value;
 }
 
@@ -179,7 +206,7 @@ Evaluation Trainer::evaluate_now() {
   return evaluate(*network_.model, loader);
 }
 
-void Trainer::finish_epoch(int64_t images_before, double seconds_before) {
+void Trainer::finish_epoch(const EpochStart& start) {
   const PartialEpoch& partial = state_.partial;
   const auto images = static_cast<double>(partial.images);
   EpochRecord record{.epoch = state_.epoch + 1,
@@ -189,8 +216,9 @@ void Trainer::finish_epoch(int64_t images_before, double seconds_before) {
                      .held_out = options_.holdout > 0,
                      .lr = optimizer_->lr(),
                      .seconds = partial.seconds};
-  record.images_per_s =
-      static_cast<double>(partial.images - images_before) / (partial.seconds - seconds_before);
+  const double seconds = partial.seconds - start.seconds;
+  record.images_per_s = static_cast<double>(partial.images - start.images) / seconds;
+  record.waiting = start.waited / seconds;
   state_.records.push_back(record);
   state_.partial = {};
   state_.batch = 0;
@@ -201,11 +229,12 @@ void Trainer::finish_epoch(int64_t images_before, double seconds_before) {
     save_model(folder_.best(), *network_.model, network_.info);
   }
   say(stdout,
-      fmt::format("epoch {:{}}/{}  loss {:.4f}  train {:5.2f} %  {} {}{}  lr {:.3g}  {}  {:.1f} images/s\n",
+      fmt::format("epoch {:{}}/{}  loss {:.4f}  train {:5.2f} %  {} {}{}  lr {:.3g}  {}  {:.1f} images/s, "
+                  "{:.1f} % waiting for data\n",
                   state_.epoch, std::to_string(options_.epochs).size(), options_.epochs, record.loss,
                   100.0 * record.train_accuracy, record.held_out ? "held out" : "test",
                   score(record.evaluated), std::isfinite(record.evaluated.loss) ? "" : ", loss not finite",
-                  record.lr, format_duration(record.seconds), record.images_per_s));
+                  record.lr, format_duration(record.seconds), record.images_per_s, 100.0 * record.waiting));
   // The checkpoint comes last: what it counts as finished is then on disk.
   write_file_atomically(folder_.metrics(), to_jsonl(state_.records));
   draw_curves();

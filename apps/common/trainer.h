@@ -39,10 +39,21 @@ class Trainer {
   const LoaderOptions& evaluation_options() const { return evaluation_options_; }
 
  private:
+  /// Where an epoch stood when this process took it up, and how long it waited for batches.
+  struct EpochStart {
+    int64_t images = 0;
+    double seconds = 0.0;
+    double waited = 0.0;
+  };
+
   bool run_epoch();
+  bool next_batch(Batch& batch, double& waited);
+  /// One step. Returns the loss.
   double train_batch(const Batch& batch);
+  /// Adds the gradients of a share of a batch; returns its share of the loss.
+  double add_gradients(const Batch& batch, double share, bool with_decay);
   double check_finite(const Batch& batch, double loss, const char* what) const;
-  void finish_epoch(int64_t images_before, double seconds_before);
+  void finish_epoch(const EpochStart& start);
   void save() const;
   void draw_curves() const;
   Evaluation evaluate_now();

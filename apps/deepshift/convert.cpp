@@ -43,13 +43,14 @@ Compensation parse_compensation(const std::string& text) {
 }
 
 /// Training images as the network takes them.
-Tensor sample_images(const ConvertFileOptions& options, const Network& network) {
-  const ModelInput input = input_of(network, options.input, options.images);
-  const Dataset train = load_dataset(input.dataset, options.calibrate, Split::kTrain);
+Tensor sample_images(const ConvertFileOptions& options, const ModelInput& input) {
+  const Dataset train = load_dataset(input.in(options.calibrate), Split::kTrain);
   DataLoader loader(
       choose_images(train, options.calibration),
       {.batch = options.calibration.images, .workers = 0, .normalization = input.normalization});
-  return (*loader.begin()).images;
+  Tensor images = (*loader.begin()).images;
+  report_broken_images(train);
+  return images;
 }
 
 int convert_file(const ConvertFileOptions& options) {
@@ -60,7 +61,7 @@ int convert_file(const ConvertFileOptions& options) {
            "[options] --layer-bits goes with --first-last shift: layers that stay float have no bits");
   MachineOptions machine{.threads = options.threads, .device = "cpu", .engine = {}, .precision = "f32"};
   set_up_machine(machine);
-  const Network network = open_network(options.input, {.arch = options.arch});
+  Network network = open_network(options.input, {.arch = options.arch});
   Module& model = *network.model;
   const ConvertOptions conversion{.method = parse_shift_method(options.method),
                                   .weight_bits = options.weight_bits,
@@ -70,8 +71,10 @@ int convert_file(const ConvertFileOptions& options) {
   if (options.calibrate.empty()) {
     fmt::print("{}\n", convert_to_shift(model, conversion, predicate).str());
   } else {
+    const ModelInput input = input_of(network, options.input, options.images);
+    network.info.options = to_json(notes_of(input));
     const CompensateReport report =
-        compensate(model, sample_images(options, network),
+        compensate(model, sample_images(options, input),
                    {.conversion = conversion,
                     .compensation = {.compensation = parse_compensation(options.compensation),
                                      .offset_bits = options.offset_bits}},

@@ -21,7 +21,7 @@ struct EvalOptions {
 int evaluate_model(EvalOptions& options) {
   set_up_machine(options.machine);
   options.evaluation.device = options.machine.device;
-  fmt::print("{}\n", top1(evaluate_file(options.evaluation)));
+  fmt::print("{}\n", accuracy_report(evaluate_file(options.evaluation)));
   return kExitOk;
 }
 
@@ -43,12 +43,12 @@ Command eval_command(CLI::App& parent) {
   app->add_option("--activation-rounding", o.activation_rounding,
                   "rounding of activations (default: what the file says)")
       ->transform(one_of({"nearest", "floor"}));
-  app->add_option("--batch-size", o.batch_size, "images at a time")
-      ->capture_default_str()
+  app->add_option("--batch-size", o.batch_size, "images at a time (default: what suits their size)")
       ->check(at_least(1));
   app->add_option("--workers", o.workers, "threads that prepare batches")
       ->capture_default_str()
       ->check(between(0, 256));
+  app->add_flag("--strict", o.strict, "an image that cannot be read is an error, and not left out");
   app->add_option("--threads", options->machine.threads,
                   "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
       ->capture_default_str()

@@ -10,7 +10,9 @@ namespace ds::apps {
 
 /// --dataset.
 void add_dataset(CLI::App& app, std::string& dataset);
-/// --dataset, --mean and --std.
+/// --class-names.
+void add_class_names(CLI::App& app, std::string& file);
+/// --dataset, --image-size, --class-names, --mean and --std.
 void add_input_choice(CLI::App& app, InputChoice& choice);
 
 }  // namespace ds::apps

@@ -17,7 +17,6 @@
 #include "infer/integer_net_file.h"
 #include "infer/lower.h"
 #include "layers/convert.h"
-#include "models/registry.h"
 
 namespace ds::apps {
 
@@ -72,12 +71,13 @@ int lower_file(LowerFileOptions& options) {
   lowering.formats = infer::parse_format_choice(options.formats);
   lowering.mean = input.normalization.mean;
   lowering.deviation = input.normalization.deviation;
-  const Shape& image = models::find(network.info.architecture).input;
+  const Dataset train = load_dataset(input.in(options.data), Split::kTrain);
+  const Shape image = train.image_shape();
   const Tensor sample = Tensor::zeros({1, image[0], image[1], image[2]});
-  const Dataset train = load_dataset(input.dataset, options.data, Split::kTrain);
-  const infer::IntegerNet net =
-      infer::lower(trace(*network.model, sample), choose_images(train, options.calibration).images, lowering);
-  infer::save_integer_net(options.output, net, {{kIntegerNetDataset, input.dataset}});
+  const Dataset chosen = choose_images(train, options.calibration).in_memory();
+  report_broken_images(train);
+  const infer::IntegerNet net = infer::lower(trace(*network.model, sample), chosen.images, lowering);
+  infer::save_integer_net(options.output, net, integer_net_notes(input));
   fmt::print("{}\nwrote {}: {} bytes of weights and multipliers\n", net.str(), options.output, net.bytes());
   return kExitOk;
 }

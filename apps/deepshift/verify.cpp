@@ -116,7 +116,8 @@ int verify_file(const VerifyOptions& options) {
   const IntegerNetTask task =
       load_integer_net_task(SafetensorsFile(options.file), options.data, options.input);
   const int64_t count = options.images == 0 ? task.test.size() : std::min(options.images, task.test.size());
-  const Tensor images = task.test.slice(0, count).images;
+  const Tensor images = task.test.slice(0, count).in_memory().images;
+  report_broken_images(task.test);
   Comparison comparison;
   std::vector<Way> ways = ways_of(options.isa);
   if (options.device == "cuda") ways.resize(1);  // the device is what is of interest
@@ -132,7 +133,7 @@ int verify_file(const VerifyOptions& options) {
                    [&] { return infer::CudaNet(task.net, way)(images); });
   }
   if (options.reference_images > 0) {
-    const Tensor some = task.test.slice(0, std::min(options.reference_images, count)).images;
+    const Tensor some = images.slice(0, std::min(options.reference_images, images.size(0)));
     comparison.add("reference", [&] { return infer::run_reference(task.net, some); });
   }
   fmt::print("all results are equal; their checksum is {:08x}\n", comparison.checksum());
@@ -149,6 +150,7 @@ Command verify_command(CLI::App& parent) {
   app->add_option("file", o.file, "integer net, safetensors (deepshift lower)")->required();
   app->add_option("--data", o.data, "folder of the data set, whose test images it is run on")->required();
   add_dataset(*app, o.input.dataset);
+  add_class_names(*app, o.input.class_names);
   app->add_option("--images", o.images, "test images; 0: all")->capture_default_str()->check(at_least(0));
   app->add_option("--reference-images", o.reference_images,
                   "of them, that the plain interpreter runs, too (slow)")

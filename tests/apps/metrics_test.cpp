@@ -33,6 +33,14 @@ TEST(Metrics, ScoresAreCountsAndPercent) {
   EXPECT_EQ(score({.correct = 1, .total = 3}), "1/3 (33.33 %)");
 }
 
+TEST(Metrics, ReportsAccuracyWithWilsonsInterval) {
+  // Bounds computed with scipy.stats.binomtest(k, n).proportion_ci(method="wilson").
+  EXPECT_EQ(accuracy_report({.correct = 222, .total = 334, .correct5 = 283}),
+            "top-1 222/334 (66.47 %), 95 % interval 61.2 to 71.3 %\n"
+            "top-5 283/334 (84.73 %), 95 % interval 80.5 to 88.2 %");
+  EXPECT_EQ(accuracy_report({.correct = 0, .total = 10}), "top-1 0/10 (0.00 %), 95 % interval 0.0 to 27.8 %");
+}
+
 TEST(Metrics, LinesSurviveBeingWrittenAndRead) {
   const test::TemporaryFolder temporary;
   const std::string text = to_jsonl({record(1), record(2)});

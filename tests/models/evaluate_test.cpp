@@ -44,6 +44,20 @@ TEST(Evaluate, CountsRightAnswersAndRestoresEveryMode) {
   EXPECT_DOUBLE_EQ(accuracy(*net, loader), 0.8);
 }
 
+TEST(Evaluate, CountsTheLabelAmongTheLargest) {
+  const float nan = std::nanf("");
+  const Tensor logits = Tensor::from(std::vector<float>{1, 3, 3, 2,  // label 2 ties with 1, which comes first
+                                                        5, 4, 3, 2,  // label 3 is the last
+                                                        nan, 1, 2, 0,   // label 2: NaN comes before it
+                                                        nan, 1, 2, 0},  // label 0: NaN itself is never right
+                                     {4, 4});
+  const Tensor labels = Tensor::from(std::vector<int64_t>{2, 3, 2, 0}, {4});
+  const std::vector<int64_t> expected = {0, 2, 2, 3};
+  for (int64_t k = 1; k <= 4; ++k)
+    EXPECT_EQ(count_in_top(logits, labels, k), expected[static_cast<size_t>(k - 1)]) << k;
+  EXPECT_THROW(count_in_top(logits, Tensor::from(std::vector<int64_t>{4, 0, 0, 0}, {4}), 1), Error);
+}
+
 TEST(Evaluate, RefusesSoftTargets) {
   DataLoader loader(brightest_channels(8), {.batch = 4, .workers = 0, .mixup = 0.5});
   Flatten net;
