@@ -41,8 +41,7 @@ ModulePtr fire(int64_t in, int64_t squeezed, int64_t expanded) {
 }
 
 ModulePtr pool() {
-  return std::make_shared<MaxPool2d>(
-      Pool2dLayerOptions{.kernel = 3, .stride = Size2d(2), .ceil_mode = true});
+  return std::make_shared<MaxPool2d>(Pool2dLayerOptions{.kernel = 3, .stride = Size2d(2), .ceil_mode = true});
 }
 
 class SqueezeNet : public Module {
@@ -75,18 +74,18 @@ ModulePtr stem(int64_t out, int64_t kernel) {
 }  // namespace
 
 ModulePtr squeezenet1_0(const ModelOptions& options) {
-  const auto features = sequential(
-      stem(96, 7), std::make_shared<Relu>(), pool(), fire(96, 16, 64), fire(128, 16, 64), fire(128, 32, 128),
-      pool(), fire(256, 32, 128), fire(256, 48, 192), fire(384, 48, 192), fire(384, 64, 256), pool(),
-      fire(512, 64, 256));
+  const auto features =
+      sequential(stem(96, 7), std::make_shared<Relu>(), pool(), fire(96, 16, 64), fire(128, 16, 64),
+                 fire(128, 32, 128), pool(), fire(256, 32, 128), fire(256, 48, 192), fire(384, 48, 192),
+                 fire(384, 64, 256), pool(), fire(512, 64, 256));
   return std::make_shared<SqueezeNet>("SqueezeNet 1.0", features, options);
 }
 
 ModulePtr squeezenet1_1(const ModelOptions& options) {
-  const auto features = sequential(
-      stem(64, 3), std::make_shared<Relu>(), pool(), fire(64, 16, 64), fire(128, 16, 64), pool(),
-      fire(128, 32, 128), fire(256, 32, 128), pool(), fire(256, 48, 192), fire(384, 48, 192),
-      fire(384, 64, 256), fire(512, 64, 256));
+  const auto features =
+      sequential(stem(64, 3), std::make_shared<Relu>(), pool(), fire(64, 16, 64), fire(128, 16, 64), pool(),
+                 fire(128, 32, 128), fire(256, 32, 128), pool(), fire(256, 48, 192), fire(384, 48, 192),
+                 fire(384, 64, 256), fire(512, 64, 256));
   return std::make_shared<SqueezeNet>("SqueezeNet 1.1", features, options);
 }
 

@@ -13,6 +13,7 @@ struct Command {
 
 Command convert_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
+Command classify_command(CLI::App& parent);
 Command lower_command(CLI::App& parent);
 Command inspect_command(CLI::App& parent);
 Command synthesize_command(CLI::App& parent);
