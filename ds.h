@@ -22,6 +22,7 @@
 #include "core/safetensors.h"
 #include "core/shift/codes.h"
 #include "core/shift/pow2.h"
+#include "core/torch_file.h"
 #include "data/cifar.h"
 #include "data/dataset.h"
 #include "data/image.h"

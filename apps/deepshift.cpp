@@ -14,10 +14,10 @@ namespace {
 std::function<int()> set_up(CLI::App& app) {
   app.set_version_flag(
       "--version", [] { return describe(system_info()); }, "Says what is compiled in and in use");
-  const std::vector<Command> commands = {convert_command(app),  lower_command(app),      eval_command(app),
-                                         classify_command(app), verify_command(app),     inspect_command(app),
-                                         bench_command(app),    synthesize_command(app), compare_command(app),
-                                         devices_command(app)};
+  const std::vector<Command> commands = {import_command(app),  convert_command(app),  lower_command(app),
+                                         eval_command(app),    classify_command(app), verify_command(app),
+                                         inspect_command(app), bench_command(app),    synthesize_command(app),
+                                         compare_command(app), devices_command(app)};
   return [commands] {
     for (const Command& command : commands) {
       if (command.app->parsed()) return command.run();

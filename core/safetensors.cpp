@@ -1,13 +1,7 @@
 #include "core/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -15,6 +9,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/torch_file.h"
 
 namespace ds {
 namespace {
@@ -39,39 +34,6 @@ std::string_view type_name(DType dtype) {
   }
   return "?";
 }
-
-}  // namespace
-
-/// The file's bytes, mapped for reading.
-class SafetensorsFile::Mapping {
- public:
-  explicit Mapping(const std::string& path) {
-    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    DS_CHECK(file.valid(), "[safetensors] {}: cannot be opened: {}", path, std::strerror(errno));
-    struct stat status = {};
-    DS_CHECK(::fstat(file.number(), &status) == 0, "[safetensors] {}: {}", path, std::strerror(errno));
-    DS_CHECK(S_ISREG(status.st_mode), "[safetensors] {}: is not a file", path);
-    size_ = static_cast<size_t>(status.st_size);
-    DS_CHECK(size_ >= kLengthBytes,
-             "[safetensors] {}: has {} bytes, expected at least {} (the header length)", path, size_,
-             kLengthBytes);
-    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number(), 0);
-    DS_CHECK(address != MAP_FAILED, "[safetensors] {}: cannot be mapped: {}", path, std::strerror(errno));
-    data_ = static_cast<const char*>(address);
-  }
-  ~Mapping() { ::munmap(const_cast<char*>(data_), size_); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  const char* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  const char* data_ = nullptr;
-  size_t size_ = 0;
-};
-
-namespace {
 
 /// Parses the header, refusing what a plain parse lets through: a key given twice, and deep nesting.
 Json parse_header(const std::string& path, std::string_view text) {
@@ -213,18 +175,24 @@ void check_layout(const std::string& path, const Entries& entries, size_t data_b
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path)
-    : path_(path), mapping_(std::make_unique<Mapping>(path)) {
+SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), file_(path, "safetensors") {
+  const std::string_view bytes = file_.bytes();
+  DS_CHECK(bytes.size() >= kLengthBytes,
+           "[safetensors] {}: has {} bytes, expected at least {} (the header length)", path, bytes.size(),
+           kLengthBytes);
+  DS_CHECK(!is_torch_file(bytes),
+           "[safetensors] {}: is a file of torch.save: `deepshift import` makes a safetensors file of it",
+           path);
   uint64_t header_bytes = 0;
-  std::memcpy(&header_bytes, mapping_->data(), kLengthBytes);
+  std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
   DS_CHECK(header_bytes <= kMaxHeaderBytes,
            "[safetensors] {}: the header length is {}, expected at most {}; is it a safetensors file?", path,
            header_bytes, kMaxHeaderBytes);
-  const size_t rest = mapping_->size() - kLengthBytes;
+  const size_t rest = bytes.size() - kLengthBytes;
   DS_CHECK(header_bytes <= rest,
            "[safetensors] {}: the header takes {} bytes and the file holds {} of them: {} bytes are missing",
            path, header_bytes, rest, header_bytes - rest);
-  const Json header = parse_header(path, {mapping_->data() + kLengthBytes, header_bytes});
+  const Json header = parse_header(path, bytes.substr(kLengthBytes, header_bytes));
   for (const auto& item : header.items()) {
     if (item.key() == kMetadataKey) {
       metadata_ = read_metadata(path, item.value());
@@ -234,12 +202,18 @@ SafetensorsFile::SafetensorsFile(const std::string& path)
     }
   }
   data_offset_ = kLengthBytes + header_bytes;
-  check_layout(path, entries_, mapping_->size() - data_offset_);
+  check_layout(path, entries_, bytes.size() - data_offset_);
 }
 
-SafetensorsFile::~SafetensorsFile() = default;
-
 std::vector<std::string> SafetensorsFile::names() const { return names_by_offset(entries_); }
+
+std::vector<TensorSpec> SafetensorsFile::tensors() const {
+  std::vector<TensorSpec> specs;
+  for (const std::string& name : names()) {
+    specs.push_back({.name = name, .dtype = entry(name).dtype, .shape = entry(name).shape});
+  }
+  return specs;
+}
 
 const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
   const auto found = entries_.find(name);
@@ -250,27 +224,25 @@ const TensorEntry& SafetensorsFile::entry(const std::string& name) const {
 Tensor SafetensorsFile::read(const std::string& name) const {
   const TensorEntry& wanted = entry(name);
   Tensor result = Tensor::empty(wanted.shape, wanted.dtype);
-  const char* bytes = mapping_->data() + data_offset_ + wanted.begin;
+  const char* bytes = file_.bytes().data() + data_offset_ + wanted.begin;
   if (result.bytes() > 0) std::memcpy(result.raw(), bytes, result.bytes());
   return result;
 }
 
 namespace {
 
-std::string make_header(const std::string& path, const std::vector<NamedTensor>& tensors,
+std::string make_header(const std::string& path, const std::vector<TensorSpec>& tensors,
                         const Metadata& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
   size_t position = 0;
-  for (const NamedTensor& tensor : tensors) {
-    DS_CHECK(tensor.value.defined(), "[safetensors] {}: tensor '{}' to be written is not there", path,
-             tensor.name);
+  for (const TensorSpec& tensor : tensors) {
     DS_CHECK(tensor.name != kMetadataKey && !header.contains(tensor.name),
              "[safetensors] {}: the name '{}' is {}, expected another one", path, tensor.name,
              tensor.name == kMetadataKey ? "reserved" : "given twice");
-    const auto sizes = tensor.value.shape().sizes();
-    const size_t end = position + tensor.value.bytes();
-    header[tensor.name] = {{"dtype", type_name(tensor.value.dtype())},
+    const auto sizes = tensor.shape.sizes();
+    const size_t end = position + static_cast<size_t>(tensor.shape.numel()) * size_of(tensor.dtype);
+    header[tensor.name] = {{"dtype", type_name(tensor.dtype)},
                            {"shape", std::vector<int64_t>(sizes.begin(), sizes.end())},
                            {"data_offsets", {position, end}}};
     position = end;
@@ -289,18 +261,34 @@ std::string make_header(const std::string& path, const std::vector<NamedTensor>&
 
 }  // namespace
 
-void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
-                       const Metadata& metadata) {
+void write_safetensors(const std::string& path, const std::vector<TensorSpec>& tensors,
+                       const std::function<Tensor(size_t)>& value, const Metadata& metadata) {
   const std::string header = make_header(path, tensors, metadata);
   const uint64_t header_bytes = header.size();
   AtomicFile file(path);
   file.write(&header_bytes, kLengthBytes);
   file.write(header.data(), header.size());
-  for (const NamedTensor& tensor : tensors) {
-    const Tensor host = tensor.value.to(Device{});
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor host = value(i).to(Device{});
+    DS_CHECK(host.shape() == tensors[i].shape && host.dtype() == tensors[i].dtype,
+             "[safetensors] {}: tensor '{}' is {} {}, expected {} {}", path, tensors[i].name,
+             type_name(host.dtype()), host.shape().str(), type_name(tensors[i].dtype),
+             tensors[i].shape.str());
     file.write(host.raw(), host.bytes());
   }
   file.commit();
+}
+
+void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
+                       const Metadata& metadata) {
+  std::vector<TensorSpec> specs;
+  for (const NamedTensor& tensor : tensors) {
+    DS_CHECK(tensor.value.defined(), "[safetensors] {}: tensor '{}' to be written is not there", path,
+             tensor.name);
+    specs.push_back({.name = tensor.name, .dtype = tensor.value.dtype(), .shape = tensor.value.shape()});
+  }
+  write_safetensors(
+      path, specs, [&](size_t i) { return tensors[i].value; }, metadata);
 }
 
 }  // namespace ds

@@ -3,15 +3,15 @@
 //
 // Reading maps the file and trusts nothing: header length, JSON, every type, shape and offset are checked
 // against the file's size. Writing is atomic (core/atomic_file.h). So a file that is written anew while it is
-// open here keeps its old content here; only a program that shortens the file in place ends a reader.
+// open here keeps its old content here (core/mapped_file.h).
 #pragma once
 
+#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "core/atomic_file.h"
+#include "core/mapped_file.h"
 #include "core/tensor.h"
 
 namespace ds {
@@ -30,23 +30,20 @@ struct TensorEntry {
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
-  ~SafetensorsFile();
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
   const std::string& path() const { return path_; }
   const Metadata& metadata() const { return metadata_; }
   /// Names in order of their data.
   std::vector<std::string> names() const;
+  std::vector<TensorSpec> tensors() const;
   bool contains(const std::string& name) const { return entries_.contains(name); }
   const TensorEntry& entry(const std::string& name) const;
   /// A CPU copy of one tensor.
   Tensor read(const std::string& name) const;
 
  private:
-  class Mapping;
   std::string path_;
-  std::unique_ptr<Mapping> mapping_;
+  MappedFile file_;
   size_t data_offset_ = 0;
   Metadata metadata_;
   std::map<std::string, TensorEntry> entries_;
@@ -60,5 +57,8 @@ struct NamedTensor {
 /// Writes the tensors in the order given. Throws Error, with the old file untouched, when anything fails.
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                        const Metadata& metadata = {});
+/// The same, with the values asked for one after the other, so that they need not be in memory together.
+void write_safetensors(const std::string& path, const std::vector<TensorSpec>& tensors,
+                       const std::function<Tensor(size_t)>& value, const Metadata& metadata = {});
 
 }  // namespace ds

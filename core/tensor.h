@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/buffer.h"
@@ -108,6 +109,13 @@ class Tensor {
   Shape shape_{0};
   DType dtype_ = DType::kF32;
   Device device_;
+};
+
+/// A tensor without its elements: what files say before their data.
+struct TensorSpec {
+  std::string name;
+  DType dtype = DType::kF32;
+  Shape shape = {};
 };
 
 }  // namespace ds

@@ -69,7 +69,8 @@ int64_t CsvTable::integer(int64_t row, const std::string& column, int64_t low, i
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   DS_CHECK(error == std::errc() && end == text.data() + text.size() && low <= value && value <= high,
-           "[csv] {}: {} is '{}', expected a whole number from {} to {}", place(row), column, text, low, high);
+           "[csv] {}: {} is '{}', expected a whole number from {} to {}", place(row), column, text, low,
+           high);
   return value;
 }
 

@@ -11,7 +11,8 @@ namespace ds {
 
 Framing framing_for(int64_t size) {
   const Framing published;
-  return {.size = size, .shorter_side = (size * published.shorter_side + published.size / 2) / published.size};
+  return {.size = size,
+          .shorter_side = (size * published.shorter_side + published.size / 2) / published.size};
 }
 
 Image frame(const Image& photograph, const Framing& framing) {
@@ -59,8 +60,7 @@ bool ImageFiles::read_as(int64_t index, std::span<uint8_t> pixels, const Make& m
 }
 
 bool ImageFiles::read(int64_t index, std::span<uint8_t> pixels) const {
-  return read_as(index, pixels,
-                 [&](const std::string& path) { return frame(read_image(path), framing_); });
+  return read_as(index, pixels, [&](const std::string& path) { return frame(read_image(path), framing_); });
 }
 
 bool ImageFiles::read(int64_t index, const RandomResizedCropOptions& crop, Generator& generator,

@@ -41,8 +41,8 @@ class ImageFiles {
   Shape shape() const { return {framing_.size, framing_.size, 3}; }
   const std::string& path(int64_t index) const { return paths_[static_cast<size_t>(index)]; }
 
-  /// Writes the pixels of an image as in evaluation. False when it cannot be read; strict: throws Error naming
-  /// the file.
+  /// Writes the pixels of an image as in evaluation. False when it cannot be read; strict: throws Error
+  /// naming the file.
   bool read(int64_t index, std::span<uint8_t> pixels) const;
   /// As in training: a random part of it, resized to the same square.
   bool read(int64_t index, const RandomResizedCropOptions& crop, Generator& generator,

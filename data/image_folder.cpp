@@ -64,9 +64,10 @@ int64_t label_of(const std::map<std::string, int64_t>& labels, const std::string
                  const std::string& place) {
   const auto found = labels.find(name);
   if (found != labels.end()) return found->second;
-  fail("[image_folder] {}: unknown class '{}', expected one of the {} that the network or the training "
-       "images have, {} to {}",
-       place, name, labels.size(), labels.begin()->first, labels.rbegin()->first);
+  fail(
+      "[image_folder] {}: unknown class '{}', expected one of the {} that the network or the training "
+      "images have, {} to {}",
+      place, name, labels.size(), labels.begin()->first, labels.rbegin()->first);
 }
 
 Listing list_folders(const fs::path& root, const std::vector<std::string>& classes) {
@@ -98,7 +99,8 @@ std::vector<std::string> classes_of(const CsvTable& table) {
   const char* column = table.has("wnid") ? "wnid" : "class_name";
   for (int64_t row = 0; row < table.rows(); ++row) {
     const auto index = static_cast<size_t>(table.integer(row, "class_index", 0, kMostClasses));
-    for (size_t next = classes.size(); next <= index; ++next) classes.push_back(fmt::format("class {}", next));
+    for (size_t next = classes.size(); next <= index; ++next)
+      classes.push_back(fmt::format("class {}", next));
     if (table.has(column)) classes[index] = table.cell(row, column);
   }
   return classes;
@@ -122,10 +124,11 @@ fs::path root_of(const std::string& folder, Split split) {
   DS_CHECK(fs::is_directory(folder), "[image_folder] {}: not a folder", folder);
   const fs::path part = fs::path(folder) / (split == Split::kTrain ? "train" : "val");
   if (fs::is_directory(part)) return part;
-  DS_CHECK(fs::exists(fs::path(folder) / "labels.csv"),
-           "[image_folder] {}: neither a folder {} nor a file labels.csv in it; expected train/<class>/*.jpg and "
-           "val/<class>/*.jpg, or labels.csv",
-           folder, part.filename().string());
+  DS_CHECK(
+      fs::exists(fs::path(folder) / "labels.csv"),
+      "[image_folder] {}: neither a folder {} nor a file labels.csv in it; expected train/<class>/*.jpg and "
+      "val/<class>/*.jpg, or labels.csv",
+      folder, part.filename().string());
   return folder;
 }
 
@@ -135,17 +138,19 @@ Listing list(const std::string& folder, Split split, const ImageFolderOptions& o
   if (fs::exists(root / "labels.csv")) {
     Listing listing = list_table(root, options.classes);
     const auto found = static_cast<int64_t>(listing.classes.size());
-    DS_CHECK(expected == 0 || found <= expected, "[image_folder] {}: class indices up to {}, expected less than {}",
+    DS_CHECK(expected == 0 || found <= expected,
+             "[image_folder] {}: class indices up to {}, expected less than {}",
              (root / "labels.csv").string(), found - 1, expected);
     return listing;
   }
   if (!options.classes.empty()) return list_folders(root, options.classes);
   const fs::path train = fs::path(folder) / "train";
   const std::vector<std::string> classes = subfolders(fs::is_directory(train) ? train : root);
-  DS_CHECK(expected == 0 || static_cast<int64_t>(classes.size()) == expected,
-           "[image_folder] {}: {} folders, expected {}, one a class of the network (or the names of its classes, "
-           "which say which folder is which)",
-           folder, classes.size(), expected);
+  DS_CHECK(
+      expected == 0 || static_cast<int64_t>(classes.size()) == expected,
+      "[image_folder] {}: {} folders, expected {}, one a class of the network (or the names of its classes, "
+      "which say which folder is which)",
+      folder, classes.size(), expected);
   return list_folders(root, classes);
 }
 

@@ -23,7 +23,7 @@ struct ClassName {
 
 struct ImageFolderOptions {
   Framing framing = {};
-  bool strict = false;                   // an image that cannot be read is an error
+  bool strict = false;                    // an image that cannot be read is an error
   std::vector<std::string> classes = {};  // folder names (wnids) by label; empty: those of DIR/train in order
   int64_t class_count = 0;                // labels must be below it, and folders as many; 0: any
 };

@@ -60,9 +60,7 @@ WeightPtr make_empty_weight(const LayerFormat& format, const Weight& present) {
                      {.layout = present.options().layout, .rounding = format.rounding});
 }
 
-std::vector<LayerPlan> plan_layers(const SafetensorsFile& file, Module& model) {
-  LayerFormats wanted = read_layer_formats(file);
-  const bool ours = read_model_info(file).version > 0;
+std::vector<LayerPlan> plan_layers(const std::string& path, LayerFormats wanted, bool ours, Module& model) {
   std::vector<LayerPlan> plans;
   for (const NamedLayer& named : weighted_layers(model)) {
     const auto node = wanted.extract(named.path);
@@ -79,7 +77,7 @@ std::vector<LayerPlan> plan_layers(const SafetensorsFile& file, Module& model) {
   DS_CHECK(wanted.empty(),
            "[load_model] {}: its metadata speaks of a layer '{}', and the model has no convolution or linear "
            "layer of that name",
-           file.path(), wanted.begin()->first);
+           path, wanted.begin()->first);
   return plans;
 }
 
@@ -128,53 +126,80 @@ std::vector<Expected> expected_tensors(Module& model, const std::vector<LayerPla
 }
 
 /// Prefix that torch.nn.DataParallel puts before every name; empty where the file has none.
-std::string wrapper_prefix(const SafetensorsFile& file, const std::vector<Expected>& expected) {
+std::string wrapper_prefix(const std::vector<TensorSpec>& found, const std::vector<Expected>& expected) {
   constexpr std::string_view kPrefix = "module.";
-  const std::vector<std::string> names = file.names();
-  const auto has_prefix = [&](const std::string& name) { return name.starts_with(kPrefix); };
-  const bool model_has = std::any_of(expected.begin(), expected.end(),
-                                     [&](const Expected& tensor) { return has_prefix(tensor.name); });
-  return !model_has && std::all_of(names.begin(), names.end(), has_prefix) ? std::string(kPrefix) : "";
+  const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(kPrefix); };
+  return std::ranges::none_of(expected, has_prefix) && std::ranges::all_of(found, has_prefix)
+             ? std::string(kPrefix)
+             : "";
 }
 
 std::string describe_tensor(DType dtype, const Shape& shape) {
   return fmt::format("{} {}", name_of(dtype), shape.str());
 }
 
-using Staged = std::map<std::string, Tensor>;
+/// Lines of an error, of which the first are kept and the rest are counted.
+class Listing {
+ public:
+  void add(const std::string& line) {
+    if (count_++ < kMost) text_ += "\n  " + line;
+  }
+  std::string str(const char* kind) const {
+    return count_ <= kMost ? text_ : fmt::format("{}\n  and {} more {}", text_, count_ - kMost, kind);
+  }
 
-/// Reads every expected tensor into memory order. Throws one Error for all that do not fit.
-Staged stage(const SafetensorsFile& file, const std::vector<Expected>& expected) {
-  const std::string prefix = wrapper_prefix(file, expected);
-  const std::vector<std::string> names = file.names();
-  std::set<std::string> unused(names.begin(), names.end());
-  Staged staged;
-  std::string problems;
+ private:
+  static constexpr int64_t kMost = 20;
+  int64_t count_ = 0;
+  std::string text_;
+};
+
+/// Throws one Error for all tensors of a file that do not fit; `prefix` is before the file's names.
+void check_fit(const std::string& path, const std::vector<TensorSpec>& found, const std::string& prefix,
+               const std::vector<Expected>& expected) {
+  std::map<std::string_view, const TensorSpec*> unused;
+  for (const TensorSpec& tensor : found) unused[tensor.name] = &tensor;
+  Listing missing;
+  Listing different;
+  Listing unexpected;
   for (const Expected& tensor : expected) {
     const std::string name = prefix + tensor.name;
     const Shape shape = tensor.layout.file_shape(tensor.shape);
-    if (unused.erase(name) == 0) {
-      if (tensor.required) {
-        problems += fmt::format("\n  missing: {}, expected {}", name, describe_tensor(tensor.dtype, shape));
-      }
+    const auto node = unused.extract(name);
+    if (node.empty()) {
+      if (!tensor.required) continue;
+      missing.add(fmt::format("missing: {}, expected {}", name, describe_tensor(tensor.dtype, shape)));
       continue;
     }
-    const TensorEntry& entry = file.entry(name);
-    const bool type_fits = entry.dtype == tensor.dtype || (is_float(entry.dtype) && is_float(tensor.dtype));
-    if (entry.shape != shape || !type_fits) {
-      problems +=
-          fmt::format("\n  {}: found {}, expected {}", name, describe_tensor(entry.dtype, entry.shape),
-                      describe_tensor(tensor.dtype, shape));
-    } else {
-      staged[tensor.name] = tensor.layout.from_file(file.read(name).to(tensor.dtype), tensor.shape);
+    const TensorSpec& spec = *node.mapped();
+    const bool type_fits = spec.dtype == tensor.dtype || (is_float(spec.dtype) && is_float(tensor.dtype));
+    if (spec.shape != shape || !type_fits) {
+      different.add(fmt::format("{}: found {}, expected {}", name, describe_tensor(spec.dtype, spec.shape),
+                                describe_tensor(tensor.dtype, shape)));
     }
   }
-  for (const std::string& name : unused) {
+  for (const auto& [name, spec] : unused) {
     if (belongs_to_run(name) || name.ends_with("num_batches_tracked")) continue;
-    const TensorEntry& entry = file.entry(name);
-    problems += fmt::format("\n  unexpected: {}, found {}", name, describe_tensor(entry.dtype, entry.shape));
+    unexpected.add(fmt::format("unexpected: {}, found {}", name, describe_tensor(spec->dtype, spec->shape)));
   }
-  DS_CHECK(problems.empty(), "[load_model] {} does not fit the model:{}", file.path(), problems);
+  const std::string problems =
+      missing.str("missing") + different.str("of another size or type") + unexpected.str("unexpected");
+  DS_CHECK(problems.empty(), "[load_model] {} does not fit the model:{}", path, problems);
+}
+
+using Staged = std::map<std::string, Tensor>;
+
+/// Reads every expected tensor into memory order, once all of them fit.
+Staged stage(const SafetensorsFile& file, const std::vector<Expected>& expected) {
+  const std::vector<TensorSpec> found = file.tensors();
+  const std::string prefix = wrapper_prefix(found, expected);
+  check_fit(file.path(), found, prefix, expected);
+  Staged staged;
+  for (const Expected& tensor : expected) {
+    const std::string name = prefix + tensor.name;
+    if (!file.contains(name)) continue;  // nobody requires it
+    staged[tensor.name] = tensor.layout.from_file(file.read(name).to(tensor.dtype), tensor.shape);
+  }
   return staged;
 }
 
@@ -214,11 +239,16 @@ void save_model(const std::string& path, Module& model, const ModelInfo& info) {
 }
 
 void load_model(const SafetensorsFile& file, Module& model) {
-  std::vector<LayerPlan> plans = plan_layers(file, model);
   const bool ours = read_model_info(file).version > 0;
+  std::vector<LayerPlan> plans = plan_layers(file.path(), read_layer_formats(file), ours, model);
   const Staged staged = stage(file, expected_tensors(model, plans, ours));
   check_masters(file, plans, staged);
   carry_out(plans, staged, model);
+}
+
+void check_tensors(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model) {
+  const std::vector<Expected> expected = expected_tensors(model, plan_layers(path, {}, false, model), false);
+  check_fit(path, tensors, wrapper_prefix(tensors, expected), expected);
 }
 
 void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,

@@ -40,13 +40,16 @@ ModelInfo read_model_info(const SafetensorsFile& file);
 /// Writes the model. `info.version` is set to the current one.
 void save_model(const std::string& path, Module& model, const ModelInfo& info);
 /// Converts layers to the weights and the rounding of activations that the file's metadata names, then loads
-/// by name. Masters are clamped into their ranges. Throws Error that lists every missing, unexpected and
-/// wrong-shaped tensor at once; the model is unchanged then. Parameters of replaced weights are retired: make
-/// optimizers afterwards.
+/// by name. Masters are clamped into their ranges. Throws Error that lists the missing, unexpected and
+/// wrong-shaped tensors, up to 20 of each and how many more; the model is unchanged then. Parameters of
+/// replaced weights are retired: make optimizers afterwards.
 ///
 /// A file that is not ours (PyTorch's) holds float weights and says nothing of rounding, which stays as it
 /// is; its "num_batches_tracked" and a "module." before all names (DataParallel) are passed over.
 void load_model(const SafetensorsFile& file, Module& model);
+/// The same comparison without loading, for the float tensors of a file of PyTorch's that is not open yet:
+/// throws the Error that load_model would.
+void check_tensors(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model);
 
 /// Tensors of `extra` (an average of weights) are stored as "extra.<name>" and read with file.read().
 void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,

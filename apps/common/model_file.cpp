@@ -77,23 +77,22 @@ std::string architecture_of(const ModelInfo& info, const std::string& path, cons
   return given.empty() ? info.architecture : given;
 }
 
-void check_classes(const SafetensorsFile& file, const ModelInfo& info) {
-  const auto names = file.names();
-  const bool confirmed = info.classes == 0 || std::ranges::any_of(names, [&](const std::string& name) {
-                           const Shape& shape = file.entry(name).shape;
-                           return shape.rank() >= 2 && shape[0] == info.classes;
+void check_classes(const std::string& path, const std::vector<TensorSpec>& tensors, int64_t classes) {
+  const bool confirmed = classes == 0 || std::ranges::any_of(tensors, [&](const TensorSpec& tensor) {
+                           return tensor.shape.rank() >= 2 && tensor.shape[0] == classes;
                          });
-  DS_CHECK(confirmed, "[model] {}: says that it has {} classes, but holds no weight of so many outputs",
-           file.path(), info.classes);
+  DS_CHECK(confirmed, "[model] {}: says that it has {} classes, but holds no weight of so many outputs", path,
+           classes);
 }
 
-int64_t outputs_of(const SafetensorsFile& file, const std::string& layer) {
-  for (const std::string& name : file.names()) {
-    const std::string_view stripped = name.starts_with("module.") ? std::string_view(name).substr(7) : name;
-    const Shape& shape = file.entry(name).shape;
-    if (shape.rank() >= 2 && stripped.starts_with(layer + ".")) return shape[0];
+int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tensors,
+                   const std::string& layer) {
+  for (const TensorSpec& tensor : tensors) {
+    std::string_view name = tensor.name;
+    if (name.starts_with("module.")) name.remove_prefix(7);  // DataParallel
+    if (tensor.shape.rank() >= 2 && name.starts_with(layer + ".")) return tensor.shape[0];
   }
-  fail("[model] {}: no weight of {} found, the network's last layer: is this its file?", file.path(), layer);
+  fail("[model] {}: no weight of {} found, the network's last layer: is this its file?", path, layer);
 }
 
 std::optional<ShiftKind> shift_kind(Module& model) {

@@ -44,9 +44,9 @@ std::string normalization_note(const std::string& path, const Normalization& ass
 std::string architecture_of(const ModelInfo& info, const std::string& path, const std::string& given);
 /// Before a network of that size is made. Throws Error when the file says that it has classes, but no weight
 /// has so many outputs.
-void check_classes(const SafetensorsFile& file, const ModelInfo& info);
+void check_classes(const std::string& path, const std::vector<TensorSpec>& tensors, int64_t classes);
 /// The outputs that a layer's weight has in the file. Throws Error when there is none.
-int64_t outputs_of(const SafetensorsFile& file, const std::string& layer);
+int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tensors, const std::string& layer);
 
 /// The kind of shift weights of a network; nothing when all are float.
 struct ShiftKind {

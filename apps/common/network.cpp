@@ -118,16 +118,20 @@ ActivationChoice chosen_activations(Module& model, const OpenOptions& options) {
 
 }  // namespace
 
+Network new_network(const std::string& arch, const std::string& path, const std::vector<TensorSpec>& tensors,
+                    int64_t classes) {
+  check_classes(path, tensors, classes);
+  Network network = build(arch, classes > 0 ? classes : usual_classes(arch));
+  if (classes > 0) return network;
+  const int64_t found = outputs_of(path, tensors, weighted_layers(*network.model).back().path);
+  return found == network.info.classes ? network : build(arch, found);
+}
+
 Network open_network(const std::string& path, const OpenOptions& options) {
   const SafetensorsFile file(path);
   const ModelInfo info = read_model_info(file);
-  const std::string arch = architecture_of(info, path, options.arch);
-  check_classes(file, info);
-  Network network = build(arch, info.classes > 0 ? info.classes : usual_classes(arch));
-  if (info.classes == 0) {  // PyTorch's files do not say
-    const int64_t classes = outputs_of(file, weighted_layers(*network.model).back().path);
-    if (classes != network.info.classes) network = build(arch, classes);
-  }
+  Network network =
+      new_network(architecture_of(info, path, options.arch), path, file.tensors(), info.classes);
   network.notes = read_notes(info, path);
   network.info.options = info.options;
   load_model(file, *network.model);

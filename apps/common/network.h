@@ -24,6 +24,10 @@ struct OpenOptions {
   std::optional<std::string> activation_rounding = {};  // nothing: what the file says
 };
 
+/// A new network for the tensors of a file: of so many classes or, with 0 (PyTorch's files do not say), as
+/// many as its last layer has outputs there. Throws Error naming the file when it holds no such layer.
+Network new_network(const std::string& arch, const std::string& path, const std::vector<TensorSpec>& tensors,
+                    int64_t classes);
 /// The network in a file, with its weights. Throws Error naming file, tensor, found and expected.
 Network open_network(const std::string& path, const OpenOptions& options);
 

@@ -36,8 +36,8 @@ std::vector<std::string> recipe_names() {
 
 nlohmann::json read_recipe(const std::string& name_or_path) {
   try {
-    nlohmann::json recipe =
-        nlohmann::json::parse(text_of(name_or_path), nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
+    nlohmann::json recipe = nlohmann::json::parse(text_of(name_or_path), nullptr, /*allow_exceptions=*/true,
+                                                  /*ignore_comments=*/true);
     DS_CHECK(recipe.is_object(), "[recipe] {}: not an object of options and values", name_or_path);
     return recipe;
   } catch (const nlohmann::json::exception& error) {

@@ -36,8 +36,8 @@ struct ClassifyOptions {
 
 /// What answers: a network or an integer net.
 struct Classifier {
-  Shape image;                              // H,W,C that it sees
-  std::vector<ClassName> classes;           // by label
+  Shape image;                                  // H,W,C that it sees
+  std::vector<ClassName> classes;               // by label
   std::function<Tensor(const Tensor&)> logits;  // f32 [1,classes] of u8 [1,H,W,C]
 };
 
@@ -47,8 +47,8 @@ std::vector<ClassName> class_names(const InputChoice& choice, const std::vector<
   if (!choice.class_names.empty()) return read_class_names(choice.class_names);
   std::vector<ClassName> names;
   for (int64_t label = 0; label < classes; ++label) {
-    names.push_back({.id = ids.empty() ? fmt::format("class {}", label) : ids[static_cast<size_t>(label)],
-                     .words = {}});
+    names.push_back(
+        {.id = ids.empty() ? fmt::format("class {}", label) : ids[static_cast<size_t>(label)], .words = {}});
   }
   return names;
 }
@@ -125,7 +125,8 @@ int classify_files(ClassifyOptions& options) {
 Command classify_command(CLI::App& parent) {
   auto options = std::make_shared<ClassifyOptions>();
   ClassifyOptions& o = *options;
-  CLI::App* app = parent.add_subcommand("classify", "Says what image files show, by a model or an integer net");
+  CLI::App* app =
+      parent.add_subcommand("classify", "Says what image files show, by a model or an integer net");
   app->add_option("model", o.model, "model or integer net (deepshift lower), safetensors")->required();
   app->add_option("files", o.files, "images: JPEG, PNG, BMP and others")->required();
   app->add_option("--arch", o.arch, "network (default: what the file says)");

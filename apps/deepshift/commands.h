@@ -11,6 +11,7 @@ struct Command {
   std::function<int()> run;
 };
 
+Command import_command(CLI::App& parent);
 Command convert_command(CLI::App& parent);
 Command eval_command(CLI::App& parent);
 Command classify_command(CLI::App& parent);

@@ -88,9 +88,24 @@ expect '--data' "$bin/deepshift" eval "$model"
 expect 'resnet20.*resnet56' "$bin/deepshift" eval "$model" --arch resnet56 --data "$data"
 expect 'summary.json' "$bin/deepshift" compare "$data"
 expect 'no-such-command' "$bin/deepshift" no-such-command
-expect 'expects a command: convert, lower, eval' "$bin/deepshift"
+expect 'expects a command: import, convert, lower, eval' "$bin/deepshift"
 expect 'see deepshift eval --help' "$bin/deepshift" eval "$model" --no-such-option
 expect '10 classes, expected 100' "$bin/deepshift" eval "$model" --data "$data" --dataset cifar100
+
+# Files of PyTorch's
+torch_files=$(dirname "$0")/../fixtures/torch_files
+expect 'absent' "$bin/deepshift" import "$work/absent" "$work/out"
+expect 'is no file of torch.save' "$bin/deepshift" import "$model" "$work/out"
+expect 'does not fit the model' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --arch resnet20 --classes 10
+expect 'number of classes is unknown' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --arch resnet20
+expect '--classes.*--arch' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --classes 10
+expect 'deepshift import' "$bin/deepshift" eval "$torch_files/network.zip.pth" --data "$data" --arch resnet20
+expect 'deepshift import' "$bin/deepshift" inspect "$torch_files/network.legacy.pth" --arch resnet20
+cp "$torch_files/network.zip.pth" "$work/network.pth"
+expect 'the same file' "$bin/deepshift" import "$work/network.pth" "$work/network.pth"
+"$bin/deepshift" import "$torch_files/network.checkpoint.pth" "$work/imported.safetensors" >"$work/stdout"
+grep -q "under 'state_dict'.*'optimizer'" "$work/stdout" && grep -q '7 tensors, 63 parameters, 284 bytes' "$work/stdout" ||
+  { echo "FAILED: import: $(cat "$work/stdout")"; failures=1; }
 
 # Integer nets
 net=$work/net.safetensors

@@ -102,6 +102,27 @@ TEST_F(SafetensorsTest, WritesTheLayoutOfTheFormat) {
   EXPECT_EQ(contents(path_), file_of(padded, "\x07\x08"));
 }
 
+TEST_F(SafetensorsTest, AsksForOneValueAfterTheOther) {
+  const std::vector<TensorSpec> specs = {{"a", DType::kF32, {2}}, {"b", DType::kU8, {}}};
+  const std::vector<Tensor> values = {Tensor::from(std::vector<float>{1, 2}, {2}),
+                                      Tensor::from(std::vector<uint8_t>{3}, {})};
+  std::vector<size_t> asked;
+  write_safetensors(path_, specs,
+                    [&](size_t i) {
+                      asked.push_back(i);
+                      return values[i];
+                    },
+                    {{"k", "v"}});
+  EXPECT_THAT(asked, ElementsAre(0, 1));
+  const std::string streamed = contents(path_);
+  write_safetensors(path_, {{"a", values[0]}, {"b", values[1]}}, {{"k", "v"}});
+  EXPECT_EQ(streamed, contents(path_));
+
+  const std::string other = folder_ / "other";
+  EXPECT_THROW(write_safetensors(other, specs, [&](size_t) { return values[0]; }), Error);
+  EXPECT_FALSE(std::filesystem::exists(other));
+}
+
 TEST_F(SafetensorsTest, ReadsAnEmptyFile) {
   write_safetensors(path_, {});
   const SafetensorsFile file(path_);
@@ -193,7 +214,8 @@ TEST_P(BadHeaderTest, IsNamed) {
 
 TEST_F(SafetensorsTest, NamesWhatIsWrongWithTheFile) {
   EXPECT_THAT(error_of(path_, ""), HasSubstr("has 0 bytes, expected at least 8"));
-  EXPECT_THAT(error_of(path_, "PK\x03\x04 a zip archive"), HasSubstr("is it a safetensors file?"));
+  EXPECT_THAT(error_of(path_, "GIF89a another file"), HasSubstr("is it a safetensors file?"));
+  EXPECT_THAT(error_of(path_, "PK\x03\x04 a zip archive"), HasSubstr("`deepshift import`"));
   EXPECT_THAT(error_of(path_, file_of("{}   ").substr(0, 11)), HasSubstr("2 bytes are missing"));
   EXPECT_THROW(SafetensorsFile(folder_.path()), Error);
   try {

@@ -60,7 +60,8 @@ TEST_F(ImageFolder, TakesTheOrderOfANetwork) {
 }
 
 TEST_F(ImageFolder, ReadsATableForBothSplits) {
-  write_text(folder_ / "labels.csv", "file,wnid,class_index,class_name\na.ppm,n05,5,\"crane, bird\"\nb.ppm,n02,2,tench\n");
+  write_text(folder_ / "labels.csv",
+             "file,wnid,class_index,class_name\na.ppm,n05,5,\"crane, bird\"\nb.ppm,n02,2,tench\n");
   photograph("a.ppm");
   photograph("images/b.ppm");
   for (const Split split : {Split::kTrain, Split::kTest}) {
@@ -71,7 +72,8 @@ TEST_F(ImageFolder, ReadsATableForBothSplits) {
   }
   const Dataset mapped = image_folder(folder_.path(), Split::kTest, {.classes = {"n05", "n02"}});
   EXPECT_THAT(mapped.labels.to_vector<int64_t>(), ElementsAre(0, 1));
-  EXPECT_THAT(error_of(Split::kTest, {.class_count = 5}), HasSubstr("class indices up to 5, expected less than 5"));
+  EXPECT_THAT(error_of(Split::kTest, {.class_count = 5}),
+              HasSubstr("class indices up to 5, expected less than 5"));
   std::filesystem::remove(folder_ / "a.ppm");
   EXPECT_THAT(error_of(Split::kTest), HasSubstr("labels.csv, line 2: a.ppm is neither in"));
 }

@@ -238,6 +238,34 @@ TEST_F(CheckpointTest, ListsEverythingThatDoesNotFitAndChangesNothing) {
   train_steps(*net, optimizer, 0, 1);  // no parameter was retired
 }
 
+TEST_F(CheckpointTest, CountsWhatItDoesNotList) {
+  std::vector<NamedTensor> tensors;
+  for (int i = 0; i < 23; ++i) tensors.push_back({fmt::format("extra_{:02}", i), Tensor::zeros({1})});
+  write_safetensors(path_, tensors);
+  const ModulePtr net = make_net(1);
+  EXPECT_THAT(load_error(path_, *net),
+              AllOf(HasSubstr("unexpected: extra_19"), Not(HasSubstr("extra_20")),
+                    HasSubstr("and 3 more unexpected"), Not(HasSubstr("more missing"))));
+}
+
+TEST_F(CheckpointTest, ChecksTensorsThatAreNotLoaded) {
+  const ModulePtr net = make_net(1);
+  save_model(path_, *net, kInfo);
+  std::vector<TensorSpec> tensors = SafetensorsFile(path_).tensors();
+  const auto error_of_tensors = [&] {
+    return test::error_of([&] { check_tensors("file.pth", tensors, *net); });
+  };
+  tensors.push_back({"bn.num_batches_tracked", DType::kI64, {}});
+  EXPECT_EQ(error_of_tensors(), "");
+  for (TensorSpec& tensor : tensors) tensor.name.insert(0, "module.");
+  EXPECT_EQ(error_of_tensors(), "");
+  tensors.front().shape = {7};
+  EXPECT_THAT(error_of_tensors(), AllOf(HasSubstr("file.pth does not fit"), HasSubstr("found f32 [7]")));
+  tensors.front().name = "module.other";
+  EXPECT_THAT(error_of_tensors(),
+              AllOf(HasSubstr("missing: module."), HasSubstr("unexpected: module.other")));
+}
+
 TEST_F(CheckpointTest, RefusesMetadataThatDisagrees) {
   const ModulePtr net = make_net(1);
   save_model(path_, *net, kInfo);

@@ -10,7 +10,8 @@
 namespace ds::test {
 
 /// A noisy picture of one colour as a binary PPM file; folders are made.
-inline void write_photograph(const std::string& path, int width, int height, uint32_t red, uint64_t seed = 1) {
+inline void write_photograph(const std::string& path, int width, int height, uint32_t red,
+                             uint64_t seed = 1) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream file(path, std::ios::binary);
   file << "P6\n" << width << " " << height << "\n255\n";
