@@ -168,7 +168,9 @@ Tensor mixup(Tensor& images, const Tensor& labels, const MixupOptions& options, 
 }
 
 Tensor cutmix(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator) {
-  DS_CHECK(images.rank() == 4, "[cutmix] images of shape {}, expected N,H,W,C", images.shape().str());
+  DS_CHECK(images.rank() == 4 && images.size(0) == labels.numel(),
+           "[cutmix] images of shape {}, expected {},H,W,C, one a label", images.shape().str(),
+           labels.numel());
   check_labels(labels, options.classes, "cutmix");
   const int64_t height = images.size(1);
   const int64_t width = images.size(2);

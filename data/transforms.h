@@ -49,7 +49,7 @@ Tensor mixup(Tensor& images, const Tensor& labels, const MixupOptions& options, 
 /// CutMix (Yun et al. 2019), in place on f32 images [N,H,W,C]: a box of x_i becomes that of x_j. Its sides
 /// are sqrt(1 - l) of the image's, rounded down, l from Beta(alpha, alpha); around a uniform centre, clipped
 /// at the border; drawn once, as the permutation j. Returns the targets of mixup, with l the share of the
-/// area that x_i keeps. Throws Error for a label outside [0, classes) and for images of another rank.
+/// area that x_i keeps. Throws Error for a label outside [0, classes) and for images of another shape.
 Tensor cutmix(Tensor& images, const Tensor& labels, const MixupOptions& options, Generator& generator);
 
 }  // namespace ds

@@ -41,6 +41,7 @@ if [ -f "$shared/unpack.sh" ]; then
   fi
   export DEEPSHIFT_TEST_DATA=${DEEPSHIFT_TEST_DATA:-$data}
   export DEEPSHIFT_TEST_WEIGHTS=${DEEPSHIFT_TEST_WEIGHTS:-$(cd "$shared" && pwd)/weights}
+  export DEEPSHIFT_TEST_PHOTOGRAPHS=${DEEPSHIFT_TEST_PHOTOGRAPHS:-$(cd "$shared" && pwd)/imagenet_samples/images}
 else
   echo "test.sh: no $shared: tests on real data will be skipped"
 fi

@@ -42,10 +42,7 @@ void on_message(j_common_ptr info, int level) {
 /// A decompressor whose errors are thrown.
 class Decompressor {
  public:
-  Decompressor(std::span<const uint8_t> bytes, const std::string& name) : name_(name) {
-    info_.err = jpeg_std_error(&errors_.base);
-    errors_.base.error_exit = leave;
-    errors_.base.emit_message = on_message;
+  Decompressor(std::span<const uint8_t> bytes, const std::string& name) : Decompressor(name) {
     run([&] {
       jpeg_create_decompress(&info_);
       jpeg_mem_src(&info_, bytes.data(), bytes.size());
@@ -66,6 +63,13 @@ class Decompressor {
   }
 
  private:
+  /// On its own, so that what the other allocates is freed when it throws.
+  explicit Decompressor(const std::string& name) : name_(name) {
+    info_.err = jpeg_std_error(&errors_.base);
+    errors_.base.error_exit = leave;
+    errors_.base.emit_message = on_message;
+  }
+
   template <class Step>
   bool completes(const Step& step) {
     if (setjmp(errors_.jump) != 0) return false;
@@ -115,13 +119,17 @@ void start(Decompressor& decompressor, Box& box, int64_t divisor) {
   decompressor.run([&] { jpeg_start_decompress(&info); });
 }
 
-/// Has the decompressor leave out columns left and right of the box, and returns the first that it keeps.
-/// One more on each side is kept: the interpolation of colours looks at neighbours.
+/// Has the decompressor leave out columns left and right of the box, and returns the first that it keeps. One
+/// more on each side is kept, since colours are interpolated between neighbours, and no fewer than the
+/// interpolation of chroma at 1/4 can work on: libjpeg does not check.
 int64_t crop_columns(Decompressor& decompressor, const Box& box) {
+  constexpr int64_t kLeastColumns = 32;
   jpeg_decompress_struct& info = decompressor.info();
-  const int64_t end = std::min<int64_t>(box.left + box.width + 1, info.output_width);
-  auto first = static_cast<JDIMENSION>(std::max<int64_t>(box.left - 1, 0));
-  auto count = static_cast<JDIMENSION>(end) - first;
+  const int64_t width = info.output_width;
+  const int64_t left = std::clamp<int64_t>(box.left - 1, 0, std::max<int64_t>(width - kLeastColumns, 0));
+  const int64_t right = std::min(std::max(box.left + box.width + 1, left + kLeastColumns), width);
+  auto first = static_cast<JDIMENSION>(left);
+  auto count = static_cast<JDIMENSION>(right - left);
   decompressor.run([&] { jpeg_crop_scanline(&info, &first, &count); });
   return first;
 }

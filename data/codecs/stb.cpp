@@ -71,6 +71,9 @@ Size2d stb_size(std::span<const uint8_t> bytes, const std::string& name) {
       stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels);
   DS_CHECK(known != 0, "[decode_image] {}: {}", name, stbi_failure_reason());
   check_image_size({height, width}, bytes.size(), kPixelsPerByte, name);
+  // It would take the bytes of the samples for samples, and read beyond them.
+  const bool deep = stbi_is_16_bit_from_memory(bytes.data(), static_cast<int>(bytes.size())) != 0;
+  DS_CHECK(!(deep && bytes[0] == 'P'), "[decode_image] {}: PNM of 16 bits, expected at most 8", name);
   return {height, width};
 }
 

@@ -186,5 +186,107 @@ TEST(Mixup, RefusesAnUnknownLabel) {
   EXPECT_THROW(mixup(images, labels, {.classes = 2}, generator), Error);
 }
 
+/// Images that are constant, each its own number: a pixel shows whose it is.
+Tensor numbered_batch(int64_t count, int64_t height, int64_t width) {
+  Tensor images = Tensor::empty({count, height, width, 1});
+  const int64_t pixels = height * width;
+  for (int64_t i = 0; i < count; ++i) {
+    std::fill_n(images.data<float>() + i * pixels, pixels, static_cast<float>(i));
+  }
+  return images;
+}
+
+/// Where image i shows another one: the bounds, and how many pixels.
+struct Pasted {
+  int64_t top = 1 << 20;
+  int64_t left = 1 << 20;
+  int64_t bottom = 0;
+  int64_t right = 0;
+  int64_t pixels = 0;
+  int64_t owner = 0;
+};
+
+Pasted pasted(const Tensor& images, int64_t i) {
+  Pasted result{.owner = i};
+  const int64_t width = images.size(2);
+  for (int64_t p = 0; p < images.size(1) * width; ++p) {
+    const auto owner = static_cast<int64_t>(images.data<float>()[i * images.size(1) * width + p]);
+    if (owner == i) continue;
+    result.top = std::min(result.top, p / width);
+    result.bottom = std::max(result.bottom, p / width + 1);
+    result.left = std::min(result.left, p % width);
+    result.right = std::max(result.right, p % width + 1);
+    ++result.pixels;
+    result.owner = owner;
+  }
+  return result;
+}
+
+TEST(Cutmix, PastesOneBoxAndWeighsTargetsByItsArea) {
+  constexpr int64_t kCount = 4;
+  const Tensor labels = Tensor::from(std::vector<int64_t>{0, 1, 2, 3}, {kCount});
+  Generator generator(3);
+  std::set<int64_t> areas;
+  for (int trial = 0; trial < 500; ++trial) {
+    Tensor images = numbered_batch(kCount, 7, 9);
+    const Tensor targets = cutmix(images, labels, {.alpha = 1.0, .classes = kCount}, generator);
+    for (int64_t i = 0; i < kCount; ++i) {
+      const Pasted box = pasted(images, i);
+      if (box.pixels > 0) {
+        ASSERT_EQ(box.pixels, (box.bottom - box.top) * (box.right - box.left));
+      }
+      const float share = static_cast<float>(box.pixels) / 63.0F;
+      for (int64_t c = 0; c < kCount; ++c) {
+        if (box.owner == i) continue;  // nothing pasted, or its own: the target stays
+        const float expected = c == i ? 1.0F - share : c == box.owner ? share : 0.0F;
+        ASSERT_NEAR(targets.data<float>()[i * kCount + c], expected, 1e-6F) << i << ", " << c;
+      }
+      areas.insert(box.pixels);
+    }
+  }
+  EXPECT_GT(areas.size(), 20U);
+}
+
+/// A large alpha makes l 1/2: sides of sqrt(1/2), 70 of 100 and 35 of 50, less at the border only.
+TEST(Cutmix, SidesOfTheBoxFollowLambda) {
+  const Tensor labels = Tensor::from(std::vector<int64_t>{0, 1}, {2});
+  Generator generator(3);
+  int64_t tallest = 0;
+  int64_t widest = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    Tensor images = numbered_batch(2, 100, 50);
+    cutmix(images, labels, {.alpha = 1e6, .classes = 2}, generator);
+    const Pasted box = pasted(images, 0);
+    if (box.pixels == 0) continue;
+    tallest = std::max(tallest, box.bottom - box.top);
+    widest = std::max(widest, box.right - box.left);
+    EXPECT_TRUE(box.top == 0 || box.bottom == 100 || box.bottom - box.top == 70);
+    EXPECT_TRUE(box.left == 0 || box.right == 50 || box.right - box.left == 35);
+  }
+  EXPECT_EQ(tallest, 70);
+  EXPECT_EQ(widest, 35);
+}
+
+TEST(Cutmix, SmoothsTheTargets) {
+  Tensor images = numbered_batch(1, 2, 2);
+  const Tensor labels = Tensor::from(std::vector<int64_t>{1}, {1});
+  Generator generator(3);
+  const Tensor targets =
+      cutmix(images, labels, {.alpha = 1.0, .classes = 4, .label_smoothing = 0.1}, generator);
+  const std::vector<float> expected = {0.025F, 0.925F, 0.025F, 0.025F};
+  for (size_t c = 0; c < 4; ++c) EXPECT_NEAR(targets.data<float>()[c], expected[c], 1e-6F) << c;
+}
+
+TEST(Cutmix, RefusesUnknownLabelsAndOtherShapes) {
+  Generator generator(3);
+  Tensor images = numbered_batch(1, 2, 2);
+  const Tensor label = Tensor::from(std::vector<int64_t>{2}, {1});
+  EXPECT_THROW(cutmix(images, label, {.classes = 2}, generator), Error);
+  Tensor flat = Tensor::empty({1, 4});
+  EXPECT_THROW(cutmix(flat, label, {.classes = 3}, generator), Error);
+  Tensor two = numbered_batch(2, 2, 2);
+  EXPECT_THROW(cutmix(two, label, {.classes = 3}, generator), Error);
+}
+
 }  // namespace
 }  // namespace ds

@@ -21,6 +21,12 @@ inline std::string weights_folder() {
   return folder == nullptr ? "" : folder;
 }
 
+/// Folder of photographs (*.JPEG), from DEEPSHIFT_TEST_PHOTOGRAPHS; empty when unset.
+inline std::string photographs_folder() {
+  const char* folder = std::getenv("DEEPSHIFT_TEST_PHOTOGRAPHS");
+  return folder == nullptr ? "" : folder;
+}
+
 /// A fixture of tests/fixtures/.
 inline std::string fixture(const std::string& name) {
   return std::string(DEEPSHIFT_TESTS_DIR) + "/fixtures/" + name;
