@@ -113,6 +113,8 @@ Variable mean(const Variable& x);
 Variable shift_q(const Variable& weight, const ShiftRoundingOptions& options);
 /// DeepShift-PS (paper, 3.3): sign(round(S)) 2^round(P). Gradients: dP = g sign 2^round(P) ln 2, dS = g.
 Variable shift_ps(const Variable& shift, const Variable& sign, const ShiftRoundingOptions& options);
+/// The nearest sum of two signed powers of two, core/shift/levels.h. Straight-through: the gradient is g.
+Variable two_term(const Variable& weight, const ShiftFormat& format);
 /// Fixed point, clamp(round(x 2^F), low, high) 2^-F. Straight-through: the gradient is g, also where it
 /// saturates.
 Variable fixed_point(const Variable& x, const FixedPointOptions& options);

@@ -88,6 +88,8 @@ struct ShiftRange {
   bool operator==(const ShiftRange&) const = default;
 };
 
+struct ShiftFormat;  // core/shift/codes.h
+
 struct ShiftRoundingOptions {
   ShiftRange range = {};
   Rounding rounding = Rounding::kNearest;

@@ -5,6 +5,7 @@
 #include "core/backend.h"
 #include "core/error.h"
 #include "core/op_checks.h"
+#include "core/shift/codes.h"
 
 namespace ds::ops {
 namespace {
@@ -195,6 +196,15 @@ Tensor shift_ps_backward(const Tensor& dy, const Tensor& y) {
   Tensor dshift = Tensor::like(dy);
   kernels(dy.device()).shift_ps_backward(dy, y, dshift);
   return dshift;
+}
+
+Tensor two_term(const Tensor& w, const ShiftFormat& format) {
+  check_operands("two_term", {{"weight", w}});
+  DS_CHECK(format.terms == 2, "[two_term] a format of {} terms, expected 2", format.terms);
+  check_shift_range("two_term", format.range());
+  Tensor y = Tensor::like(w);
+  kernels(w.device()).two_term(w, format, y);
+  return y;
 }
 
 Tensor fixed_point(const Tensor& x, const FixedPointOptions& options) {

@@ -117,6 +117,9 @@ int64_t shift_q_clamp(Tensor& w, ShiftRange range);
 /// sign(round(S)) 2^round(P), rounding half to even.
 Tensor shift_ps(const Tensor& shift, const Tensor& sign, const ShiftRoundingOptions& options);
 Tensor shift_ps_backward(const Tensor& dy, const Tensor& y);
+/// The nearest sum of two signed powers of two (core/shift/levels.h). Throws Error unless the format has two
+/// terms.
+Tensor two_term(const Tensor& w, const ShiftFormat& format);
 /// clamp(round(x 2^F), low, high) 2^-F, half up or down as the options say; bounds that the element type
 /// cannot hold move inwards. A NaN stays.
 Tensor fixed_point(const Tensor& x, const FixedPointOptions& options);

@@ -191,6 +191,9 @@ RescaleArguments NetSteps::rescale(size_t index) {
 }
 
 NetStep NetSteps::filter_step(size_t index) {
+  DS_CHECK(node(index).filters.format.terms == 1,
+           "[cuda_net] layer {} has weights of two terms, which CUDA devices do not run: use CpuNet",
+           node(index).place);
   return on_tensor_cores(index, input(index).stored) ? tensor_core_step(index) : shift_step(index);
 }
 

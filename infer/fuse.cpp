@@ -78,6 +78,7 @@ class Fuser {
     const int producer = graph_.values[static_cast<size_t>(weight)].producer;
     if (producer < 0) return std::nullopt;
     const TracedNode& node = graph_.nodes[static_cast<size_t>(producer)];
+    if (node.kind == "two_term") return std::any_cast<const ShiftFormat&>(node.options);
     if (node.kind != "shift_q" && node.kind != "shift_ps") return std::nullopt;
     const ShiftRange range = std::any_cast<const ShiftRoundingOptions&>(node.options).range;
     ShiftFormat format{.method = node.kind == "shift_q" ? ShiftMethod::kQ : ShiftMethod::kPs,

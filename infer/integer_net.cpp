@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 
 #include "core/error.h"
@@ -35,8 +36,8 @@ std::string describe(const Node& node, const NodeBounds& bounds) {
   std::string text = fmt::format("{:<28} {:<12} {:<16} {:<7}", node.place, name_of(node.kind),
                                  node.shape.str(), node.format.str());
   if (node.filtered()) {
-    text += fmt::format(" {} {} bits, {}", name_of(node.filters.format.method), node.filters.format.bits,
-                        node.filters.shape.str());
+    text += fmt::format(" {} {} bits, {}", name_of(node.filters.format.method),
+                        node.filters.format.bits_str(), node.filters.shape.str());
   }
   if (node.rescaled()) {
     text += fmt::format(" sums {} bits, rescaling {} bits", bounds.accumulator.bits(),
@@ -78,12 +79,21 @@ NodeKind parse_node_kind(std::string_view text) {
   return found->kind;
 }
 
-std::vector<int32_t> Filters::integers() const {
-  const std::vector<float> weights = unpack(codes, shape.numel(), format);
+std::vector<std::vector<int32_t>> Filters::terms() const {
   const float unit = std::ldexp(1.0F, -format.range().p_min);
-  std::vector<int32_t> result(weights.size());
-  std::ranges::transform(weights, result.begin(),
-                         [unit](float weight) { return static_cast<int32_t>(weight * unit); });
+  std::vector<std::vector<int32_t>> result;
+  for (const std::vector<float>& terms : unpack_terms(codes, shape.numel(), format)) {
+    std::vector<int32_t>& integers = result.emplace_back(terms.size());
+    std::ranges::transform(terms, integers.begin(),
+                           [unit](float term) { return static_cast<int32_t>(term * unit); });
+  }
+  return result;
+}
+
+std::vector<int32_t> Filters::integers() const {
+  const std::vector<std::vector<int32_t>> all = terms();
+  std::vector<int32_t> result = all.front();
+  if (all.size() == 2) std::ranges::transform(result, all.back(), result.begin(), std::plus<>());
   return result;
 }
 

@@ -61,13 +61,15 @@ struct Rescale {
   std::vector<int32_t> shift = {};       // k
 };
 
-/// Filters as packed codes (core/shift/codes.h): weight_integer(code) = weight 2^-p_min.
+/// Filters as packed codes (core/shift/codes.h). A weight counts 2^-p_min times its value, an integer.
 struct Filters {
   ShiftFormat format = {};
   Shape shape = {0};  // O,kh,kw,I/groups, or O,I
   std::vector<uint8_t> codes = {};
 
-  /// s 2^(p - p_min), in the order of the shape.
+  /// The terms s 2^(p - p_min) of the weights, first ones and second ones, in the order of the shape.
+  std::vector<std::vector<int32_t>> terms() const;
+  /// The weights, sums of their terms.
   std::vector<int32_t> integers() const;
   /// The largest sum of magnitudes of one filter's integers.
   int64_t largest_sum() const;
@@ -108,7 +110,7 @@ struct Interval {
 
 /// What the actual weights and the ranges of the inputs prove about a rescaled node.
 struct NodeBounds {
-  Interval accumulator;   // a, and every partial sum of it
+  Interval accumulator;   // a, and every partial sum of it over whole weights
   Interval intermediate;  // whatever stands before the last shift, each of its partial sums
 };
 

@@ -281,6 +281,8 @@ class NodeChecker {
     const Filters& filters = node_.filters;
     require(filters.format.bits >= kMinWeightBits && filters.format.bits <= kMaxPackedBits,
             "weights of {} bits, expected {} to {}", filters.format.bits, kMinWeightBits, kMaxPackedBits);
+    require(filters.format.terms == 1 || filters.format.terms == 2, "weights of {} terms, expected 1 or 2",
+            filters.format.terms);
     require(filters.shape.numel() / 8 <= static_cast<int64_t>(filters.codes.size()),
             "weight has shape {}, but there are {} bytes of codes", filters.shape.str(),
             filters.codes.size());

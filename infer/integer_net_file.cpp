@@ -1,5 +1,6 @@
 #include "infer/integer_net_file.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -11,7 +12,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kKey = "deepshift.integer_net";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
+constexpr int kVersionOfOneTerm = 1;  // older readers take that
 
 std::string tensor_name(size_t node, const char* what) { return fmt::format("node{}.{}", node, what); }
 
@@ -69,6 +71,7 @@ Json node_json(const Node& node) {
     json["weight"] = {{"method", name_of(node.filters.format.method)},
                       {"bits", node.filters.format.bits},
                       {"shape", shape_json(node.filters.shape)}};
+    if (node.filters.format.terms != 1) json["weight"]["terms"] = node.filters.format.terms;
   }
   if (node.rescaled()) json["pre_shift"] = node.rescale.pre_shift;
   if (node.kind == NodeKind::kConv2d) {
@@ -130,7 +133,8 @@ Node read_node(const SafetensorsFile& file, const Json& json, size_t index) {
   if (node.filtered()) {
     const Json& weight = json.at("weight");
     node.filters = {.format = {.method = parse_shift_method(weight.at("method").get<std::string>()),
-                               .bits = read_integer<int>(weight.at("bits"))},
+                               .bits = read_integer<int>(weight.at("bits")),
+                               .terms = weight.contains("terms") ? read_integer<int>(weight.at("terms")) : 1},
                     .shape = read_shape(weight.at("shape")),
                     .codes = read_vector<uint8_t>(file, tensor_name(index, "codes"))};
   }
@@ -167,7 +171,10 @@ void save_integer_net(const std::string& path, const IntegerNet& net, const Meta
     tensors.push_back(vector_tensor(tensor_name(i, "shift"), shifts));
   }
   Metadata metadata = notes;
-  metadata[kKey] = Json{{"version", kVersion}, {"nodes", std::move(nodes)}}.dump();
+  const bool one_term =
+      std::ranges::all_of(net.nodes(), [](const Node& node) { return node.filters.format.terms == 1; });
+  metadata[kKey] =
+      Json{{"version", one_term ? kVersionOfOneTerm : kVersion}, {"nodes", std::move(nodes)}}.dump();
   write_safetensors(path, tensors, metadata);
 }
 
@@ -178,7 +185,7 @@ IntegerNet load_integer_net(const SafetensorsFile& file) {
   try {
     const Json json = Json::parse(found->second);
     const int version = read_integer<int>(json.at("version"));
-    DS_CHECK(version == kVersion, "version {}, expected {}", version, kVersion);
+    DS_CHECK(version >= 1 && version <= kVersion, "version {}, expected 1 to {}", version, kVersion);
     std::vector<Node> nodes;
     for (const Json& node : json.at("nodes")) nodes.push_back(read_node(file, node, nodes.size()));
     return IntegerNet(std::move(nodes));

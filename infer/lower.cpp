@@ -148,9 +148,10 @@ class Lowering {
              "[lower] {} in \"{}\" has weights of {} bits, expected at most {}", step.kind, step.scope,
              step.format->bits, kMaxPackedBits);
     // In the sums' own unit: an offset is part of what the rescaling undoes.
-    node.filters = {.format = {.method = step.format->method, .bits = step.format->bits},
-                    .shape = step.weight.shape(),
-                    .codes = pack(step.weight.span<float>(), *step.format)};
+    node.filters = {
+        .format = {.method = step.format->method, .bits = step.format->bits, .terms = step.format->terms},
+        .shape = step.weight.shape(),
+        .codes = pack(step.weight.span<float>(), *step.format)};
   }
 
   void set_range(const FusedStep& step, Node& node) const {

@@ -14,7 +14,7 @@ namespace {
 
 using Values = std::vector<int32_t>;
 
-/// Weights s 2^(p - p_min) as the shifts that they are.
+/// Terms s 2^(p - p_min) as the shifts that they are.
 struct ShiftWeights {
   std::vector<int32_t> shift;   // p - p_min
   std::vector<int32_t> negate;  // -1 where s is -1, else 0
@@ -33,9 +33,9 @@ struct ShiftWeights {
   }
 };
 
-ShiftWeights shift_weights(const Filters& filters) {
+ShiftWeights shift_weights(const std::vector<int32_t>& integers) {
   ShiftWeights result;
-  for (const int32_t integer : filters.integers()) {
+  for (const int32_t integer : integers) {
     const auto magnitude = static_cast<uint32_t>(std::abs(integer));
     result.shift.push_back(magnitude == 0 ? 0 : std::countr_zero(magnitude));
     result.negate.push_back(integer < 0 ? -1 : 0);
@@ -44,10 +44,20 @@ ShiftWeights shift_weights(const Filters& filters) {
   return result;
 }
 
+/// The terms of a node's weights.
+using TermWeights = std::vector<ShiftWeights>;
+
+/// The sum over all terms.
+int64_t sum_of(const TermWeights& terms, size_t first, const int32_t* q, size_t count) {
+  int64_t total = 0;
+  for (const ShiftWeights& weights : terms) total += weights.sum(first, q, count);
+  return total;
+}
+
 /// One image's run: the values of all nodes so far.
 class ImageRun {
  public:
-  ImageRun(const IntegerNet& net, const std::vector<ShiftWeights>& weights, const uint8_t* pixels)
+  ImageRun(const IntegerNet& net, const std::vector<TermWeights>& weights, const uint8_t* pixels)
       : net_(net), weights_(weights), pixels_(pixels) {
     for (size_t i = 0; i < net.nodes().size(); ++i) values_.push_back(compute(i));
   }
@@ -135,7 +145,7 @@ class ImageRun {
     }
   }
 
-  Values conv2d(const Node& n, const ShiftWeights& weights) const {
+  Values conv2d(const Node& n, const TermWeights& weights) const {
     const Values& x = value(n.inputs[0]);
     const Shape& in = node(n.inputs[0]).shape;
     const Shape& w = n.filters.shape;
@@ -149,18 +159,18 @@ class ImageRun {
                [&](int64_t pixel, int64_t tap) {
                  const auto from = static_cast<size_t>(pixel + first_input);
                  const auto filter = static_cast<size_t>((channel * w[1] * w[2] + tap) * w[3]);
-                 a += weights.sum(filter, x.data() + from, static_cast<size_t>(w[3]));
+                 a += sum_of(weights, filter, x.data() + from, static_cast<size_t>(w[3]));
                });
       y[element] = rescale(n, a, element);
     });
     return y;
   }
 
-  Values linear(const Node& n, const ShiftWeights& weights) const {
+  Values linear(const Node& n, const TermWeights& weights) const {
     const Values& x = value(n.inputs[0]);
     Values y(static_cast<size_t>(n.shape.numel()));
     for (size_t o = 0; o < y.size(); ++o) {
-      y[o] = rescale(n, weights.sum(o * x.size(), x.data(), x.size()), o);
+      y[o] = rescale(n, sum_of(weights, o * x.size(), x.data(), x.size()), o);
     }
     return y;
   }
@@ -257,15 +267,18 @@ class ImageRun {
   }
 
   const IntegerNet& net_;
-  const std::vector<ShiftWeights>& weights_;
+  const std::vector<TermWeights>& weights_;
   const uint8_t* pixels_;
   std::vector<Values> values_;
 };
 
-std::vector<ShiftWeights> all_weights(const IntegerNet& net) {
-  std::vector<ShiftWeights> weights;
+std::vector<TermWeights> all_weights(const IntegerNet& net) {
+  std::vector<TermWeights> weights;
   for (const Node& node : net.nodes()) {
-    weights.push_back(node.filtered() ? shift_weights(node.filters) : ShiftWeights());
+    TermWeights& terms = weights.emplace_back();
+    if (!node.filtered()) continue;
+    for (const std::vector<int32_t>& integers : node.filters.terms())
+      terms.push_back(shift_weights(integers));
   }
   return weights;
 }

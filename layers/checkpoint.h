@@ -16,8 +16,9 @@
 
 namespace ds {
 
-inline constexpr int kCheckpointVersion =
-    2;  // 1 where no weight has an exponent offset: older readers take that
+/// Of the format. A file has the first version that can hold it, so that older readers take it: 1, with an
+/// exponent offset 2, with weights of two terms 3.
+inline constexpr int kCheckpointVersion = 3;
 
 /// Everything of a run beyond the model and its optimizer.
 struct TrainingState {
@@ -37,7 +38,7 @@ struct ModelInfo {
 
 ModelInfo read_model_info(const SafetensorsFile& file);
 
-/// Writes the model. `info.version` is set to the current one.
+/// Writes the model. `info.version` plays no part: the file's follows from what it holds.
 void save_model(const std::string& path, Module& model, const ModelInfo& info);
 /// Converts layers to the weights and the rounding of activations that the file's metadata names, then loads
 /// by name. Masters are clamped into their ranges. Throws Error that lists the missing, unexpected and

@@ -1,5 +1,6 @@
 #include "layers/checkpoint_metadata.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -13,7 +14,6 @@ constexpr const char* kVersion = "deepshift.version";
 constexpr const char* kArchitecture = "deepshift.architecture";
 constexpr const char* kClasses = "deepshift.classes";
 constexpr const char* kOptions = "deepshift.options";
-constexpr int kVersionWithoutOffsets = 1;
 constexpr const char* kWeights = "deepshift.weights";
 constexpr const char* kActivation = "deepshift.activation";
 constexpr const char* kTraining = "deepshift.training";
@@ -39,16 +39,27 @@ Json weight_json(const LayerFormat& format) {
                {"bits", format.weight->bits},
                {"rounding", rounding_name(format.rounding)}};
   if (format.weight->offset != 0) json["offset"] = format.weight->offset;
+  if (format.weight->terms != 1) json["terms"] = format.weight->terms;
   return json;
 }
 
 void read_weight(const Json& json, LayerFormat& format) {
   format.weight = ShiftFormat{.method = parse_shift_method(json.at("method").get<std::string>()),
                               .bits = json.at("bits").get<int>(),
-                              .offset = json.value("offset", 0)};
-  format.weight->range();  // refuses bits and offsets that no weight has
+                              .offset = json.value("offset", 0),
+                              .terms = json.value("terms", 1)};
+  format.weight->range();  // refuses bits, offsets and terms that no weight has
   format.rounding = parse_rounding(json.at("rounding").get<std::string>());
   DS_CHECK(format.rounding != Rounding::kFloor, "weights cannot be rounded by floor");
+  DS_CHECK(format.weight->terms == 1 || format.rounding == Rounding::kNearest,
+           "weights of two terms cannot be rounded stochastically");
+}
+
+/// The first version of the format that can hold it.
+int version_of(const LayerFormat& format) {
+  if (!format.weight) return 1;
+  if (format.weight->terms == 2) return 3;
+  return format.weight->offset != 0 ? 2 : 1;
 }
 
 Json activation_json(const ActivationQuantOptions& options) {
@@ -115,9 +126,9 @@ LayerFormat format_of(const WeightedLayer& layer) {
 }
 
 Metadata describe_model(const ModelInfo& info, const LayerFormats& formats) {
-  const bool moved = std::ranges::any_of(
-      formats, [](const auto& format) { return format.second.weight && format.second.weight->offset != 0; });
-  Metadata metadata = {{kVersion, std::to_string(moved ? kCheckpointVersion : kVersionWithoutOffsets)}};
+  int version = 1;
+  for (const auto& [path, format] : formats) version = std::max(version, version_of(format));
+  Metadata metadata = {{kVersion, std::to_string(version)}};
   if (!info.architecture.empty()) metadata[kArchitecture] = info.architecture;
   if (info.classes > 0) metadata[kClasses] = std::to_string(info.classes);
   if (!info.options.empty()) metadata[kOptions] = info.options;

@@ -5,6 +5,7 @@
 //   deepshift.classes       "10"
 //   deepshift.options       the caller's own
 //   deepshift.weights       {"conv1": {"bits": 5, "method": "q", "rounding": "nearest"}, ...}
+//                           beside them "offset" where it is not 0, and "terms" where they are not 1
 //   deepshift.activation    {"conv1": {"format": "16.16", "momentum": 0.1, "paper_top": false,
 //                                      "rounding": "nearest", "unsigned": false}, ...}
 //   deepshift.training      {"batch": 0, "epoch": 3, "generator": ..., "optimizer_step": 1170, "run": ...}
@@ -36,7 +37,7 @@ using LayerFormats = std::map<std::string, LayerFormat>;
 
 LayerFormat format_of(const WeightedLayer& layer);
 
-/// Metadata of a model file. The version is the current one.
+/// Metadata of a model file, of the first version that can hold the formats.
 Metadata describe_model(const ModelInfo& info, const LayerFormats& formats);
 /// The layers that the file names; none for a file that is not ours.
 LayerFormats read_layer_formats(const SafetensorsFile& file);

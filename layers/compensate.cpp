@@ -252,13 +252,13 @@ std::string CompensateReport::str() const {
     const auto found = std::ranges::find(layers, layer.path, &CompensatedLayer::path);
     if (found != layers.end()) {
       const auto& exponents = layer.rounded.exponents;
-      text += fmt::format("  {:>10.2f} %  {:>9.2f} %  {:>5.2f} %  {:<8}  {:>7.2f}",
-                          100.0 * found->plain_error, 100.0 * found->error,
-                          100.0 * static_cast<double>(layer.rounded.zeros) / static_cast<double>(layer.count),
-                          exponents.empty()
-                              ? "none"
-                              : fmt::format("{}..{}", exponents.begin()->first, exponents.rbegin()->first),
-                          found->seconds);
+      text += fmt::format(
+          "  {:>10.2f} %  {:>9.2f} %  {:>5.2f} %  {:<8}  {:>7.2f}", 100.0 * found->plain_error,
+          100.0 * found->error,
+          100.0 * static_cast<double>(layer.rounded.zeros) / static_cast<double>(layer.rounded.count),
+          exponents.empty() ? "none"
+                            : fmt::format("{}..{}", exponents.begin()->first, exponents.rbegin()->first),
+          found->seconds);
     }
     text += '\n';
   }

@@ -45,13 +45,14 @@ ConvertedLayer convert(const NamedLayer& named, ShiftFormat format, const Conver
   WeightPtr weight =
       random ? random_ps(old, format, weight_options) : make_weight(format, original, weight_options);
   const Tensor rounded = weight->rounded();
-  ConvertedLayer entry{.path = named.path,
-                       .converted = true,
-                       .weight = weight->describe(),
-                       .count = original.numel(),
-                       .rounding_error = relative_distance(rounded, original),
-                       .replaced_zeros = options.method == ShiftMethod::kQ ? count_zeros(original) : 0,
-                       .rounded = count_exponents(rounded)};
+  ConvertedLayer entry{
+      .path = named.path,
+      .converted = true,
+      .weight = weight->describe(),
+      .count = original.numel(),
+      .rounding_error = relative_distance(rounded, original),
+      .replaced_zeros = format.method == ShiftMethod::kQ && format.terms == 1 ? count_zeros(original) : 0,
+      .rounded = count_exponents(rounded, format)};
   named.layer->replace_weight(std::move(weight));
   return entry;
 }
@@ -71,6 +72,11 @@ int bits_of(const std::string& path, const ConvertOptions& options) {
   return bits;
 }
 
+bool has_two_terms(const std::string& path, const ConvertOptions& options) {
+  return std::ranges::any_of(options.two_term,
+                             [&](const std::string& module) { return is_within(path, module); });
+}
+
 /// Refuses bits that there are not, also of layers that are not chosen, and paths that lead to no layer.
 void check_bits(const std::vector<NamedLayer>& layers, const ConvertOptions& options) {
   ShiftFormat{.method = options.method, .bits = options.weight_bits}.range();
@@ -80,6 +86,20 @@ void check_bits(const std::vector<NamedLayer>& layers, const ConvertOptions& opt
         layers, [&module = module](const NamedLayer& named) { return is_within(named.path, module); });
     DS_CHECK(found, "[convert] bits are given for \"{}\", but no layer with weights is there", module);
   }
+}
+
+/// Refuses two terms where they lead to no layer that is converted, and what they cannot be.
+void check_two_term(const std::vector<PlannedLayer>& plan, const ConvertOptions& options) {
+  for (const std::string& module : options.two_term) {
+    const bool found = std::ranges::any_of(
+        plan, [&](const PlannedLayer& layer) { return layer.format && is_within(layer.named.path, module); });
+    DS_CHECK(found, "[convert] two terms are asked for in \"{}\", but no layer that is converted is there",
+             module);
+  }
+  DS_CHECK(options.two_term.empty() || options.rounding == Rounding::kNearest,
+           "[convert] weights of two terms are to be rounded stochastically, expected to the nearest");
+  DS_CHECK(options.two_term.empty() || options.ps_init == PsInit::kConverted,
+           "[convert] weights of two terms are to be random, expected converted ones");
 }
 
 void check_convertible(const NamedLayer& named) {
@@ -113,8 +133,11 @@ std::vector<PlannedLayer> plan_conversion(Module& model, const ConvertOptions& o
     const auto offset = options.layer_offsets.find(named.path);
     plan.back().format = {.method = options.method,
                           .bits = bits_of(named.path, options),
-                          .offset = offset == options.layer_offsets.end() ? 0 : offset->second};
+                          .offset = offset == options.layer_offsets.end() ? 0 : offset->second,
+                          .terms = has_two_terms(named.path, options) ? 2 : 1};
+    plan.back().format->range();  // refuses what there is not
   }
+  check_two_term(plan, options);
   return plan;
 }
 
@@ -149,9 +172,10 @@ std::string ConvertReport::str() const {
       const std::string p =
           exponents.empty() ? "none"
                             : fmt::format("{} .. {}", exponents.begin()->first, exponents.rbegin()->first);
-      text += fmt::format("  {:>5.2f} %  {:>5.2f} %  {:>8}  {}", 100.0 * layer.rounding_error,
-                          100.0 * static_cast<double>(layer.rounded.zeros) / static_cast<double>(layer.count),
-                          layer.replaced_zeros, p);
+      text += fmt::format(
+          "  {:>5.2f} %  {:>5.2f} %  {:>8}  {}", 100.0 * layer.rounding_error,
+          100.0 * static_cast<double>(layer.rounded.zeros) / static_cast<double>(layer.rounded.count),
+          layer.replaced_zeros, p);
     }
     text += '\n';
   }

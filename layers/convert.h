@@ -29,6 +29,8 @@ struct ConvertOptions {
   std::map<std::string, int> layer_bits = {};
   /// Exponent offsets of layers, by path (core/shift/codes.h).
   std::map<std::string, int> layer_offsets = {};
+  /// Layers whose weights are sums of two powers of two, with `weight_bits` for each, by path or by module.
+  std::vector<std::string> two_term = {};
   Rounding rounding = Rounding::kNearest;  // of the forward pass in training
   PsInit ps_init = PsInit::kConverted;     // DeepShift-PS only
 };
@@ -46,7 +48,7 @@ struct ConvertedLayer {
   int64_t count = 0;            // weights
   double rounding_error = 0.0;  // ||rounded - float|| / ||float||; 0 where it was kept
   int64_t replaced_zeros = 0;   // exact zeros that became +2^p_min (DeepShift-Q)
-  ExponentCounts rounded;       // of the converted weights; empty where it was kept
+  ExponentCounts rounded;       // of the converted weights' terms; empty where it was kept
 };
 
 struct ConvertReport {
@@ -68,8 +70,8 @@ std::vector<PlannedLayer> plan_conversion(Module& model, const ConvertOptions& o
 
 /// Gives every Conv2d and Linear that the predicate accepts (default: all) a shift weight made from its
 /// rounded float weight. Optimizers made before must be made anew. Throws Error, with nothing changed, for
-/// bits outside 2..7, for a path that no layer has, for a layer that is not float and for weights that are
-/// not finite.
+/// bits outside 2..7 (two terms: 2..5), for a path that no layer has, for a layer that is not float, for
+/// weights that are not finite and for two terms that are to be drawn or rounded stochastically.
 ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
                                const ConvertPredicate& predicate = {});
 

@@ -28,9 +28,13 @@ LayerSummary summarize_layer(const std::string& path, Module& module, const Shap
   const Shape& weight = layer->weight().shape();
   const auto format = layer->weight().format();
   const int64_t work = output.numel() * (weight.numel() / weight[0]);
-  (format ? entry.shift_adds : entry.multiply_accumulates) = work;
+  if (format) {
+    entry.shift_adds = format->terms * work;
+  } else {
+    entry.multiply_accumulates = work;
+  }
   entry.parameters = weight.numel();
-  entry.bytes += packed_bytes(weight.numel(), format ? format->bits : 32);
+  entry.bytes += format ? packed_bytes(weight.numel(), *format) : packed_bytes(weight.numel(), 32);
   if (layer->bias().defined()) {
     entry.parameters += layer->bias().value().numel();
     entry.bytes += static_cast<int64_t>(layer->bias().value().bytes());

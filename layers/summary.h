@@ -1,8 +1,8 @@
 // What a network consists of: layers, shapes, parameters, work and bytes.
 //
 //   multiply-accumulates  of a float layer, for one image: outputs times weights of one output
-//   shift-adds            the same of a layer with a shift weight
-//   bytes                 weights at their bits (float: 32), everything else as it is in memory
+//   shift-adds            the same of a layer with a shift weight, times the terms of a weight
+//   bytes                 weights at the bits of their codes (float: 32), everything else as it is in memory
 //
 // Batch norm, pooling and additions are not counted as work.
 #pragma once

@@ -19,8 +19,9 @@ WeightStorage weight_storage(Module& model) {
     const int64_t count = named.layer->weight().shape().numel();
     const auto format = named.layer->weight().format();
     storage.weights += count;
-    storage.bytes += format ? packed_bytes(count, format->bits) : kFloatBytes * count;
-    bits += static_cast<double>(count) * static_cast<double>(format ? format->bits : 8 * kFloatBytes);
+    storage.bytes += format ? packed_bytes(count, *format) : kFloatBytes * count;
+    bits += static_cast<double>(count) *
+            static_cast<double>(format ? format->bits_per_weight() : 8 * kFloatBytes);
   }
   storage.bits_per_weight = bits / static_cast<double>(std::max<int64_t>(storage.weights, 1));
   return storage;

@@ -28,6 +28,7 @@ struct ConvertFileOptions {
   std::string method = "q";
   int weight_bits = 5;
   std::vector<std::string> layer_bits;
+  std::vector<std::string> two_term;
   std::string first_last = "shift";
   std::string calibrate;  // folder of a data set; empty: weights are rounded one by one
   std::string compensation = "full";
@@ -40,6 +41,20 @@ struct ConvertFileOptions {
 Compensation parse_compensation(const std::string& text) {
   if (text == "statistics") return Compensation::kStatistics;
   return text == "float-target" ? Compensation::kFloatTarget : Compensation::kFull;
+}
+
+/// Paths of layers; "ends" are the first and the last one.
+std::vector<std::string> two_term_layers(const std::vector<std::string>& names, Module& model) {
+  const std::vector<NamedLayer> layers = weighted_layers(model);
+  std::vector<std::string> paths;
+  for (const std::string& name : names) {
+    if (name == "ends") {
+      paths.insert(paths.end(), {layers.front().path, layers.back().path});
+    } else {
+      paths.push_back(name);
+    }
+  }
+  return paths;
 }
 
 /// Training images as the network takes them.
@@ -65,7 +80,8 @@ int convert_file(const ConvertFileOptions& options) {
   Module& model = *network.model;
   const ConvertOptions conversion{.method = parse_shift_method(options.method),
                                   .weight_bits = options.weight_bits,
-                                  .layer_bits = parse_layer_bits(options.layer_bits)};
+                                  .layer_bits = parse_layer_bits(options.layer_bits),
+                                  .two_term = two_term_layers(options.two_term, model)};
   const ConvertPredicate predicate =
       options.first_last == "float" ? all_but_first_and_last(model) : ConvertPredicate{};
   if (options.calibrate.empty()) {
@@ -102,6 +118,10 @@ Command convert_command(CLI::App& parent) {
       ->capture_default_str()
       ->check(between(2, 7));
   add_layer_bits(*app, o.layer_bits);
+  app->add_option("--two-term", o.two_term,
+                  "layers, or modules, whose weights are sums of two powers of two, by path; ends: the first "
+                  "and the last layer")
+      ->delimiter(',');
   app->add_option("--calibrate", o.calibrate,
                   "folder of the data set: rounds so that each layer's outputs change least on training "
                   "images, whose labels "

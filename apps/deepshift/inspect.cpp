@@ -41,8 +41,9 @@ int inspect_file(const InspectOptions& options) {
   for (const NamedLayer& named : weighted_layers(*network.model)) {
     const Weight& weight = named.layer->weight();
     if (!weight.format()) continue;
-    fmt::print("\n{}  {}  exponents p of the weights +-2^p\n{}", named.path, weight.describe(),
-               count_exponents(weight.rounded()).str());
+    fmt::print("\n{}  {}  exponents p of the {} +-2^p\n{}", named.path, weight.describe(),
+               weight.format()->terms == 1 ? "weights" : "terms",
+               count_exponents(weight.rounded(), *weight.format()).str());
   }
   return kExitOk;
 }

@@ -37,8 +37,9 @@ Work work_of(const Node& node) {
   const int64_t outputs = node.shape.numel();
   const int64_t pixels = outputs / node.shape[-1];
   if (node.filtered()) {
-    const std::vector<int32_t> weights = node.filters.integers();
-    work.terms = pixels * std::ranges::count_if(weights, [](int32_t w) { return w != 0; });
+    for (const std::vector<int32_t>& terms : node.filters.terms()) {
+      work.terms += pixels * std::ranges::count_if(terms, [](int32_t term) { return term != 0; });
+    }
   }
   for (const int32_t m : node.rescale.multiplier) work.digits += pixels * infer::count_digits(m);
   if (node.rescaled()) work.others += outputs * (node.shortcut >= 0 ? 4 : 2);
@@ -56,7 +57,7 @@ int most_digits(const Node& node) {
 
 std::string weights_of(const Node& node) {
   if (!node.filtered()) return "";
-  return fmt::format("{}{} {}", name_of(node.filters.format.method), node.filters.format.bits,
+  return fmt::format("{}{} {}", name_of(node.filters.format.method), node.filters.format.bits_str(),
                      node.filters.codes.size());
 }
 

@@ -1,6 +1,7 @@
 #include "autograd/functions.h"
 #include "autograd/tape.h"
 #include "core/ops.h"
+#include "core/shift/codes.h"
 
 namespace ds {
 namespace {
@@ -21,6 +22,11 @@ Variable shift_ps(const Variable& shift, const Variable& sign, const ShiftRoundi
                 [y, has_dshift = shift.requires_grad()](const Tensor& dy) {
                   return Gradients{has_dshift ? ops::shift_ps_backward(dy, y) : Tensor(), dy};
                 });
+}
+
+Variable two_term(const Variable& weight, const ShiftFormat& format) {
+  return record({.kind = "two_term", .inputs = {weight}, .options = format},
+                ops::two_term(weight.value(), format), straight_through);
 }
 
 Variable fixed_point(const Variable& x, const FixedPointOptions& options) {

@@ -6,6 +6,7 @@
 #include "core/cpu/kernels.h"
 #include "core/cpu/random_words.h"
 #include "core/parallel.h"
+#include "core/shift/levels.h"
 #include "core/shift/pow2.h"
 
 namespace ds::cpu {
@@ -91,6 +92,19 @@ void shift_ps_backward(const Tensor& dy, const Tensor& y, Tensor& dshift) {
     T* out = dshift.data<T>();
     parallel_for(dy.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) out[i] = gradient[i] * value[i] * std::numbers::ln2_v<T>;
+    });
+  });
+}
+
+void two_term(const Tensor& w, const ShiftFormat& format, Tensor& y) {
+  const Levels levels(format);
+  dispatch_float(w.dtype(), "two_term", [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = w.data<T>();
+    T* out = y.data<T>();
+    parallel_for(w.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        out[i] = static_cast<T>(levels.nearest(static_cast<double>(in[i])));
     });
   });
 }

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <limits>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "core/parallel.h"
 
@@ -42,11 +44,10 @@ struct Pass {
 };
 
 int32_t in_plane(int32_t weight, Plane plane) {
-  const bool high = std::abs(weight) >= 1 << kPlaneBits;
   switch (plane) {
     case Plane::kAll: return weight;
-    case Plane::kLow: return high ? 0 : weight;
-    case Plane::kHigh: return high ? weight / (1 << kPlaneBits) : 0;
+    case Plane::kLow: return weight % (1 << kPlaneBits);
+    case Plane::kHigh: return weight / (1 << kPlaneBits);
   }
   return 0;
 }
@@ -93,6 +94,7 @@ class FilterPlanner {
  private:
   int64_t value_bytes() const { return plan_.form.words == Words::kU8 ? 1 : 2; }
   int64_t word_values() const { return infer::word_values(plan_.form.words); }
+  PanelPacker packer() const { return {kernels_, plan_.form}; }
 
   /// Panels of four vectors where rows are too short to keep enough sums of two in flight; of one, whatever
   /// the rows, where a good part of two would stay empty.
@@ -145,7 +147,8 @@ class FilterPlanner {
     const bool whole_words =
         std::ranges::all_of(taps_, [&](const Tap& tap) { return tap.values % word_values() == 0; });
     return kernels_.byte_codes && plan_.form.words == Words::kU8 && plan_.form.shape == 1 &&
-           node_.filters.format.bits == 2 && (whole_words || node_.filters.format.method == ShiftMethod::kPs);
+           node_.filters.format.bits_per_weight() == 2 &&
+           (whole_words || node_.filters.format.method == ShiftMethod::kPs);
   }
 
   /// Rows of outputs whose windows lack the same rows of taps.
@@ -158,7 +161,7 @@ class FilterPlanner {
   }
 
   void list_passes() {
-    if (node_.filters.largest_sum() * largest_value() <= std::numeric_limits<int32_t>::max()) {
+    if (largest_sum() * largest_value() <= std::numeric_limits<int32_t>::max()) {
       Pass whole;
       for (size_t tap = 0; tap < taps_.size(); ++tap) {
         whole.pieces.push_back({.tap = tap, .first = 0, .values = taps_[tap].values});
@@ -211,12 +214,34 @@ class FilterPlanner {
 
   int64_t largest_value() const { return form_.offset ? 255 : std::max(-input_.low, input_.high); }
 
+  /// What is added for a unit of a value, at most, while the parts of a weight are: 8 - 1 reaches 8.
+  int64_t reach(int32_t weight) const {
+    int64_t sum = 0;
+    while (weight != 0) {
+      const int32_t part = packer().part_of(weight);
+      sum += std::abs(part);
+      weight -= part;
+    }
+    return sum;
+  }
+
+  /// Of one filter.
+  int64_t largest_sum() const {
+    int64_t largest = 0;
+    for (size_t first = 0; first < weights_.size(); first += static_cast<size_t>(row_)) {
+      int64_t sum = 0;
+      for (size_t i = 0; i < static_cast<size_t>(row_); ++i) sum += reach(weights_[first + i]);
+      largest = std::max(largest, sum);
+    }
+    return largest;
+  }
+
   /// The sum of the piece's magnitudes in each output.
   std::vector<int64_t> magnitudes(const Piece& piece, Plane plane) const {
     std::vector<int64_t> sums(static_cast<size_t>(node_.filters.shape[0]), 0);
     for (size_t o = 0; o < sums.size(); ++o) {
       for (int64_t i = 0; i < piece.values; ++i) {
-        sums[o] += std::abs(in_plane(weight(static_cast<int64_t>(o), piece, i), plane));
+        sums[o] += reach(in_plane(weight(static_cast<int64_t>(o), piece, i), plane));
       }
     }
     return sums;
@@ -248,31 +273,51 @@ class FilterPlanner {
     return start;
   }
 
+  /// What the panel's outputs have for each value, part by part: the first run takes all of the piece, the
+  /// next ones what is left.
   std::vector<RunSet> add_runs(const Pass& pass, const FilterPanel& panel) {
     std::vector<RunSet> sets(classes_.size());
-    const int32_t largest = largest_weight(plan_.form.words);
     for (const Piece& piece : pass.pieces) {
-      // What the panel's outputs have for each value: first what fits a weight, then what is left of it.
-      std::vector<int32_t> part(static_cast<size_t>(piece.values * panel.outputs));
-      std::vector<int32_t> rest(part.size());
-      int64_t first_rest = piece.values;
-      int64_t end_rest = 0;
+      std::vector<int32_t> rest(static_cast<size_t>(piece.values * panel.outputs));
       for (int64_t o = 0; o < panel.outputs; ++o) {
         for (int64_t i = 0; i < piece.values; ++i) {
-          const int32_t w = in_plane(weight(panel.first_output + o, piece, i), pass.plane);
-          const auto at = static_cast<size_t>(o * piece.values + i);
-          part[at] = std::clamp(w, -largest, largest);
-          rest[at] = w - part[at];
-          if (rest[at] == 0) continue;
-          first_rest = std::min(first_rest, i);
-          end_rest = std::max(end_rest, i + 1);
+          rest[static_cast<size_t>(o * piece.values + i)] =
+              in_plane(weight(panel.first_output + o, piece, i), pass.plane);
         }
       }
-      add_run(piece, part, 0, piece.values, panel, sets);
-      first_rest -= first_rest % word_values();
-      if (end_rest > 0) add_run(piece, rest, first_rest, end_rest, panel, sets);
+      int64_t first = 0;
+      int64_t end = piece.values;
+      while (first < end) {
+        const std::vector<int32_t> part = take_part(rest);
+        add_run(piece, part, first, end, panel, sets);
+        std::tie(first, end) = range_of(rest, piece.values);
+        first -= first % word_values();
+      }
     }
     return sets;
+  }
+
+  /// As much of each weight as a kernel's has.
+  std::vector<int32_t> take_part(std::vector<int32_t>& rest) const {
+    std::vector<int32_t> part(rest.size());
+    for (size_t i = 0; i < rest.size(); ++i) {
+      part[i] = packer().part_of(rest[i]);
+      rest[i] -= part[i];
+    }
+    return part;
+  }
+
+  /// The first of the values that have a weight other than 0 in any output, and the one behind the last.
+  static std::pair<int64_t, int64_t> range_of(const std::vector<int32_t>& weights, int64_t values) {
+    int64_t first = values;
+    int64_t end = 0;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == 0) continue;
+      const int64_t value = static_cast<int64_t>(i) % values;
+      first = std::min(first, value);
+      end = std::max(end, value + 1);
+    }
+    return {std::min(first, end), end};
   }
 
   /// Values [first, end) of a piece, with weights [outputs][values of the piece].
@@ -284,13 +329,12 @@ class FilterPlanner {
                   .weights = static_cast<int64_t>(packed_.size()) - panel.weights,
                   .skips_first = false,
                   .skips_last = false};
-    run.words = PanelPacker(kernels_, plan_.form)
-                    .pack({.weights = weights.data(),
-                           .outputs = panel.outputs,
-                           .pitch = piece.values,
-                           .first = first,
-                           .end = end},
-                          packed_);
+    run.words = packer().pack({.weights = weights.data(),
+                               .outputs = panel.outputs,
+                               .pitch = piece.values,
+                               .first = first,
+                               .end = end},
+                              packed_);
     for (size_t c = 0; c < classes_.size(); ++c) {
       if (!classes_[c].contains(tap.ky)) continue;
       for (size_t variant = 0; variant < 4; ++variant) {

@@ -1,10 +1,11 @@
 // A convolution or linear layer of an integer net made ready for the packed kernels: its weights in panels,
 // its windows as runs.
 //
-// Weights of up to 4 bits and u8 values take the byte kernels; what does not fit a byte is read twice: a
-// weight of 128 (2^0 of Q at 4 bits, when 2^-7 is 1) is a 64 in the run itself and another in an extra run
-// over the same values. All else takes the 16-bit kernels, where 2^15 is split alike. Sums that 32 bits
-// cannot hold are made in passes, each of which fits, and added in 64 bits.
+// Weights of up to 4 bits and u8 values take the byte kernels, all else the 16-bit kernels. What a kernel's
+// weight cannot be is read again: a weight of 128 (2^0 of Q at 4 bits, when 2^-7 is 1) is a 64 in the run
+// itself and another in an extra run over the same values; one of two terms, where kernels read codes of
+// powers of two, is a run for each. Sums that 32 bits cannot hold are made in passes, each of which fits, and
+// added in 64 bits.
 #pragma once
 
 #include <array>
@@ -50,7 +51,8 @@ struct FilterPlan {
   std::vector<FilterPanel> panels = {};
   Tensor weights = {};  // u8, of one panel after the other: on lines of the cache
 
-  bool wide() const { return pass_shifts.size() > 1; }
+  /// Whether a single pass gives the sums as they are.
+  bool whole() const { return pass_shifts.size() == 1 && pass_shifts.front() == 0; }
   int64_t weight_bytes() const { return weights.bytes(); }
 };
 

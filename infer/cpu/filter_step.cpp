@@ -93,7 +93,8 @@ class FilterStep {
     std::string text =
         fmt::format("{}, tiles of up to {} x {}", describe_words(), plan_.tile_pixels, plan_.panel_outputs);
     if (form_.copied()) text += fmt::format(", input copied{}", form_.bordered ? " with its border" : "");
-    if (plan_.wide()) text += fmt::format(", {} passes", plan_.pass_shifts.size());
+    if (!plan_.whole())
+      text += fmt::format(", {} pass{}", plan_.pass_shifts.size(), plan_.pass_shifts.size() == 1 ? "" : "es");
     if (rescaler_.wide()) text += ", 64-bit rescaling";
     return text;
   }
@@ -228,11 +229,15 @@ class FilterStep {
               .crumb_weights = plan_.form.crumbs ? plan_.form.crumbs->data() : nullptr,
               .start = panel.start.empty() ? nullptr : panel.start.data(),
               .sums = sums});
-      if (!rescaler_.wide()) break;
+      if (plan_.whole() && !rescaler_.wide()) break;
       for (size_t i = 0; i < count; ++i) {
         const int64_t sum = int64_t{sums[i]} << plan_.pass_shifts[pass];
         wide_sums[i] = pass == 0 ? sum : wide_sums[i] + sum;
       }
+    }
+    // Of several passes 32 bits may hold the whole, though not what stands on the way.
+    if (!plan_.whole() && !rescaler_.wide()) {
+      for (size_t i = 0; i < count; ++i) sums[i] = static_cast<int32_t>(wide_sums[i]);
     }
     job.sums = rescaler_.wide() ? static_cast<const void*>(wide_sums) : sums;
     rescaler_.run(job);

@@ -22,6 +22,22 @@ uint8_t shift_of(int32_t weight) {
   return static_cast<uint8_t>((weight < 0 ? kNegativeShift : 0) + std::countr_zero(magnitude_of(weight)));
 }
 
+/// The largest magnitude that a kernel's weights have.
+int32_t largest_weight(Words words) {
+  switch (words) {
+    case Words::kU8: return kLargestNibbleWeight;
+    case Words::kI16: return kLargestWordWeight;
+    case Words::kShift: return std::numeric_limits<int32_t>::max();
+  }
+  return 0;
+}
+
+/// Of two as near, the smaller: what is left of a sum of two powers of two is one then. 0 of 0.
+unsigned nearest_power(unsigned magnitude) {
+  const unsigned below = std::bit_floor(magnitude);
+  return magnitude - below > 2 * below - magnitude ? 2 * below : below;
+}
+
 }  // namespace
 
 int64_t word_values(Words words) {
@@ -33,18 +49,24 @@ int64_t word_values(Words words) {
   return 1;
 }
 
-int32_t largest_weight(Words words) {
-  switch (words) {
-    case Words::kU8: return kLargestNibbleWeight;
-    case Words::kI16: return kLargestWordWeight;
-    case Words::kShift: return std::numeric_limits<int32_t>::max();
-  }
-  return 0;
-}
-
 std::array<int8_t, 4> crumb_weights(ShiftMethod method) {
   if (method == ShiftMethod::kPs) return {0, 1, 0, -1};
   return {1, 2, -1, -2};
+}
+
+int32_t PanelPacker::part_of(int32_t weight) const {
+  const unsigned magnitude = has_codes() ? nearest_power(magnitude_of(weight)) : magnitude_of(weight);
+  const auto part = static_cast<int32_t>(std::min<int64_t>(magnitude, largest_weight(form_.words)));
+  return weight < 0 ? -part : part;
+}
+
+bool PanelPacker::has_codes() const {
+  switch (form_.words) {
+    case Words::kU8: return kernels_.byte_codes;
+    case Words::kI16: return kernels_.word_codes;
+    case Words::kShift: return true;
+  }
+  return true;
 }
 
 int64_t PanelPacker::pack(const WeightBlock& block, std::vector<uint8_t>& packed) const {

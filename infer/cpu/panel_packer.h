@@ -14,8 +14,6 @@ namespace ds::infer {
 
 /// Values that a kernel takes of a pixel at once.
 int64_t word_values(Words words);
-/// The largest magnitude that a kernel's weights have.
-int32_t largest_weight(Words words);
 /// The weights of the codes of 2 bits; where PS has no code, 0.
 std::array<int8_t, 4> crumb_weights(ShiftMethod method);
 
@@ -45,7 +43,10 @@ class PanelPacker {
  public:
   PanelPacker(const PackedKernels& kernels, const PanelForm& form) : kernels_(kernels), form_(form) {}
 
-  /// Appends a block, whose weights must be at most largest_weight(). Returns the number of its words.
+  /// As much of a weight as one of a kernel's can be: at most the largest of those, and where they are codes
+  /// the nearest power of two.
+  int32_t part_of(int32_t weight) const;
+  /// Appends a block, whose weights must be parts. Returns the number of its words.
   int64_t pack(const WeightBlock& block, std::vector<uint8_t>& packed) const;
 
  private:
@@ -53,6 +54,7 @@ class PanelPacker {
   /// Panels of one vector take pairs of words of u8, whose codes share bytes.
   int64_t words_at_once() const { return form_.words == Words::kU8 && form_.shape == 2 ? 2 : 1; }
   int64_t codes_per_byte() const;
+  bool has_codes() const;
   unsigned byte_code_of(int32_t weight) const;
   void pack_bytes(const WeightBlock& block, int64_t word, std::vector<uint8_t>& packed) const;
   void pack_word(int32_t weight, std::vector<uint8_t>& packed) const;

@@ -53,13 +53,13 @@ class Group {
     rounding_.emplace(matrix, used().depth);
   }
 
-  /// Adds its filters to the result, in that one's format and scales.
-  void round(RoundedFilters& result) const {
+  /// Adds its filters to the result, in that one's format, whose levels are `grid`, and scales.
+  void round(const Levels& grid, RoundedFilters& result) const {
     const auto first = static_cast<int64_t>(result.statistics.mean.size());
     const std::vector<double> scales(result.scales.begin() + first,
                                      result.scales.begin() + first + moments_.outputs);
     const std::vector<double> q =
-        rounding_ ? rounding_->round(scaled(target_, scales), result.format, options_.sweeps) : plain_;
+        rounding_ ? rounding_->round(scaled(target_, scales), grid, options_.sweeps) : plain_;
     add_statistics(q, scales, result.statistics);
     result.filters.insert(result.filters.end(), q.begin(), q.end());
   }
@@ -144,6 +144,11 @@ RoundedFilters moved(const RoundedFilters& start, const std::vector<double>& lar
   return result;
 }
 
+void round_all(const std::vector<Group>& groups, RoundedFilters& result) {
+  const Levels grid(result.format);
+  for (const Group& group : groups) group.round(grid, result);
+}
+
 /// Filter by filter, or the whole layer.
 void take_better(const RoundedFilters& other, bool by_filter, RoundedFilters& best) {
   if (!by_filter) {
@@ -172,13 +177,13 @@ RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const Layer
   DS_CHECK(outputs > 0, "[compensate] layer {} has no outputs", layer.path);
   const RoundedFilters start{.format = layer.format, .scales = std::vector<double>(outputs, 1.0)};
   RoundedFilters best = start;
-  for (const Group& group : groups) group.round(best);
+  round_all(groups, best);
   if (layer.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics)
     return best;
   const std::vector<double> largest = largest_of(layer.filters, outputs);
   for (int step = -1; step <= 2; ++step) {
     RoundedFilters other = moved(start, largest, step, layer.norm_follows);
-    for (const Group& group : groups) group.round(other);
+    round_all(groups, other);
     take_better(other, layer.norm_follows, best);
   }
   return best;

@@ -48,24 +48,13 @@ struct CompensatedRounding::Descent {
   std::vector<double> costs = {};
 };
 
-double nearest_level(double value, ShiftFormat format) {
-  const auto [p_min, p_max] = format.range();
-  int exponent = 0;
-  const double fraction =
-      std::frexp(std::abs(value), &exponent);  // |value| = fraction 2^exponent, in [1/2, 1)
-  const bool zero = format.method == ShiftMethod::kPs && std::abs(value) <= std::ldexp(0.5, p_min);
-  if (zero) return 0.0;
-  const int p = value == 0.0 ? p_min : exponent - 1 + (fraction > 0.75 ? 1 : 0);
-  return std::copysign(std::ldexp(1.0, std::clamp(p, p_min, p_max)), value);
-}
-
 CompensatedRounding::CompensatedRounding(const std::vector<double>& moments, int64_t depth)
     : depth_(depth),
       order_(order_of(moments, depth)),
       moments_(permuted(moments, order_)),
       upper_(factor(factor(moments_, depth).inverse(), depth).upper()) {}
 
-std::vector<double> CompensatedRounding::round(const std::vector<double>& filters, ShiftFormat format,
+std::vector<double> CompensatedRounding::round(const std::vector<double>& filters, const Levels& grid,
                                                int sweeps) const {
   const auto rows = static_cast<int64_t>(filters.size()) / depth_;
   std::vector<double> rounded(filters.size());
@@ -74,7 +63,7 @@ std::vector<double> CompensatedRounding::round(const std::vector<double>& filter
       rounded[at(r * depth_ + j)] = filters[at(r * depth_ + order_[at(j)])];
   }
   parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
-    round_rows(rounded.data() + begin * depth_, end - begin, format, sweeps);
+    round_rows(rounded.data() + begin * depth_, end - begin, grid, sweeps);
   });
   std::vector<double> result(filters.size());
   for (int64_t r = 0; r < rows; ++r) {
@@ -84,13 +73,13 @@ std::vector<double> CompensatedRounding::round(const std::vector<double>& filter
 }
 
 /// From where errors were handed on, and from the nearest levels, of which the better end counts.
-void CompensatedRounding::round_rows(double* targets, int64_t count, ShiftFormat format, int sweeps) const {
+void CompensatedRounding::round_rows(double* targets, int64_t count, const Levels& grid, int sweeps) const {
   std::vector<double> nearest(targets, targets + count * depth_);
   std::vector<double> handed_on = nearest;
-  for (double& value : nearest) value = nearest_level(value, format);
-  hand_errors_on(handed_on.data(), count, format);
-  const Descent one = descend_from(std::move(handed_on), targets, format, sweeps);
-  const Descent two = descend_from(std::move(nearest), targets, format, sweeps);
+  for (double& value : nearest) value = grid.nearest(value);
+  hand_errors_on(handed_on.data(), count, grid);
+  const Descent one = descend_from(std::move(handed_on), targets, grid, sweeps);
+  const Descent two = descend_from(std::move(nearest), targets, grid, sweeps);
   for (int64_t r = 0; r < count; ++r) {
     const Descent& better = two.costs[at(r)] < one.costs[at(r)] ? two : one;
     std::copy_n(better.levels.begin() + r * depth_, depth_, targets + r * depth_);
@@ -98,12 +87,12 @@ void CompensatedRounding::round_rows(double* targets, int64_t count, ShiftFormat
 }
 
 /// Rounds filters in place.
-void CompensatedRounding::hand_errors_on(double* filters, int64_t count, ShiftFormat format) const {
+void CompensatedRounding::hand_errors_on(double* filters, int64_t count, const Levels& grid) const {
   for (int64_t j = 0; j < depth_; ++j) {
     const double* row = upper_.data() + j * depth_;
     for (int64_t r = 0; r < count; ++r) {
       double* w = filters + r * depth_;
-      const double level = nearest_level(w[j], format);
+      const double level = grid.nearest(w[j]);
       const double error = (w[j] - level) / row[j];
       w[j] = level;
       for (int64_t k = j + 1; k < depth_; ++k) w[k] -= error * row[k];
@@ -112,12 +101,12 @@ void CompensatedRounding::hand_errors_on(double* filters, int64_t count, ShiftFo
 }
 
 /// Moves the levels of one filter while that lowers the cost; `gradient` is H (q - w*).
-void CompensatedRounding::descend(double* levels, double* gradient, ShiftFormat format, int sweeps) const {
+void CompensatedRounding::descend(double* levels, double* gradient, const Levels& grid, int sweeps) const {
   for (int sweep = 0; sweep < sweeps; ++sweep) {
     bool moved = false;
     for (int64_t j = 0; j < depth_; ++j) {
       const double* row = moments_.data() + j * depth_;
-      const double level = nearest_level(levels[j] - gradient[j] / row[j], format);
+      const double level = grid.nearest(levels[j] - gradient[j] / row[j]);
       const double step = level - levels[j];
       // Of two levels as good as each other the old one stays: a step has to lower the cost.
       if (step == 0.0 || !(step * (2.0 * gradient[j] + step * row[j]) < 0.0)) continue;
@@ -130,7 +119,7 @@ void CompensatedRounding::descend(double* levels, double* gradient, ShiftFormat 
 }
 
 CompensatedRounding::Descent CompensatedRounding::descend_from(std::vector<double> levels,
-                                                               const double* targets, ShiftFormat format,
+                                                               const double* targets, const Levels& grid,
                                                                int sweeps) const {
   const auto count = static_cast<int64_t>(levels.size()) / depth_;
   std::vector<double> difference(levels.size());
@@ -147,7 +136,7 @@ CompensatedRounding::Descent CompensatedRounding::descend_from(std::vector<doubl
   for (int64_t r = 0; r < count; ++r) {
     double* row = result.levels.data() + r * depth_;
     double* of_row = gradient.data() + r * depth_;
-    descend(row, of_row, format, sweeps);
+    descend(row, of_row, grid, sweeps);
     double cost = 0.0;
     for (int64_t j = 0; j < depth_; ++j) cost += (row[j] - targets[r * depth_ + j]) * of_row[j];
     result.costs.push_back(cost);

@@ -1,4 +1,4 @@
-// Rounding of filters to powers of two so that the layer's output changes least, not each weight.
+// Rounding of filters to the levels of a format so that the layer's output changes least, not each weight.
 //
 // With H the second moments of a window's values, a filter q in place of w* costs (q - w*)^T H (q - w*).
 // Weights are rounded one after the other, those with the largest moments first, and the error of each is
@@ -10,13 +10,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/shift/codes.h"
+#include "core/shift/levels.h"
 
 namespace ds {
-
-/// The level of a format nearest to a number: +-2^p and, of PS, 0. In the linear domain, unlike training's
-/// rounding: here it is the error of the output that counts.
-double nearest_level(double value, ShiftFormat format);
 
 /// Rounds filters that read the same values.
 class CompensatedRounding {
@@ -25,15 +21,15 @@ class CompensatedRounding {
   CompensatedRounding(const std::vector<double>& moments, int64_t depth);
 
   /// `filters`: rows of `depth` numbers, w*. At most so many sweeps of coordinate descent.
-  std::vector<double> round(const std::vector<double>& filters, ShiftFormat format, int sweeps) const;
+  std::vector<double> round(const std::vector<double>& filters, const Levels& grid, int sweeps) const;
 
  private:
   struct Descent;
 
-  void round_rows(double* targets, int64_t count, ShiftFormat format, int sweeps) const;
-  void hand_errors_on(double* filters, int64_t count, ShiftFormat format) const;
-  void descend(double* levels, double* gradient, ShiftFormat format, int sweeps) const;
-  Descent descend_from(std::vector<double> levels, const double* targets, ShiftFormat format,
+  void round_rows(double* targets, int64_t count, const Levels& grid, int sweeps) const;
+  void hand_errors_on(double* filters, int64_t count, const Levels& grid) const;
+  void descend(double* levels, double* gradient, const Levels& grid, int sweeps) const;
+  Descent descend_from(std::vector<double> levels, const double* targets, const Levels& grid,
                        int sweeps) const;
 
   int64_t depth_;

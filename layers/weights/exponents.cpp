@@ -18,19 +18,21 @@ std::string line(const std::string& label, int64_t count, int64_t largest, int64
 
 }  // namespace
 
-ExponentCounts count_exponents(const Tensor& weights) {
-  const Tensor host = weights.to(Device{}).to(DType::kF64);
-  ExponentCounts counts{.count = host.numel(), .exponents = {}};
-  for (const double weight : host.span<double>()) {
-    if (weight == 0.0) {
-      ++counts.zeros;
-      continue;
+ExponentCounts count_exponents(const Tensor& weights, ShiftFormat format) {
+  const Tensor host = weights.to(Device{}).to(DType::kF32);
+  ExponentCounts counts{.count = format.terms * host.numel(), .exponents = {}};
+  for (const std::vector<float>& terms : split_terms(host.span<float>(), format)) {
+    for (const float term : terms) {
+      if (term == 0.0F) {
+        ++counts.zeros;
+        continue;
+      }
+      int exponent = 0;
+      const float fraction = std::frexp(term, &exponent);  // +-[0.5, 1) times 2^exponent
+      DS_CHECK(std::abs(fraction) == 0.5F, "[count_exponents] weight {} found, expected 0 or a power of two",
+               term);
+      ++counts.exponents[exponent - 1];
     }
-    int exponent = 0;
-    const double fraction = std::frexp(weight, &exponent);  // +-[0.5, 1) times 2^exponent
-    DS_CHECK(std::abs(fraction) == 0.5, "[count_exponents] weight {} found, expected 0 or a power of two",
-             weight);
-    ++counts.exponents[exponent - 1];
   }
   return counts;
 }

@@ -64,7 +64,7 @@ using WeightPtr = std::unique_ptr<Weight>;
 WeightPtr make_weight(const std::optional<ShiftFormat>& format, const Tensor& values,
                       const WeightOptions& options = {});
 
-/// "float", "shift-q 5 bits", with an offset "shift-q 3 bits 2^-2".
+/// "float", "shift-q 5 bits", with an offset "shift-q 3 bits 2^-2", of two terms "shift-q 2x4 bits".
 std::string describe_weight(const std::optional<ShiftFormat>& format);
 
 }  // namespace ds

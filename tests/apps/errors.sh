@@ -120,6 +120,9 @@ expect 'no-such-layer' "$bin/deepshift" convert "$model" "$work/out" --layer-bit
 expect '9 weight bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=9
 expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=three
 expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1
+expect 'two terms are asked for in "no-such-layer"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends,no-such-layer
+expect 'two terms are asked for in "conv1"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --first-last float
+expect 'two terms of 6 bits' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --weight-bits 6
 expect 'absent' "$bin/deepshift" convert "$model" "$work/out" --calibrate "$work/absent"
 expect '--calibration-images is 1000, but there are only 100' "$bin/deepshift" convert "$model" "$work/out" \
   --calibrate "$data" --calibration-images 1000
@@ -134,6 +137,15 @@ expect 'has shift weights, but --layer-bits' "$bin/deepshift" lower "$work/mixed
   --layer-bits layer3=4
 "$bin/deepshift" lower "$work/mixed.safetensors" "$net" --data "$data" --calibration-images 20 | grep -q '2 bits' ||
   { echo "FAILED: lower of mixed widths"; failures=1; }
+"$bin/deepshift" convert "$model" "$work/two.safetensors" --two-term ends --weight-bits 4 --calibrate "$data" \
+  --calibration-images 20 | grep -q '^conv1 .*shift-q 2x4 bits' || { echo "FAILED: convert to two terms"; failures=1; }
+"$bin/deepshift" inspect "$work/two.safetensors" | grep 'exponents p of the terms' >/dev/null ||
+  { echo "FAILED: inspect of two terms"; failures=1; }
+"$bin/deepshift" lower "$work/two.safetensors" "$work/two_net.safetensors" --data "$data" --calibration-images 20 |
+  grep -q 'q 2x4 bits' || { echo "FAILED: lower of two terms"; failures=1; }
+"$bin/deepshift" verify "$work/two_net.safetensors" --data "$data" --reference-images 2 | grep -q 'all results are equal' ||
+  { echo "FAILED: verify of two terms"; failures=1; }
+"$bin/deepshift" inspect "$work/two_net.safetensors" | grep 'q2x4 ' >/dev/null || { echo "FAILED: inspect of a net of two terms"; failures=1; }
 expect 'no integer net' "$bin/deepshift" bench "$model"
 expect 'no integer net' "$bin/deepshift" verify "$model" --data "$data"
 "$bin/deepshift" lower "$model" "$net" --data "$data" --weight-bits 4 --calibration-images 20 >/dev/null

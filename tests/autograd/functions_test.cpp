@@ -9,7 +9,7 @@
 #include <set>
 
 #include "autograd/grad_check.h"
-#include "core/shift/pow2.h"
+#include "core/shift/codes.h"
 #include "tests/autograd/support.h"
 
 namespace ds::test {
@@ -178,6 +178,13 @@ std::vector<Case> make_cases() {
                        return shift_ps(in[0], in[1], to_range(shift_ps_range(bits)));
                      },
                      true});
+  }
+  for (int bits = kMinWeightBits; bits <= kMaxPackedBits; ++bits) {
+    for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+      const ShiftFormat format{.method = method, .bits = bits, .terms = 2};
+      cases.push_back({fmt::format("two_term_{}{}", name_of(method), bits),
+                       [format](const Inputs& in, const Golden&) { return two_term(in[0], format); }, true});
+    }
   }
   return cases;
 }

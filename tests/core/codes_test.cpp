@@ -124,6 +124,82 @@ TEST_P(CodesTest, LengthsMustAgree) {
   EXPECT_THROW(unpack({}, 1, format), Error);
 }
 
+/// The same format with two terms.
+ShiftFormat two_terms(ShiftFormat format) {
+  format.terms = 2;
+  return format;
+}
+
+/// Every pair of codes is a weight; packed again it may have other terms of the same sum.
+TEST_P(CodesTest, PairsOfAllCodesAreWeightsOfTwoTerms) {
+  const ShiftFormat format = GetParam();
+  std::vector<float> first;
+  std::vector<float> second;
+  std::vector<float> sums;
+  for (const float a : all_weights()) {
+    for (const float b : all_weights()) {
+      first.push_back(a);
+      second.push_back(b);
+      sums.push_back(a + b);
+    }
+  }
+  std::vector<uint8_t> packed = pack(first, format);
+  const std::vector<uint8_t> of_second = pack(second, format);
+  packed.insert(packed.end(), of_second.begin(), of_second.end());
+  const auto count = static_cast<int64_t>(sums.size());
+  EXPECT_EQ(static_cast<int64_t>(packed.size()), packed_bytes(count, two_terms(format)));
+  EXPECT_EQ(unpack_terms(packed, count, two_terms(format)), (std::vector{first, second}));
+  EXPECT_EQ(unpack(packed, count, two_terms(format)), sums);
+  const std::vector<uint8_t> again = pack(sums, two_terms(format));
+  EXPECT_EQ(unpack(again, count, two_terms(format)), sums);
+  EXPECT_EQ(pack(unpack(again, count, two_terms(format)), two_terms(format)), again);
+}
+
+/// Of all that add up to the weight.
+TEST_P(CodesTest, TheTermsOfAWeightAreTheSmallest) {
+  const ShiftFormat format = GetParam();
+  for (const float a : all_weights()) {
+    for (const float b : all_weights()) {
+      const auto terms = split_terms(std::vector<float>{a + b}, two_terms(format));
+      const float larger = terms[0][0];
+      const float smaller = terms[1][0];
+      ASSERT_EQ(larger + smaller, a + b);
+      EXPECT_GE(std::abs(larger), std::abs(smaller)) << a << " + " << b;
+      EXPECT_LE(std::abs(larger) + std::abs(smaller), std::abs(a) + std::abs(b)) << a << " + " << b;
+      EXPECT_EQ(decode(encode(larger, format), format), larger);
+      EXPECT_EQ(decode(encode(smaller, format), format), smaller);
+    }
+  }
+}
+
+TEST_P(CodesTest, TwoTermsAreCheckedEach) {
+  const ShiftFormat format = two_terms(GetParam());
+  const std::vector<uint8_t> packed =
+      pack(std::vector<float>(3, 1.0F + std::ldexp(1.0F, format.range().p_min)), format);
+  const size_t stream = packed.size() / 2;
+  for (const size_t byte : {stream - 1, packed.size() - 1}) {
+    if (3 * format.bits % 8 == 0) break;  // no spare bits
+    std::vector<uint8_t> damaged = packed;
+    damaged[byte] = static_cast<uint8_t>(damaged[byte] | 0x80);
+    EXPECT_THROW(unpack(damaged, 3, format), Error) << byte;
+  }
+  EXPECT_THROW(unpack(std::span(packed).first(stream), 3, format), Error);
+  for (const float weight :
+       {2.5F, 0.6F, std::ldexp(1.0F, format.range().p_min - 1), std::numeric_limits<float>::quiet_NaN(),
+        std::numeric_limits<float>::infinity()}) {
+    EXPECT_THROW(pack(std::vector<float>{weight}, format), Error) << weight;
+  }
+}
+
+TEST(Codes, OfTwoTermsSayWhatTheyAre) {
+  EXPECT_EQ((ShiftFormat{ShiftMethod::kQ, 4}.bits_str()), "4");
+  EXPECT_EQ((ShiftFormat{ShiftMethod::kQ, 4, 0, 2}.bits_str()), "2x4");
+  EXPECT_EQ((ShiftFormat{ShiftMethod::kQ, 4, 0, 2}.bits_per_weight()), 8);
+  EXPECT_THROW((ShiftFormat{ShiftMethod::kQ, 4, 0, 0}.range()), Error);
+  EXPECT_THROW((ShiftFormat{ShiftMethod::kQ, 4, 0, 3}.range()), Error);
+  EXPECT_THROW((ShiftFormat{ShiftMethod::kPs, 6, 0, 2}.range()), Error);
+}
+
 TEST(Codes, AreTheOnesOfTheTable) {
   const ShiftFormat q3{ShiftMethod::kQ, 3};  // p in [-3, 0]
   EXPECT_EQ(encode(0.125F, q3), 0b000);

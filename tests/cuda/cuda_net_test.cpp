@@ -27,7 +27,7 @@ class CudaNetTest : public testing::Test {
 TEST_F(CudaNetTest, GivesTheIntegersOfTheReferenceForRandomNets) {
   std::string kernels;
   for (int64_t seed = 0; seed < test::trials(200); ++seed) {
-    test::RandomNet random(static_cast<uint64_t>(seed));
+    test::RandomNet random(static_cast<uint64_t>(seed), 1);
     const IntegerNet net = random.net();
     const Tensor images = random.images(4);
     const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();

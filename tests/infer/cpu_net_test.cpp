@@ -90,6 +90,18 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForLargeSums) {
   expect_reference(net, Tensor::full({3, 1, 1, net.input()[2]}, 255.0, DType::kU8), "large sums");
 }
 
+TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForLargeTerms) {
+  for (const int64_t small_weights : {0, 8}) {
+    const IntegerNet net = test::net_of_large_terms(small_weights);
+    Tensor images = Tensor::full({3, 1, 1, net.input()[2]}, 255.0, DType::kU8);
+    std::fill_n(images.data<uint8_t>() + net.input()[2], 146, uint8_t{0});  // one image of the largest sum
+    expect_reference(net, images, "large terms");
+    EXPECT_THAT(CpuNet(net, {.shifts_only = true}).steps()[2].kernel,
+                testing::AllOf(HasSubstr(small_weights == 0 ? "1 pass" : "2 passes"),
+                               testing::Not(HasSubstr("64-bit rescaling"))));
+  }
+}
+
 int64_t bytes_of(const infer::Node& node) {
   return node.shape.numel() * static_cast<int64_t>(size_of(node.format.type));
 }

@@ -83,6 +83,25 @@ TEST(Lower, TakesExponentOffsetsIntoTheRescaling) {
   EXPECT_GE(snr(logits, lowered.result().format.fraction_bits, expected), 50.0) << lowered.str();
 }
 
+TEST(Lower, KeepsTwoTerms) {
+  manual_seed(1);
+  const auto net =
+      sequential(std::make_shared<Conv2d>(3, 8, Conv2dLayerOptions{.kernel = 3}), std::make_shared<Relu>(),
+                 std::make_shared<GlobalAvgPool2d>(), std::make_shared<Linear>(8, 4));
+  convert_to_shift(*net, {.weight_bits = 4, .layer_offsets = {{"0", -1}}, .two_term = {"0", "3"}});
+  const Tensor images = test::random_images(8, {9, 9, 3}, 2);
+  const LowerOptions options{.activation_bits = 16, .digits = infer::kFullDigits};
+  const NoGrad no_grad;
+  const Tensor expected = (*net)(test::normalised(images, options)).value();
+  const IntegerNet lowered =
+      infer::lower(trace(*net, test::normalised(images, options).slice(0, 1)), images, options);
+  const infer::Filters& filters = lowered.nodes()[1].filters;
+  EXPECT_EQ(filters.format, (ShiftFormat{.method = ShiftMethod::kQ, .bits = 4, .terms = 2}));
+  EXPECT_EQ(filters.codes.size(), 2U * 8 * 27 * 4 / 8);
+  const Tensor logits = infer::run_reference(lowered, images);
+  EXPECT_GE(snr(logits, lowered.result().format.fraction_bits, expected), 50.0) << lowered.str();
+}
+
 INSTANTIATE_TEST_SUITE_P(, LowerNetworks, testing::ValuesIn(test::network_cases()),
                          [](const auto& info) { return info.param.name(); });
 

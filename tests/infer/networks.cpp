@@ -94,25 +94,52 @@ infer::IntegerNet lower_network(const EvaluatedNetwork& evaluated) {
 
 infer::IntegerNet lowered(const NetworkCase& c) { return lower_network(evaluated(c)); }
 
-infer::IntegerNet net_of_large_sums() {
+namespace {
+
+/// One linear layer on `count` pixels as they are.
+infer::IntegerNet linear_net(int64_t count, infer::Node linear) {
   using infer::Node;
   using infer::NodeKind;
-  constexpr int64_t kValues = 350;
-  Node input{.kind = NodeKind::kInput, .place = "input", .shape = {1, 1, kValues}, .high = 255};
-  input.rescale = {.multiplier = std::vector<int32_t>(kValues, 1),
-                   .addend = std::vector<int64_t>(kValues),
-                   .shift = std::vector<int32_t>(kValues)};
-  Node flat{.kind = NodeKind::kFlatten, .place = "flat", .inputs = {0}, .shape = {kValues}, .high = 255};
-  Node linear{
-      .kind = NodeKind::kLinear, .place = "fc", .inputs = {1}, .shape = {1}, .format = {.type = DType::kI32}};
+  Node input{.kind = NodeKind::kInput, .place = "input", .shape = {1, 1, count}, .high = 255};
+  const auto channels = static_cast<size_t>(count);
+  input.rescale = {.multiplier = std::vector<int32_t>(channels, 1),
+                   .addend = std::vector<int64_t>(channels),
+                   .shift = std::vector<int32_t>(channels)};
+  Node flat{.kind = NodeKind::kFlatten, .place = "flat", .inputs = {0}, .shape = {count}, .high = 255};
+  linear.kind = NodeKind::kLinear;
+  linear.place = "fc";
+  linear.inputs = {1};
+  linear.shape = {1};
+  linear.format.type = DType::kI32;
   linear.low = linear.format.lowest();
   linear.high = linear.format.highest();
-  std::vector<float> weights(kValues, 1.0F);
-  std::fill_n(weights.begin(), 200, -1.0F);
-  const ShiftFormat q5{.method = ShiftMethod::kQ, .bits = 5};
-  linear.filters = {.format = q5, .shape = {1, kValues}, .codes = pack(weights, q5)};
-  linear.rescale = {.multiplier = {1}, .addend = {0}, .shift = {0}};
   return infer::IntegerNet({input, flat, linear});
+}
+
+infer::Filters filters_of(const std::vector<float>& weights, ShiftFormat format) {
+  return {
+      .format = format, .shape = {1, static_cast<int64_t>(weights.size())}, .codes = pack(weights, format)};
+}
+
+}  // namespace
+
+infer::IntegerNet net_of_large_sums() {
+  std::vector<float> weights(350, 1.0F);
+  std::fill_n(weights.begin(), 200, -1.0F);
+  infer::Node linear;
+  linear.filters = filters_of(weights, {.method = ShiftMethod::kQ, .bits = 5});
+  linear.rescale = {.multiplier = {1}, .addend = {0}, .shift = {0}};
+  return linear_net(350, linear);
+}
+
+infer::IntegerNet net_of_large_terms(int64_t small_weights) {
+  std::vector<float> weights(292, 0.875F);  // 7 2^12 as integers: 146 of them times 255 are just below 2^30
+  std::fill_n(weights.begin(), 146, -0.875F);
+  weights.insert(weights.end(), static_cast<size_t>(small_weights), 0x7p-15F);
+  infer::Node linear;
+  linear.filters = filters_of(weights, {.method = ShiftMethod::kQ, .bits = 5, .terms = 2});
+  linear.rescale = {.multiplier = {1}, .addend = {0}, .shift = {4}};
+  return linear_net(static_cast<int64_t>(weights.size()), linear);
 }
 
 }  // namespace ds::test

@@ -41,5 +41,8 @@ infer::IntegerNet lowered(const NetworkCase& c);
 
 /// A linear layer of Q with 5 bits whose sums 32 bits hold, but only just.
 infer::IntegerNet net_of_large_sums();
+/// Sums that 32 bits hold, but not those of the single terms of its weights, 1 - 1/8; and so many weights of
+/// 2^-12 - 2^-15.
+infer::IntegerNet net_of_large_terms(int64_t small_weights);
 
 }  // namespace ds::test

@@ -10,7 +10,7 @@ namespace ds::test {
 using infer::Node;
 using infer::NodeKind;
 
-RandomNet::RandomNet(uint64_t seed) : generator_(seed) {
+RandomNet::RandomNet(uint64_t seed, int most_terms) : generator_(seed), most_terms_(most_terms) {
   add_input();
   for (int64_t count = between(2, 6); count > 0; --count) add_random();
   add_end();
@@ -47,14 +47,17 @@ void RandomNet::set_format(Node& node) {
 void RandomNet::set_filters(Node& node, const Shape& shape) {
   node.filters.format = {.method = chance(50) ? ShiftMethod::kQ : ShiftMethod::kPs,
                          .bits = static_cast<int>(between(2, 5))};
+  if (most_terms_ > 1 && chance(30)) node.filters.format.terms = 2;
   node.filters.shape = shape;
   const int p_min = node.filters.format.range().p_min;
   std::vector<float> weights(static_cast<size_t>(shape.numel()));
   for (float& w : weights) {
-    // Mostly as trained weights are, which seldom are 1.
-    const int64_t p = chance(10) ? between(p_min, 0) : between(p_min, std::min(p_min + 3, 0));
-    w = std::ldexp(chance(50) ? 1.0F : -1.0F, static_cast<int>(p));
-    if (node.filters.format.method == ShiftMethod::kPs && chance(10)) w = 0.0F;
+    for (int term = 0; term < node.filters.format.terms; ++term) {
+      if (node.filters.format.method == ShiftMethod::kPs && chance(10)) continue;
+      // Mostly as trained weights are, which seldom are 1.
+      const int64_t p = chance(10) ? between(p_min, 0) : between(p_min, std::min(p_min + 3, 0));
+      w += std::ldexp(chance(50) ? 1.0F : -1.0F, static_cast<int>(p));
+    }
   }
   node.filters.codes = pack(weights, node.filters.format);
 }

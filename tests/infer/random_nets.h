@@ -10,7 +10,8 @@ namespace ds::test {
 
 class RandomNet {
  public:
-  explicit RandomNet(uint64_t seed);
+  /// Weights of up to so many terms.
+  explicit RandomNet(uint64_t seed, int most_terms = 2);
 
   infer::IntegerNet net() const { return infer::IntegerNet(nodes_); }
   /// Random pixels u8 [count,H,W,C].
@@ -40,6 +41,7 @@ class RandomNet {
   void add(infer::Node node);
 
   Generator generator_;
+  int most_terms_;
   std::vector<infer::Node> nodes_;
 };
 

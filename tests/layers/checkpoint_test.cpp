@@ -55,19 +55,29 @@ std::vector<std::optional<ShiftFormat>> every_format() {
   }
   formats.push_back(ShiftFormat{.method = ShiftMethod::kQ, .bits = 3, .offset = -2});
   formats.push_back(ShiftFormat{.method = ShiftMethod::kPs, .bits = 3, .offset = 1});
+  for (int bits = kMinWeightBits; bits <= kMaxPackedBits; ++bits) {
+    formats.push_back(ShiftFormat{.method = ShiftMethod::kQ, .bits = bits, .terms = 2});
+    formats.push_back(ShiftFormat{.method = ShiftMethod::kPs, .bits = bits, .offset = -1, .terms = 2});
+  }
   return formats;
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, EveryFormatTest, ::testing::ValuesIn(every_format()),
                          [](const auto& info) {
-                           return info.param
-                                      ? fmt::format("{}{}{}", name_of(info.param->method), info.param->bits,
-                                                    info.param->offset == 0 ? "" : "offset")
-                                      : "float";
+                           return info.param ? fmt::format("{}{}{}", name_of(info.param->method),
+                                                           info.param->bits_str(),
+                                                           info.param->offset == 0 ? "" : "offset")
+                                             : "float";
                          });
 
-/// Whether the weight is +-2^p with p in range, or the 0 of PS.
+/// Whether the weight is +-2^p with p in range, or the 0 of PS; or the sum of two of those.
 bool belongs_to(const ShiftFormat& format, float weight) {
+  if (format.terms == 2) {
+    const std::vector<std::vector<float>> terms = split_terms(std::vector<float>{weight}, format);
+    const ShiftFormat one{.method = format.method, .bits = format.bits, .offset = format.offset};
+    return terms[0][0] + terms[1][0] == weight && belongs_to(one, terms[0][0]) &&
+           belongs_to(one, terms[1][0]);
+  }
   if (weight == 0.0F) return format.method == ShiftMethod::kPs;
   int exponent = 0;
   const float fraction = std::frexp(weight, &exponent);
@@ -279,8 +289,14 @@ TEST_F(CheckpointTest, RefusesMetadataThatDisagrees) {
     return load_error(folder_ / "changed", *net);
   };
   EXPECT_EQ(error_with("other.key", "x"), "");
-  EXPECT_THAT(error_with("deepshift.version", "3"),
-              HasSubstr("has format version 3, this program reads up to 2: a newer one wrote it"));
+  EXPECT_THAT(error_with("deepshift.version", "4"),
+              HasSubstr("has format version 4, this program reads up to 3: a newer one wrote it"));
+  EXPECT_THAT(error_with("deepshift.weights",
+                         R"({"conv": {"method": "q", "bits": 4, "rounding": "nearest", "terms": 3}})"),
+              HasSubstr("weights of 3 terms, expected 1 or 2"));
+  EXPECT_THAT(error_with("deepshift.weights",
+                         R"({"conv": {"method": "q", "bits": 4, "rounding": "stochastic", "terms": 2}})"),
+              HasSubstr("cannot be rounded stochastically"));
   EXPECT_THAT(error_with("deepshift.version", "one"), HasSubstr("metadata deepshift.version"));
   EXPECT_THAT(error_with("deepshift.version", "-1"), HasSubstr("-1, expected a number"));
   const std::string weights = "deepshift.weights";

@@ -96,7 +96,7 @@ TEST(CheckpointGolden, DISABLED_WriteFile) {
   const std::string stem = test::fixture(fmt::format("checkpoint_v{}", kCheckpointVersion));
   ASSERT_FALSE(std::filesystem::exists(stem + ".safetensors"));
   const ModulePtr net = make_net(1);
-  convert(*net, "conv", {ShiftMethod::kQ, 3, -2});
+  convert(*net, "conv", {ShiftMethod::kQ, 4, 0, 2});
   convert(*net, "fc", {ShiftMethod::kPs, 4});
   RAdam optimizer(net->parameters(), {.lr = 0.05});
   train_steps(*net, optimizer, 0, 3);
@@ -132,7 +132,8 @@ void expect_golden(int version, ShiftFormat conv) {
 
 TEST(CheckpointGolden, EveryVersionAlwaysLoads) {
   expect_golden(1, {ShiftMethod::kQ, 5});
-  expect_golden(2, {ShiftMethod::kQ, 3, -2});  // with an exponent offset
+  expect_golden(2, {ShiftMethod::kQ, 3, -2});    // with an exponent offset
+  expect_golden(3, {ShiftMethod::kQ, 4, 0, 2});  // of two terms
 }
 
 }  // namespace

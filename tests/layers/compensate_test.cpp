@@ -85,41 +85,30 @@ TEST(Cholesky, SolvesAndInverts) {
   EXPECT_FALSE(Cholesky::factor({1.0, 2.0, 2.0, 1.0}, 2).has_value());
 }
 
-TEST(NearestLevel, RoundsInTheLinearDomain) {
-  const ShiftFormat q4{.method = ShiftMethod::kQ, .bits = 4};
-  const ShiftFormat ps3{.method = ShiftMethod::kPs, .bits = 3};  // 0, 1/4, 1/2, 1
-  EXPECT_EQ(nearest_level(0.74, q4), 0.5);
-  EXPECT_EQ(nearest_level(-0.76, q4), -1.0);
-  EXPECT_EQ(nearest_level(9.0, q4), 1.0);
-  EXPECT_EQ(nearest_level(0.0, q4), std::ldexp(1.0, -7));
-  EXPECT_EQ(nearest_level(0.12, ps3), 0.0);
-  EXPECT_EQ(nearest_level(-0.13, ps3), -0.25);
-  EXPECT_EQ(nearest_level(3.0, {.method = ShiftMethod::kQ, .bits = 3, .offset = 2}), 2.0);
-  EXPECT_EQ(nearest_level(3.1, {.method = ShiftMethod::kQ, .bits = 3, .offset = 2}), 4.0);
-}
-
 /// Levels of the format; a cost below that of rounding one by one; and no single weight that would lower it.
 TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
   constexpr int64_t kDepth = 12;
-  for (const int bits : {2, 3, 4, 5}) {
-    for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
-      const ShiftFormat format{.method = method, .bits = bits};
-      const std::vector<double> moments = random_moments(kDepth, 7);
-      const std::vector<float> values = normal({kDepth}, static_cast<uint64_t>(bits)).to_vector<float>();
-      std::vector<double> w(values.begin(), values.end());
-      for (double& each : w) each *= 0.3;
-      const std::vector<double> q = CompensatedRounding(moments, kDepth).round(w, format, 100);
-      std::vector<double> plain;
-      for (const double each : w) plain.push_back(nearest_level(each, format));
-      EXPECT_LE(cost(q, w, moments), cost(plain, w, moments) * 1.0001);
-      for (int64_t i = 0; i < kDepth; ++i) {
-        EXPECT_EQ(nearest_level(q[at(i)], format), q[at(i)]);
-        for (int p = format.range().p_min; p <= 0; ++p) {
-          for (const double level : {std::ldexp(1.0, p), -std::ldexp(1.0, p)}) {
-            std::vector<double> other = q;
-            other[at(i)] = level;
-            EXPECT_GE(cost(other, w, moments), cost(q, w, moments) - 1e-12)
-                << bits << " " << i << " " << level;
+  for (const int terms : {1, 2}) {
+    for (const int bits : {2, 3, 4, 5}) {
+      for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+        const Levels grid({.method = method, .bits = bits, .terms = terms});
+        const std::vector<double> moments = random_moments(kDepth, 7);
+        const std::vector<float> values = normal({kDepth}, static_cast<uint64_t>(bits)).to_vector<float>();
+        std::vector<double> w(values.begin(), values.end());
+        for (double& each : w) each *= 0.3;
+        const std::vector<double> q = CompensatedRounding(moments, kDepth).round(w, grid, 100);
+        std::vector<double> plain;
+        for (const double each : w) plain.push_back(grid.nearest(each));
+        EXPECT_LE(cost(q, w, moments), cost(plain, w, moments) * 1.0001);
+        for (int64_t i = 0; i < kDepth; ++i) {
+          EXPECT_EQ(grid.nearest(q[at(i)]), q[at(i)]);
+          for (const double magnitude : grid.magnitudes()) {
+            for (const double level : {magnitude, -magnitude}) {
+              std::vector<double> other = q;
+              other[at(i)] = level;
+              EXPECT_GE(cost(other, w, moments), cost(q, w, moments) - 1e-12)
+                  << terms << "x" << bits << " " << i << " " << level;
+            }
           }
         }
       }
@@ -204,6 +193,32 @@ TEST(Compensate, ChangesTheOutputsLessThanRounding) {
       for (const NamedLayer& layer : weighted_layers(*compensated)) {
         ASSERT_TRUE(layer.layer->weight().format().has_value());
         EXPECT_EQ(layer.layer->weight().format()->bits, bits);
+      }
+    }
+  }
+}
+
+/// Each of the ends loses less, and the network's outputs do.
+TEST(Compensate, GivesTheEndsTwoTerms) {
+  const Tensor images = normal({64, 10, 10, 3}, 5);
+  const Tensor unseen = normal({32, 10, 10, 3}, 6);
+  for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+    for (const int bits : {3, 4}) {
+      ConvertOptions conversion{.method = method, .weight_bits = bits};
+      auto one = mixed_net();
+      auto two = mixed_net();
+      const Tensor expected = (*one)(unseen).value();
+      const CompensateReport of_one = compensate(*one, images, {.conversion = conversion});
+      const std::string first = weighted_layers(*two).front().path;
+      const std::string last = weighted_layers(*two).back().path;
+      conversion.two_term = {first, last};
+      const CompensateReport of_two = compensate(*two, images, {.conversion = conversion});
+      EXPECT_LT(of_two.layers.front().error, 0.7 * of_one.layers.front().error);
+      EXPECT_LT(of_two.layers.back().error, of_one.layers.back().error);
+      EXPECT_LT(output_error(*two, unseen, expected), output_error(*one, unseen, expected))
+          << name_of(method) << " " << bits;
+      for (const NamedLayer& named : weighted_layers(*two)) {
+        EXPECT_EQ(named.layer->weight().format()->terms, named.path == first || named.path == last ? 2 : 1);
       }
     }
   }

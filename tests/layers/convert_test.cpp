@@ -121,6 +121,30 @@ TEST(ConvertToShift, GivesLayersOtherBitsByThePathThatFitsBest) {
               HasSubstr("9 weight bits"));
 }
 
+TEST(ConvertToShift, GivesLayersTwoTerms) {
+  for (const ShiftMethod method : {ShiftMethod::kQ, ShiftMethod::kPs}) {
+    const auto net = small_net();
+    const ConvertReport report =
+        convert_to_shift(*net, {.method = method, .weight_bits = 4, .two_term = {"0", "5"}});
+    std::vector<std::string> weights;
+    for (const ConvertedLayer& layer : report.layers) weights.push_back(layer.weight);
+    const std::string kind = fmt::format("shift-{}", name_of(method));
+    EXPECT_THAT(weights, ElementsAre(kind + " 2x4 bits", kind + " 4 bits", kind + " 2x4 bits"));
+    EXPECT_EQ(report.layers[0].rounded.count, 2 * report.layers[0].count) << "exponents of both terms";
+    EXPECT_LT(report.layers[0].rounding_error, 0.5 * report.layers[1].rounding_error);
+  }
+  const auto refuses = [](const ConvertOptions& options, const char* what) {
+    const auto net = small_net();
+    EXPECT_THAT(error_of([&] { convert_to_shift(*net, options, all_but_first_and_last(*net)); }),
+                HasSubstr(what));
+    EXPECT_EQ(weighted_layers(*net)[1].layer->weight().describe(), "float");
+  };
+  refuses({.two_term = {"0"}}, "two terms are asked for in \"0\", but no layer that is converted is there");
+  refuses({.weight_bits = 6, .two_term = {"2"}}, "two terms of 6 bits");
+  refuses({.two_term = {"2"}, .rounding = Rounding::kStochastic}, "stochastically");
+  refuses({.method = ShiftMethod::kPs, .two_term = {"2"}, .ps_init = PsInit::kRandom}, "random");
+}
+
 TEST(ConvertToShift, RefusesWithNothingChanged) {
   const auto net = small_net();
   EXPECT_THAT(error_of([&] { convert_to_shift(*net, {.weight_bits = 8}); }), HasSubstr("8 weight bits"));
@@ -208,6 +232,10 @@ TEST(Training, EveryMethodLearns) {
     Adam adam(net->parameters(), {.lr = 0.05});
     expect_learns(*net, adam);
   }
+  net = small_net();
+  convert_to_shift(*net, {.method = ShiftMethod::kQ, .weight_bits = 3, .two_term = {"0", "5"}});
+  Sgd sgd_of_two_terms(net->parameters(), {.lr = 0.2, .momentum = 0.9});
+  expect_learns(*net, sgd_of_two_terms);
   for (const NamedLayer& named : weighted_layers(*net)) {
     EXPECT_NO_THROW(
         pack(named.layer->weight().rounded().to_vector<float>(), *named.layer->weight().format()));
@@ -215,14 +243,14 @@ TEST(Training, EveryMethodLearns) {
 }
 
 TEST(CountExponents, DrawsBarsAndRefusesOtherNumbers) {
-  const ExponentCounts counts = count_exponents(numbers({0.5F, -0.5F, 1.0F, 0.0F}, {4}));
+  const ExponentCounts counts = count_exponents(numbers({0.5F, -0.5F, 1.0F, 0.0F}, {4}), {});
   EXPECT_EQ(counts.count, 4);
   EXPECT_EQ(counts.zeros, 1);
   const std::string bar(40, '#');
   const std::string half = std::string(20, '#') + std::string(20, ' ');
   EXPECT_EQ(counts.str(), "    2^0 |" + half + "|  25.0 %\n   2^-1 |" + bar + "|  50.0 %\n      0 |" + half +
                               "|  25.0 %\n");
-  EXPECT_THAT(error_of([] { count_exponents(numbers({0.75F}, {1})); }), HasSubstr("weight 0.75 found"));
+  EXPECT_THAT(error_of([] { count_exponents(numbers({0.75F}, {1}), {}); }), HasSubstr("weight 0.75 found"));
 }
 
 }  // namespace

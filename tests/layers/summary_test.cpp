@@ -44,6 +44,12 @@ TEST(Summary, CountsParametersWorkAndBytes) {
   EXPECT_EQ(shift.layers[4].bytes, (2100 * 5 + 7) / 8 + 40);
   EXPECT_EQ(shift.multiply_accumulates, plain.multiply_accumulates - 2100);
   EXPECT_EQ(shift.bytes, plain.bytes - 4 * 2100 + (2100 * 5 + 7) / 8);
+  convert_to_shift(*net, {.weight_bits = 4, .two_term = {"0"}},
+                   [](const std::string& path, int64_t) { return path == "0"; });
+  const Summary two_terms = summarize(*net, {5, 7, 4});
+  EXPECT_EQ(two_terms.layers[0].shift_adds, 2 * plain.layers[0].multiply_accumulates);
+  EXPECT_EQ(two_terms.layers[0].parameters, 108);
+  EXPECT_EQ(two_terms.layers[0].bytes, 2 * 108 * 4 / 8);
   EXPECT_THAT(shift.str(), HasSubstr("Linear(210, 10, shift-ps 5 bits)"));
   EXPECT_THAT(shift.str(), HasSubstr("2,230"));
   EXPECT_THAT(test::error_of([&] { summarize(*net, {5, 7}); }), HasSubstr("[5, 7], expected H,W,C"));

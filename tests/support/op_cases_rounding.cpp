@@ -3,6 +3,7 @@
 #include <limits>
 #include <numbers>
 
+#include "core/shift/codes.h"
 #include "tests/support/op_cases.h"
 
 namespace ds::test {
@@ -89,6 +90,35 @@ OpCase shift_q_clamp_case() {
           .tolerance = 0.0};
 }
 
+OpCase two_term_case(const std::string& variant, ShiftFormat format, const OpInput& input) {
+  return {.op = "two_term",
+          .variant = variant,
+          .inputs = {input},
+          .run = [=](std::vector<Tensor>& in) { return std::vector{ops::two_term(in[0], format)}; },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                Values terms;
+                if (format.method == ShiftMethod::kPs) terms.push_back(0.0);
+                const auto [p_min, p_max] = format.range();
+                for (int p = p_min; p <= p_max; ++p) {
+                  for (const double sign : {1.0, -1.0}) terms.push_back(sign * std::ldexp(1.0, p));
+                }
+                Values y;
+                for (const double x : in[0]) {
+                  double best = kInfinity;
+                  for (const double a : terms) {
+                    for (const double b : terms) {
+                      const double further = std::abs(a + b - x) - std::abs(best - x);
+                      if (further < 0.0 || (further == 0.0 && std::abs(a + b) < std::abs(best))) best = a + b;
+                    }
+                  }
+                  y.push_back(best);
+                }
+                return std::vector<Values>{y};
+              },
+          .tolerance = 0.0};
+}
+
 OpCase fixed_point_case(const std::string& variant, const FixedPointOptions& options, const OpInput& input) {
   return {
       .op = "fixed_point",
@@ -141,6 +171,11 @@ std::vector<OpCase> rounding_cases() {
                  return std::vector<Values>{dshift};
                },
            .tolerance = 1e-6},
+          two_term_case("q", {.bits = 5, .terms = 2}, {{3001}, normal(0.0, 0.4)}),
+          two_term_case("ps and an offset", {.method = ShiftMethod::kPs, .bits = 4, .offset = -2, .terms = 2},
+                        {{3001}, normal(0.0, 0.2)}),
+          two_term_case("middles and both ends", {.bits = 3, .terms = 2},
+                        {{7}, listed({0.0, 0.0625, -0.6875, 1.75, -1.75, 9.0, -1e6})}),
           fixed_point_case("nearest", format(4, Rounding::kNearest), {{20001}, normal(0.0, 6.0)}),
           fixed_point_case("floor", format(4, Rounding::kFloor), {{20001}, normal(0.0, 6.0)}),
           fixed_point_case("halves go up", format(0, Rounding::kNearest), halves),
