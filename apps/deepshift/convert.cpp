@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/common/app.h"
+#include "apps/common/evaluate_file.h"
 #include "apps/common/machine.h"
 #include "apps/common/model_input.h"
 #include "apps/common/network.h"
@@ -16,6 +17,7 @@
 #include "core/error.h"
 #include "data/loader.h"
 #include "layers/compensate.h"
+#include "models/evaluate.h"
 
 namespace ds::apps {
 
@@ -31,6 +33,8 @@ struct ConvertFileOptions {
   std::vector<std::string> two_term;
   std::string first_last = "shift";
   std::string calibrate;  // folder of a data set; empty: weights are rounded one by one
+  bool plain = false;     // says so
+  std::string data;       // folder of the test images, if answers are to be counted
   std::string compensation = "full";
   int offset_bits = CompensationOptions().offset_bits;
   CalibrationChoice calibration;
@@ -57,6 +61,17 @@ std::vector<std::string> two_term_layers(const std::vector<std::string>& names, 
   return paths;
 }
 
+/// Throws Error for a choice of images where none are looked at.
+bool looks_at_images(const ConvertFileOptions& options) {
+  const bool looks = !options.calibrate.empty() || !options.data.empty();
+  const InputChoice& choice = options.images;
+  DS_CHECK(looks || (choice.dataset.empty() && choice.mean.empty() && choice.deviation.empty() &&
+                     choice.image_size == 0 && choice.class_names.empty()),
+           "[options] --dataset, --image-size, --class-names, --mean and --std go with --calibrate or --data: no "
+           "images are looked at");
+  return looks;
+}
+
 /// Training images as the network takes them.
 Tensor sample_images(const ConvertFileOptions& options, const ModelInput& input) {
   const Dataset train = load_dataset(input.in(options.calibrate), Split::kTrain);
@@ -66,6 +81,17 @@ Tensor sample_images(const ConvertFileOptions& options, const ModelInput& input)
   Tensor images = (*loader.begin()).images;
   report_broken_images(train);
   return images;
+}
+
+/// Of the network as it is, if there are test images.
+void print_accuracy(const char* what, const std::string& data, const ModelInput& input, Module& model) {
+  if (data.empty()) return;
+  const Dataset test = load_dataset(input.in(data), Split::kTest);
+  DataLoader loader(test, {.batch = evaluation_batch(test.image_shape()),
+                           .workers = 0,
+                           .normalization = input.normalization});
+  fmt::print("{} {}\n", what, accuracy_report(evaluate(model, loader)));
+  report_broken_images(test);
 }
 
 int convert_file(const ConvertFileOptions& options) {
@@ -78,6 +104,9 @@ int convert_file(const ConvertFileOptions& options) {
   set_up_machine(machine);
   Network network = open_network(options.input, {.arch = options.arch});
   Module& model = *network.model;
+  const ModelInput input =
+      looks_at_images(options) ? input_of(network, options.input, options.images) : ModelInput{};
+  print_accuracy("float:", options.data, input, model);
   const ConvertOptions conversion{.method = parse_shift_method(options.method),
                                   .weight_bits = options.weight_bits,
                                   .layer_bits = parse_layer_bits(options.layer_bits),
@@ -87,7 +116,6 @@ int convert_file(const ConvertFileOptions& options) {
   if (options.calibrate.empty()) {
     fmt::print("{}\n", convert_to_shift(model, conversion, predicate).str());
   } else {
-    const ModelInput input = input_of(network, options.input, options.images);
     network.info.options = to_json(notes_of(input));
     const CompensateReport report =
         compensate(model, sample_images(options, input),
@@ -97,6 +125,7 @@ int convert_file(const ConvertFileOptions& options) {
                    predicate);
     fmt::print("{}\n", report.str());
   }
+  print_accuracy("converted:", options.data, input, model);
   save_model(options.output, model, network.info);
   fmt::print("wrote {}\n", options.output);
   return kExitOk;
@@ -126,6 +155,11 @@ Command convert_command(CLI::App& parent) {
                   "folder of the data set: rounds so that each layer's outputs change least on training "
                   "images, whose labels "
                   "are not used");
+  app->add_flag("--plain", o.plain,
+                "rounds the weights one by one, which is what happens without --calibrate")
+      ->excludes("--calibrate");
+  app->add_option("--data", o.data,
+                  "folder of the data set: counts the right answers on its test images, before and after");
   app->add_option("--compensation", o.compensation,
                   "with --calibrate: full; float-target, without fitting weights to the images; statistics, "
                   "with plain "
@@ -146,8 +180,7 @@ Command convert_command(CLI::App& parent) {
   app->add_option("--first-last", o.first_last, "weights of the first and the last layer")
       ->capture_default_str()
       ->transform(one_of({"shift", "float"}));
-  for (const char* option : {"--compensation", "--offset-bits", "--calibration-images", "--seed", "--dataset",
-                             "--mean", "--std"}) {
+  for (const char* option : {"--compensation", "--offset-bits", "--calibration-images", "--seed"}) {
     app->get_option(option)->needs("--calibrate");
   }
   return {app, [options] { return convert_file(*options); }};

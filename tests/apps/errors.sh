@@ -120,6 +120,13 @@ expect 'no-such-layer' "$bin/deepshift" convert "$model" "$work/out" --layer-bit
 expect '9 weight bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=9
 expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1=three
 expect '--layer-bits' "$bin/deepshift" convert "$model" "$work/out" --layer-bits layer1
+expect '--plain excludes --calibrate|--calibrate excludes --plain' "$bin/deepshift" convert "$model" "$work/out" --plain --calibrate "$data"
+expect '--mean and --std go with' "$bin/deepshift" convert "$model" "$work/out" --plain --mean 0.5
+expect 'absent' "$bin/deepshift" convert "$model" "$work/out" --plain --data "$work/absent"
+"$bin/deepshift" convert "$model" "$work/plain.safetensors" --plain --data "$data" >"$work/stdout"
+for answers in 'float: top-1 [0-9]*/40 ' 'converted: top-1 [0-9]*/40 '; do
+  grep -q "^$answers" "$work/stdout" || { echo "FAILED: convert with test images"; failures=1; }
+done
 expect 'two terms are asked for in "no-such-layer"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends,no-such-layer
 expect 'two terms are asked for in "conv1"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --first-last float
 expect 'two terms of 6 bits' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --weight-bits 6
