@@ -41,8 +41,8 @@ void Cholesky::solve(double* b, int64_t count) const {
   DS_CHECK(info == 0, "[cholesky] dpotrs refused its argument {}", -info);
 }
 
-std::vector<double> Cholesky::inverse() const {
-  std::vector<double> result = factor_;
+std::vector<double> Cholesky::inverse() && {
+  std::vector<double> result = std::move(factor_);
   const auto size = static_cast<int>(n_);
   int info = 0;
   dpotri_(&kLower, &size, result.data(), &size, &info);
@@ -55,8 +55,8 @@ std::vector<double> Cholesky::inverse() const {
   return result;
 }
 
-std::vector<double> Cholesky::upper() const {
-  std::vector<double> result = factor_;
+std::vector<double> Cholesky::upper() && {
+  std::vector<double> result = std::move(factor_);
   for (int64_t i = 0; i < n_; ++i) {
     for (int64_t j = 0; j < i; ++j) result[static_cast<size_t>(i * n_ + j)] = 0.0;
   }

@@ -17,10 +17,10 @@ class Cholesky {
 
   /// Solves A x = b for `count` right sides of n numbers each, one after the other, in place.
   void solve(double* b, int64_t count) const;
-  /// A^-1.
-  std::vector<double> inverse() const;
-  /// L^T, upper triangular, zeros below.
-  std::vector<double> upper() const;
+  /// A^-1, in the factor's place.
+  std::vector<double> inverse() &&;
+  /// L^T, upper triangular, zeros below; likewise.
+  std::vector<double> upper() &&;
 
  private:
   Cholesky(std::vector<double> factor, int64_t n) : factor_(std::move(factor)), n_(n) {}

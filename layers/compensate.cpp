@@ -8,14 +8,18 @@
 
 #include "autograd/functions.h"
 #include "core/error.h"
+#include "layers/compensation/layer_rounding.h"
 #include "layers/compensation/moments.h"
-#include "layers/compensation/streams.h"
+#include "layers/compensation/output_sums.h"
+#include "layers/compensation/stream_pair.h"
 #include "layers/compensation/vectors.h"
 
 namespace ds {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kBatchBytes = int64_t{64} << 20;  // of the windows of images that are computed together
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -28,20 +32,16 @@ class Compensator {
       : model_(model),
         options_(options),
         plan_(plan_conversion(model, options.conversion, predicate)),
-        images_(images.size(0)),
         graph_(trace(model, images.slice(0, 1))),
-        float_(graph_, images, options.batch),
-        converted_(graph_, images, options.batch),
-        done_(graph_.nodes.size(), false) {}
+        layers_(first_calls()),
+        streams_(graph_, images, prepare_streams()) {}
 
   CompensateReport run() {
     const Clock::time_point start = Clock::now();
     CompensateReport report;
     for (size_t node = 0; node < graph_.nodes.size(); ++node) {
-      if (const PlannedLayer* layer = planned(graph_.nodes[node]))
-        report.layers.push_back(convert(node, *layer));
-      done_[node] = true;
-      forget_unneeded();
+      if (layers_[node] != nullptr) report.layers.push_back(convert(node, *layers_[node]));
+      streams_.pass(node);
     }
     apply();
     ConvertOptions conversion = options_.conversion;
@@ -52,34 +52,63 @@ class Compensator {
   }
 
  private:
-  /// The layer that a node is the first call of, if it is to be converted.
-  const PlannedLayer* planned(const TracedNode& node) const {
-    if ((node.kind != "conv2d" && node.kind != "linear") || new_weights_.contains(node.scope)) return nullptr;
-    const auto found = std::ranges::find_if(
-        plan_, [&](const PlannedLayer& layer) { return layer.named.path == node.scope; });
-    return found != plan_.end() && found->format ? &*found : nullptr;
+  /// By node, the layer that it is the first call of, if that is to be converted.
+  std::vector<const PlannedLayer*> first_calls() const {
+    std::vector<const PlannedLayer*> calls;
+    for (const TracedNode& node : graph_.nodes) {
+      const auto found = std::ranges::find_if(
+          plan_, [&](const PlannedLayer& layer) { return layer.format && layer.named.path == node.scope; });
+      const bool weighted = node.kind == "conv2d" || node.kind == "linear";
+      const PlannedLayer* layer = weighted && found != plan_.end() ? &*found : nullptr;
+      calls.push_back(std::ranges::count(calls, layer) == 0 ? layer : nullptr);
+    }
+    return calls;
+  }
+
+  /// Images are taken together as long as their values, and windows, have kBatchBytes. What the recording
+  /// computed is given up.
+  StreamOptions prepare_streams() {
+    StreamOptions result{.kept_bytes = options_.kept_bytes};
+    int64_t largest = 1;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      result.readers.push_back(layers_[i] != nullptr);
+      largest = std::max(largest, window_bytes(graph_.nodes[i]));
+    }
+    for (TracedValue& value : graph_.values) {
+      result.bytes.push_back(static_cast<int64_t>(value.value.bytes()));
+      if (value.producer < 0) continue;
+      largest = std::max(largest, result.bytes.back());
+      value.value = {};
+    }
+    result.batch = std::clamp<int64_t>(kBatchBytes / largest, 1, options_.batch);
+    return result;
+  }
+
+  /// Of one image.
+  int64_t window_bytes(const TracedNode& node) const {
+    if (node.kind != "conv2d") return 0;
+    const Shape& y = graph_.values[at(node.output)].value.shape();
+    const Shape& w = graph_.values[at(node.inputs[1])].value.shape();
+    return y.numel() / w[0] * (w.numel() / w[0]) * static_cast<int64_t>(sizeof(float));
   }
 
   CompensatedLayer convert(size_t index, const PlannedLayer& layer) {
     const Clock::time_point start = Clock::now();
     const TracedNode& node = graph_.nodes[index];
     const int bias = bias_leaf(node);
-    float_.keep(node.inputs[0]);
-    converted_.keep(node.inputs[0]);
-    const Tensor& weight = float_.constant(node.inputs[1]);
     const int norm = following_norm(index);
-    const RoundedFilters best = round_layer(collect(node, weight),
-                                            {.path = node.scope,
-                                             .format = *layer.format,
-                                             .filters = doubles(weight),
-                                             .mean_is_free = norm >= 0 || bias >= 0,
-                                             .norm_follows = norm >= 0},
-                                            options_.compensation);
+    streams_.keep(node.inputs[0]);
+    const LayerToRound task{.path = node.scope,
+                            .format = *layer.format,
+                            .weight = streams_.of_float().constant(node.inputs[1]),
+                            .mean_is_free = norm >= 0 || bias >= 0,
+                            .norm_follows = norm >= 0};
+    const std::vector<ChannelBlock> blocks = blocks_of(node, task.weight);
+    const RoundedFilters best = round(node, task, blocks);
     const OutputStatistics& statistics = best.statistics;
     offsets_[node.scope] = best.format.offset;
-    const Tensor result = floats(best.filters, weight.shape());
-    converted_.set_constant(node.inputs[1], result);
-    new_weights_[node.scope] = result;
+    streams_.converted().set_constant(node.inputs[1], best.weight);
+    new_weights_[node.scope] = best.weight;
     if (norm >= 0) {
       match_norm(graph_.nodes[at(norm)], node, statistics);
     } else if (bias >= 0) {
@@ -90,25 +119,66 @@ class Compensator {
     return {.path = node.scope,
             .plain_error = std::sqrt(sum_of(statistics.plain_error) / signal),
             .error = std::sqrt(sum_of(statistics.error) / signal),
+            .blocks = static_cast<int64_t>(blocks.size()),
             .seconds = seconds_since(start)};
   }
 
-  std::vector<GroupMoments> collect(const TracedNode& node, const Tensor& weight) const {
-    const Conv2dOptions convolution =
-        node.kind == "conv2d" ? std::any_cast<const Conv2dOptions&>(node.options) : Conv2dOptions();
-    const ReplayedCall call = replayed_call(node.kind, node.options, node.scope);
-    MomentSums sums(weight.shape(), convolution);
-    for (int64_t begin = 0; begin < images_; begin += options_.batch) {
-      const int64_t end = std::min(begin + options_.batch, images_);
-      sums.add(converted_.rows(node.inputs[0], begin, end),
-               call({float_.rows(node.inputs[0], begin, end), weight, {}}));
+  std::vector<ChannelBlock> blocks_of(const TracedNode& node, const Tensor& weight) const {
+    const int64_t channels = weight.size(-1);
+    const int64_t taps = weight.numel() / weight.size(0) / channels;
+    const bool whole = convolution_of(node).groups > 1;
+    const int64_t of_block = whole ? channels : std::max<int64_t>(1, options_.block_inputs / taps);
+    std::vector<ChannelBlock> blocks;
+    for (int64_t first = 0; first < channels; first += of_block) {
+      blocks.push_back({.first = first, .count = std::min(of_block, channels - first)});
     }
-    std::vector<GroupMoments> moments = sums.moments();
+    return blocks;
+  }
+
+  RoundedFilters round(const TracedNode& node, const LayerToRound& task,
+                       const std::vector<ChannelBlock>& blocks) const {
+    LayerRounding rounding(task, options_.compensation);
+    for (const ChannelBlock& block : blocks) rounding.add(collect(node, task.weight, block), block);
+    RoundedFilters result = std::move(rounding).finish();
+    if (blocks.size() > 1) result.statistics = measure(node, task, result);
+    return result;
+  }
+
+  static Conv2dOptions convolution_of(const TracedNode& node) {
+    return node.kind == "conv2d" ? std::any_cast<const Conv2dOptions&>(node.options) : Conv2dOptions();
+  }
+
+  /// Of the channels of a block, and what they give in the float layer.
+  std::vector<GroupMoments> collect(const TracedNode& node, const Tensor& weight,
+                                    const ChannelBlock& block) const {
+    const ReplayedCall call = replayed_call(node.kind, node.options, node.scope);
+    const bool whole = block.count == weight.size(-1);  // then of every group
+    const auto input = [&](const Tensor& x) { return whole ? x : channels_of(x, block); };
+    const Tensor filters = channels_of(weight, block);
+    MomentSums sums(filters.shape(), convolution_of(node));
+    streams_.for_batches([&](int64_t begin, int64_t end) {
+      sums.add(input(streams_.converted().rows(node.inputs[0], begin, end)),
+               call({input(streams_.of_float().rows(node.inputs[0], begin, end)), filters, {}}));
+    });
+    std::vector<GroupMoments> moments = std::move(sums).moments();
     for (const GroupMoments& group : moments) {
       DS_CHECK(std::isfinite(sum_of(group.xx)) && std::isfinite(sum_of(group.yy)),
                "[compensate] the values that layer {} reads or gives are not finite", node.scope);
     }
     return moments;
+  }
+
+  OutputStatistics measure(const TracedNode& node, const LayerToRound& task,
+                           const RoundedFilters& rounded) const {
+    const ReplayedCall call = replayed_call(node.kind, node.options, node.scope);
+    const Tensor plain = make_weight(task.format, task.weight)->rounded();
+    OutputSums sums(task.weight.size(0));
+    streams_.for_batches([&](int64_t begin, int64_t end) {
+      const Tensor x = streams_.converted().rows(node.inputs[0], begin, end);
+      sums.add(call({streams_.of_float().rows(node.inputs[0], begin, end), task.weight, {}}),
+               call({x, rounded.weight, {}}), call({x, plain, {}}));
+    });
+    return sums.statistics(rounded.scales, task.mean_is_free);
   }
 
   /// The batch norm that alone takes a node's output, or -1.
@@ -131,10 +201,10 @@ class Compensator {
   }
 
   void match_bias(const std::string& path, int leaf, const OutputStatistics& statistics) {
-    std::vector<double> bias = doubles(converted_.constant(leaf));
+    std::vector<double> bias = doubles(streams_.converted().constant(leaf));
     for (size_t o = 0; o < bias.size(); ++o) bias[o] += statistics.float_mean[o] - statistics.mean[o];
     const Tensor result = floats(bias, {static_cast<int64_t>(bias.size())});
-    converted_.set_constant(leaf, result);
+    streams_.converted().set_constant(leaf, result);
     new_biases_[path] = result;
   }
 
@@ -142,12 +212,12 @@ class Compensator {
   /// sqrt(v' + eps) = sqrt(v + eps) s / s_float, m' = mean - (mean_float - m) s / s_float. A v' below 0 is
   /// not to be had: outputs that vary less than eps then come out smaller.
   void match_norm(const TracedNode& norm, const TracedNode& layer, const OutputStatistics& statistics) {
-    std::vector<double> mean = doubles(converted_.constant(norm.inputs[3]));
-    std::vector<double> variance = doubles(converted_.constant(norm.inputs[4]));
+    std::vector<double> mean = doubles(streams_.converted().constant(norm.inputs[3]));
+    std::vector<double> variance = doubles(streams_.converted().constant(norm.inputs[4]));
     const double eps = std::any_cast<const BatchNormOptions&>(norm.options).eps;
     const int bias_value = layer.inputs[2];  // rounded, if it is
-    const std::vector<double> bias =
-        bias_value < 0 ? std::vector<double>(mean.size()) : doubles(converted_.rows(bias_value, 0, 1));
+    const std::vector<double> bias = bias_value < 0 ? std::vector<double>(mean.size())
+                                                    : doubles(streams_.converted().rows(bias_value, 0, 1));
     for (size_t o = 0; o < mean.size(); ++o) {
       // A filter whose outputs did not vary: what they do now is to vanish.
       constexpr double kLeast = 1e-12;
@@ -159,30 +229,8 @@ class Compensator {
     const Shape shape{static_cast<int64_t>(mean.size())};
     new_buffers_[norm.scope + ".running_mean"] = floats(mean, shape);
     new_buffers_[norm.scope + ".running_var"] = floats(variance, shape);
-    converted_.set_constant(norm.inputs[3], new_buffers_[norm.scope + ".running_mean"]);
-    converted_.set_constant(norm.inputs[4], new_buffers_[norm.scope + ".running_var"]);
-  }
-
-  /// Whether a layer that is still to be converted reads a value, or something that is computed from it.
-  bool needed(int value, std::map<int, bool>& known) const {
-    if (const auto found = known.find(value); found != known.end()) return found->second;
-    bool result = false;
-    for (size_t i = 0; i < graph_.nodes.size() && !result; ++i) {
-      const TracedNode& node = graph_.nodes[i];
-      if (std::ranges::count(node.inputs, value) == 0) continue;
-      const bool to_come = !done_[i] && planned(node) != nullptr && node.inputs[0] == value;
-      result = to_come || (!converted_.keeps(node.output) && needed(node.output, known));
-    }
-    return known[value] = result;
-  }
-
-  void forget_unneeded() {
-    std::map<int, bool> known;
-    for (int value = 0; value < static_cast<int>(graph_.values.size()); ++value) {
-      if (!converted_.keeps(value) || needed(value, known)) continue;
-      float_.forget(value);
-      converted_.forget(value);
-    }
+    streams_.converted().set_constant(norm.inputs[3], new_buffers_[norm.scope + ".running_mean"]);
+    streams_.converted().set_constant(norm.inputs[4], new_buffers_[norm.scope + ".running_var"]);
   }
 
   /// From here on nothing can fail.
@@ -215,11 +263,9 @@ class Compensator {
   Module& model_;
   const CompensateOptions& options_;
   std::vector<PlannedLayer> plan_;
-  int64_t images_;
   Graph graph_;
-  Stream float_;
-  Stream converted_;
-  std::vector<bool> done_;  // by node
+  std::vector<const PlannedLayer*> layers_;  // by node
+  StreamPair streams_;
   std::map<std::string, int> offsets_;
   std::map<std::string, Tensor> new_weights_;
   std::map<std::string, Tensor> new_biases_;
@@ -238,6 +284,8 @@ CompensateReport compensate(Module& model, const Tensor& images, const Compensat
   DS_CHECK(options.conversion.ps_init == PsInit::kConverted,
            "[compensate] PS weights are to be random, expected converted ones");
   DS_CHECK(options.batch >= 1, "[compensate] batch is {}, expected at least 1", options.batch);
+  DS_CHECK(options.block_inputs >= 1, "[compensate] block_inputs is {}, expected at least 1",
+           options.block_inputs);
   return Compensator(model, images, options, predicate).run();
 }
 
@@ -259,6 +307,7 @@ std::string CompensateReport::str() const {
           exponents.empty() ? "none"
                             : fmt::format("{}..{}", exponents.begin()->first, exponents.rbegin()->first),
           found->seconds);
+      if (found->blocks > 1) text += fmt::format("  in {} blocks of inputs", found->blocks);
     }
     text += '\n';
   }

@@ -10,6 +10,9 @@
 // (H = mean x x^T, about the means where a bias or batch norm makes up for them) and then rounded so that
 // (q - w*)^T (H + r I) (q - w*) is small (layers/compensation/rounding.h). The means of the outputs are
 // matched through the bias, means and variances through the running statistics of a batch norm that follows.
+//
+// Memory: three matrices of f64 with the side of a window's values, and `kept_bytes` of activations, beside
+// the images and the network.
 #pragma once
 
 #include <string>
@@ -23,13 +26,20 @@ namespace ds {
 struct CompensateOptions {
   ConvertOptions conversion = {};
   CompensationOptions compensation = {};
-  int64_t batch = 32;  // images that are computed together
+  int64_t batch = 32;  // images that are computed together; fewer where their windows take very much memory
+  /// Values of a window that are rounded together, at most. A layer with more of them, and without groups, is
+  /// done in blocks of input channels, each of which is to give its own share of the outputs.
+  int64_t block_inputs = 4608;
+  /// Of activations that are kept for all images, in both streams. What does not fit is computed again for
+  /// each layer that needs it.
+  int64_t kept_bytes = int64_t{400} << 20;
 };
 
 struct CompensatedLayer {
   std::string path;
   double plain_error = 0.0;  // of the outputs, when the weights are only rounded: ||y - y'|| / ||y - mean y||
   double error = 0.0;        // and as they are now
+  int64_t blocks = 1;        // of inputs that were rounded on their own
   double seconds = 0.0;
 };
 
@@ -43,8 +53,8 @@ struct CompensateReport {
 
 /// `images`: f32 [N,H,W,C] as the network takes them, on the CPU. Throws Error, with nothing changed, for
 /// what convert_to_shift refuses, for no images, for a call that is not known and for a layer whose values
-/// are not finite. The same images give the same bits for any number of threads. A layer that the graph does
-/// not call is only rounded.
+/// are not finite. The same images give the same bits for any number of threads and any `kept_bytes`. A layer
+/// that the graph does not call is only rounded.
 CompensateReport compensate(Module& model, const Tensor& images, const CompensateOptions& options,
                             const ConvertPredicate& predicate = {});
 

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/linear_algebra.h"
+#include "core/ops.h"
 #include "layers/compensation/vectors.h"
 #include "layers/weights/weight.h"
 
@@ -20,9 +21,9 @@ double mean_diagonal(const GroupMoments& moments) {
 
 /// What is added to the diagonal: r. About the means, what remains of values that do not vary is the rounding
 /// of f32 sums, above which r has to be. A layer that sees nothing but zeros keeps its weights.
-double damping_of(const GroupMoments& moments, const GroupMoments& used, double damping) {
+double damping_of(double mean_moment, const GroupMoments& used, double damping) {
   constexpr double kSumRounding = 1e-5;
-  const double r = std::max(damping * mean_diagonal(used), kSumRounding * mean_diagonal(moments));
+  const double r = std::max(damping * mean_diagonal(used), kSumRounding * mean_moment);
   return r > 0.0 ? r : 1.0;
 }
 
@@ -33,105 +34,100 @@ std::vector<double> scaled(std::vector<double> filters, const std::vector<double
   return filters;
 }
 
-/// One group of a layer's filters and all that does not depend on how they are scaled.
+/// One group of a layer's filters on a block of its inputs, and all that does not depend on how they are
+/// scaled.
 class Group {
  public:
-  Group(const GroupMoments& moments, std::vector<double> filters, const LayerToRound& layer,
+  Group(GroupMoments moments, std::vector<double> filters, const LayerToRound& layer,
         const CompensationOptions& options)
-      : moments_(moments),
+      : used_(std::move(moments)),
         options_(options),
-        centred_(moments.centred()),
-        mean_is_free_(layer.mean_is_free),
-        plain_(
-            doubles(make_weight(layer.format, floats(filters, {moments.outputs, moments.depth}))->rounded())),
+        plain_(doubles(make_weight(layer.format, floats(filters, {used_.outputs, used_.depth}))->rounded())),
         target_(std::move(filters)) {
+    const double mean_moment = mean_diagonal(used_);
+    if (layer.mean_is_free) used_.centre();
+    is_centred_ = layer.mean_is_free;
     if (options.compensation == Compensation::kStatistics) return;
-    const double r = damping_of(moments, used(), options.damping);
-    std::vector<double> matrix = used().xx;
-    for (int64_t i = 0; i < used().depth; ++i) matrix[at(i * used().depth + i)] += r;
+    const double r = damping_of(mean_moment, used_, options.damping);
+    std::vector<double> matrix = used_.xx;
+    for (int64_t i = 0; i < used_.depth; ++i) matrix[at(i * used_.depth + i)] += r;
     if (options.compensation == Compensation::kFull) fit(matrix, r, layer.path);
-    rounding_.emplace(matrix, used().depth);
+    rounding_.emplace(std::move(matrix), used_.depth);
   }
 
-  /// Adds its filters to the result, in that one's format, whose levels are `grid`, and scales.
-  void round(const Levels& grid, RoundedFilters& result) const {
-    const auto first = static_cast<int64_t>(result.statistics.mean.size());
-    const std::vector<double> scales(result.scales.begin() + first,
-                                     result.scales.begin() + first + moments_.outputs);
-    const std::vector<double> q =
-        rounding_ ? rounding_->round(scaled(target_, scales), grid, options_.sweeps) : plain_;
-    add_statistics(q, scales, result.statistics);
-    result.filters.insert(result.filters.end(), q.begin(), q.end());
+  int64_t outputs() const { return used_.outputs; }
+
+  /// Its filters with these scales, to levels of the grid.
+  std::vector<double> round(const std::vector<double>& scales, const Levels& grid) const {
+    return rounding_ ? rounding_->round(scaled(target_, scales), grid, options_.sweeps) : plain_;
   }
 
- private:
-  const GroupMoments& used() const { return mean_is_free_ ? centred_ : moments_; }
-
-  /// The target becomes w*: the filters that give y from x best, not far from the float ones.
-  void fit(const std::vector<double>& matrix, double r, const std::string& path) {
-    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used().yx[i] + r * target_[i];
-    const std::optional<Cholesky> factor = Cholesky::factor(matrix, used().depth);
-    DS_CHECK(factor.has_value(),
-             "[compensate] the system of layer {} is singular: more damping or images are needed", path);
-    factor->solve(target_.data(), used().outputs);
-  }
-
-  void add_statistics(const std::vector<double>& q, std::vector<double> scales,
+  /// Adds what filters q do to the statistics of outputs from `first` on.
+  void add_statistics(const std::vector<double>& q, std::vector<double> scales, int64_t first,
                       OutputStatistics& statistics) const {
     for (double& scale : scales) scale = 1.0 / scale;
-    const std::vector<double> variance = centred_.squares(q);
-    const std::vector<double> errors = used().errors(scaled(q, scales));
-    const std::vector<double> plain_errors = used().errors(plain_);
-    for (int64_t o = 0; o < moments_.outputs; ++o) {
-      const double* w = q.data() + o * moments_.depth;
-      statistics.mean.push_back(std::inner_product(moments_.x.begin(), moments_.x.end(), w, 0.0));
-      statistics.variance.push_back(std::max(variance[at(o)], 0.0));
-      statistics.float_mean.push_back(moments_.y[at(o)]);
-      statistics.float_variance.push_back(std::max(centred_.yy[at(o)], 0.0));
-      statistics.error.push_back(errors[at(o)]);
-      statistics.plain_error.push_back(plain_errors[at(o)]);
+    const std::vector<double> squares = used_.squares(q);
+    const std::vector<double> errors = used_.errors(scaled(q, scales));
+    const std::vector<double> plain_errors = used_.errors(plain_);
+    for (int64_t i = 0; i < used_.outputs; ++i) {
+      const size_t o = at(first + i);
+      const double* w = q.data() + i * used_.depth;
+      const double mean = std::inner_product(used_.x.begin(), used_.x.end(), w, 0.0);
+      const double float_mean = used_.y[at(i)];
+      const double variance = squares[at(i)] - (is_centred_ ? 0.0 : mean * mean);
+      const double float_variance = used_.yy[at(i)] - (is_centred_ ? 0.0 : float_mean * float_mean);
+      statistics.mean[o] += mean;
+      statistics.variance[o] += std::max(variance, 0.0);
+      statistics.float_mean[o] += float_mean;
+      statistics.float_variance[o] += std::max(float_variance, 0.0);
+      statistics.error[o] += errors[at(i)];
+      statistics.plain_error[o] += plain_errors[at(i)];
     }
   }
 
-  const GroupMoments& moments_;
+ private:
+  /// The target becomes w*: the filters that give y from x best, not far from the float ones.
+  void fit(const std::vector<double>& matrix, double r, const std::string& path) {
+    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used_.yx[i] + r * target_[i];
+    const std::optional<Cholesky> factor = Cholesky::factor(matrix, used_.depth);
+    DS_CHECK(factor.has_value(),
+             "[compensate] the system of layer {} is singular: more damping or images are needed", path);
+    factor->solve(target_.data(), used_.outputs);
+  }
+
+  GroupMoments used_;  // about the means, where they are free
+  bool is_centred_ = false;
   const CompensationOptions& options_;
-  GroupMoments centred_;
-  bool mean_is_free_;
   std::vector<double> plain_;   // rounded one by one
   std::vector<double> target_;  // w*, or the float filters
   std::optional<CompensatedRounding> rounding_;
 };
 
-std::vector<Group> groups_of(const std::vector<GroupMoments>& moments, const LayerToRound& layer,
-                             const CompensationOptions& options) {
-  std::vector<Group> groups;
-  auto first = layer.filters.begin();
-  for (const GroupMoments& group : moments) {
-    const auto end = first + group.outputs * group.depth;
-    groups.emplace_back(group, std::vector<double>(first, end), layer, options);
-    first = end;
-  }
-  return groups;
-}
-
 /// By filter.
-std::vector<double> largest_of(const std::vector<double>& filters, size_t outputs) {
-  std::vector<double> largest;
-  const auto depth = static_cast<int64_t>(filters.size() / outputs);
-  for (auto filter = filters.begin(); filter != filters.end(); filter += depth) {
-    double of_filter = 0.0;
-    for (int64_t i = 0; i < depth; ++i) of_filter = std::max(of_filter, std::abs(filter[i]));
-    largest.push_back(of_filter);
+std::vector<double> largest_of(const Tensor& weight) {
+  const auto outputs = at(weight.size(0));
+  const std::span<const float> values = weight.span<float>();
+  const size_t depth = values.size() / outputs;
+  std::vector<double> largest(outputs, 0.0);
+  for (size_t i = 0; i < values.size(); ++i) {
+    largest[i / depth] = std::max(largest[i / depth], std::abs(static_cast<double>(values[i])));
   }
   return largest;
 }
 
+RoundedFilters unmoved(const LayerToRound& layer) {
+  const int64_t outputs = layer.weight.size(0);
+  return {.format = layer.format,
+          .scales = std::vector<double>(at(outputs), 1.0),
+          .weight = Tensor::empty(layer.weight.shape()),
+          .statistics = OutputStatistics(outputs)};
+}
+
 /// The largest level 2^-step of the largest weight's power of two: of each filter, or by an offset of the
 /// layer.
-RoundedFilters moved(const RoundedFilters& start, const std::vector<double>& largest, int step,
-                     bool by_filter) {
-  RoundedFilters result{.format = start.format, .scales = start.scales};
-  if (by_filter) {
+RoundedFilters moved(const LayerToRound& layer, const std::vector<double>& largest, int step) {
+  RoundedFilters result = unmoved(layer);
+  if (layer.norm_follows) {
     for (size_t o = 0; o < largest.size(); ++o) {
       if (largest[o] > 0.0) result.scales[o] = std::ldexp(1.0, step - std::ilogb(largest[o]));
     }
@@ -144,23 +140,18 @@ RoundedFilters moved(const RoundedFilters& start, const std::vector<double>& lar
   return result;
 }
 
-void round_all(const std::vector<Group>& groups, RoundedFilters& result) {
-  const Levels grid(result.format);
-  for (const Group& group : groups) group.round(grid, result);
-}
-
 /// Filter by filter, or the whole layer.
 void take_better(const RoundedFilters& other, bool by_filter, RoundedFilters& best) {
   if (!by_filter) {
     if (sum_of(other.statistics.error) < sum_of(best.statistics.error)) best = other;
     return;
   }
-  const size_t depth = best.filters.size() / best.scales.size();
+  const int64_t depth = best.weight.numel() / best.weight.size(0);
   for (size_t o = 0; o < best.scales.size(); ++o) {
     if (!(other.statistics.error[o] < best.statistics.error[o])) continue;
     best.scales[o] = other.scales[o];
-    const auto filter = static_cast<int64_t>(o * depth);
-    std::copy_n(other.filters.begin() + filter, depth, best.filters.begin() + filter);
+    const int64_t filter = static_cast<int64_t>(o) * depth;
+    std::copy_n(other.weight.data<float>() + filter, depth, best.weight.data<float>() + filter);
     best.statistics.mean[o] = other.statistics.mean[o];
     best.statistics.variance[o] = other.statistics.variance[o];
     best.statistics.error[o] = other.statistics.error[o];
@@ -169,23 +160,59 @@ void take_better(const RoundedFilters& other, bool by_filter, RoundedFilters& be
 
 }  // namespace
 
-RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const LayerToRound& layer,
-                           const CompensationOptions& options) {
-  const std::vector<Group> groups = groups_of(moments, layer, options);
-  size_t outputs = 0;
-  for (const GroupMoments& group : moments) outputs += at(group.outputs);
-  DS_CHECK(outputs > 0, "[compensate] layer {} has no outputs", layer.path);
-  const RoundedFilters start{.format = layer.format, .scales = std::vector<double>(outputs, 1.0)};
-  RoundedFilters best = start;
-  round_all(groups, best);
-  if (layer.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics)
-    return best;
-  const std::vector<double> largest = largest_of(layer.filters, outputs);
-  for (int step = -1; step <= 2; ++step) {
-    RoundedFilters other = moved(start, largest, step, layer.norm_follows);
-    round_all(groups, other);
-    take_better(other, layer.norm_follows, best);
+OutputStatistics::OutputStatistics(int64_t outputs)
+    : float_mean(at(outputs)),
+      float_variance(at(outputs)),
+      mean(at(outputs)),
+      variance(at(outputs)),
+      error(at(outputs)),
+      plain_error(at(outputs)) {}
+
+Tensor channels_of(const Tensor& tensor, const ChannelBlock& block) {
+  if (block.count == tensor.size(-1)) return tensor;
+  Tensor part = Tensor::empty(tensor.shape().with(-1, block.count), tensor.dtype());
+  ops::copy_channels(tensor, block.first, block.count, part, 0);
+  return part;
+}
+
+LayerRounding::LayerRounding(const LayerToRound& layer, const CompensationOptions& options)
+    : layer_(layer), options_(options) {
+  DS_CHECK(layer.weight.numel() > 0, "[compensate] layer {} has no weights", layer.path);
+  candidates_.push_back(unmoved(layer));
+  if (layer.format.bits > options.offset_bits || options.compensation == Compensation::kStatistics) return;
+  const std::vector<double> largest = largest_of(layer.weight);
+  for (int step = -1; step <= 2; ++step) candidates_.push_back(moved(layer, largest, step));
+}
+
+void LayerRounding::add(std::vector<GroupMoments> moments, const ChannelBlock& block) {
+  const std::vector<double> filters = doubles(channels_of(layer_.weight, block));
+  std::vector<Group> groups;
+  auto first = filters.begin();
+  for (GroupMoments& group : moments) {
+    const auto end = first + group.outputs * group.depth;
+    groups.emplace_back(std::move(group), std::vector<double>(first, end), layer_, options_);
+    first = end;
   }
+  for (RoundedFilters& candidate : candidates_) {
+    const Levels grid(candidate.format);
+    std::vector<double> rounded;
+    int64_t output = 0;
+    for (const Group& group : groups) {
+      const auto scale = candidate.scales.begin() + output;
+      const std::vector<double> scales(scale, scale + group.outputs());
+      const std::vector<double> q = group.round(scales, grid);
+      group.add_statistics(q, scales, output, candidate.statistics);
+      rounded.insert(rounded.end(), q.begin(), q.end());
+      output += group.outputs();
+    }
+    const Tensor part = floats(rounded, layer_.weight.shape().with(-1, block.count));
+    ops::copy_channels(part, 0, block.count, candidate.weight, block.first);
+  }
+}
+
+RoundedFilters LayerRounding::finish() && {
+  RoundedFilters best = std::move(candidates_.front());
+  for (size_t i = 1; i < candidates_.size(); ++i) take_better(candidates_[i], layer_.norm_follows, best);
   return best;
 }
 

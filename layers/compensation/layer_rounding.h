@@ -28,32 +28,57 @@ struct CompensationOptions {
 struct LayerToRound {
   std::string path = {};  // for errors
   ShiftFormat format = {};
-  std::vector<double> filters = {};  // the float ones
-  bool mean_is_free = false;         // a bias or batch norm makes up for it
-  bool norm_follows = false;         // and for the scale of an output
+  Tensor weight = {};         // the float one, f32: O,kh,kw,I/groups, or O,I
+  bool mean_is_free = false;  // a bias or batch norm makes up for it
+  bool norm_follows = false;  // and for the scale of an output
 };
 
 /// By output of a layer, without bias: means and variances, and the mean square errors in the float layer's
 /// scale.
 struct OutputStatistics {
-  std::vector<double> float_mean = {};
-  std::vector<double> float_variance = {};
-  std::vector<double> mean = {};
-  std::vector<double> variance = {};
-  std::vector<double> error = {};
-  std::vector<double> plain_error = {};  // when the weights are only rounded
+  explicit OutputStatistics(int64_t outputs = 0);
+
+  std::vector<double> float_mean;
+  std::vector<double> float_variance;
+  std::vector<double> mean;
+  std::vector<double> variance;
+  std::vector<double> error;
+  std::vector<double> plain_error;  // when the weights are only rounded
 };
 
 /// Filters in a format, each times a power of two that a batch norm undoes.
 struct RoundedFilters {
   ShiftFormat format = {};  // with the layer's offset
   std::vector<double> scales = {};
-  std::vector<double> filters = {};
-  OutputStatistics statistics = {};
+  Tensor weight = {};  // f32, of the float weight's shape
+  OutputStatistics statistics = OutputStatistics();
 };
 
-/// Throws Error naming the path where the system is singular.
-RoundedFilters round_layer(const std::vector<GroupMoments>& moments, const LayerToRound& layer,
-                           const CompensationOptions& options);
+/// Input channels [first, first + count) of a group.
+struct ChannelBlock {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+/// Takes a layer's inputs in blocks, one after the other: what one needs is gone when the next one comes.
+class LayerRounding {
+ public:
+  LayerRounding(const LayerToRound& layer, const CompensationOptions& options);
+
+  /// Moments, by group, of the channels of a block and of the share that they have in the float layer's
+  /// outputs. Throws Error naming the path where the system is singular.
+  void add(std::vector<GroupMoments> moments, const ChannelBlock& block);
+  /// The statistics of several blocks are the sums of theirs: means are exact then, variances and errors are
+  /// as if blocks had nothing in common.
+  RoundedFilters finish() &&;
+
+ private:
+  const LayerToRound& layer_;
+  const CompensationOptions& options_;
+  std::vector<RoundedFilters> candidates_;  // by scale or offset
+};
+
+/// Channels of a block of the last axis, for one that is not all of it a copy.
+Tensor channels_of(const Tensor& tensor, const ChannelBlock& block);
 
 }  // namespace ds

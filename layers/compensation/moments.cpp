@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "core/cpu/blas.h"
 #include "core/cpu/conv2d/conv2d_geometry.h"
@@ -50,16 +51,14 @@ Tensor columns_of(const Tensor& rows, int64_t begin, int64_t count) {
 
 }  // namespace
 
-GroupMoments GroupMoments::centred() const {
-  GroupMoments result = *this;
+void GroupMoments::centre() {
   for (int64_t i = 0; i < depth; ++i) {
-    for (int64_t j = 0; j < depth; ++j) result.xx[at(i * depth + j)] -= x[at(i)] * x[at(j)];
+    for (int64_t j = 0; j < depth; ++j) xx[at(i * depth + j)] -= x[at(i)] * x[at(j)];
   }
   for (int64_t o = 0; o < outputs; ++o) {
-    for (int64_t i = 0; i < depth; ++i) result.yx[at(o * depth + i)] -= y[at(o)] * x[at(i)];
-    result.yy[at(o)] -= y[at(o)] * y[at(o)];
+    for (int64_t i = 0; i < depth; ++i) yx[at(o * depth + i)] -= y[at(o)] * x[at(i)];
+    yy[at(o)] -= y[at(o)] * y[at(o)];
   }
-  return result;
 }
 
 std::vector<double> GroupMoments::squares(const std::vector<double>& filters) const {
@@ -140,15 +139,14 @@ void MomentSums::add_group(const Tensor& windows, const Tensor& y, size_t group)
   add_to(sums.yy, ops::gemm(ones, ops::arithmetic(Arithmetic::kMultiply, y, y)));
 }
 
-std::vector<GroupMoments> MomentSums::moments() const {
-  std::vector<GroupMoments> means = sums_;
+std::vector<GroupMoments> MomentSums::moments() && {
   const double factor = 1.0 / static_cast<double>(count_);
-  for (GroupMoments& group : means) {
+  for (GroupMoments& group : sums_) {
     for (std::vector<double>* values : {&group.x, &group.y, &group.xx, &group.yx, &group.yy}) {
       for (double& value : *values) value *= factor;
     }
   }
-  return means;
+  return std::move(sums_);
 }
 
 }  // namespace ds

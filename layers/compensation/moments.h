@@ -19,8 +19,8 @@ struct GroupMoments {
   std::vector<double> yx = {};  // mean of y x^T, [outputs][depth]
   std::vector<double> yy = {};  // mean of y^2, by output
 
-  /// The same about the means.
-  GroupMoments centred() const;
+  /// Makes them moments about the means, which stay.
+  void centre();
   /// Mean of (w^T x)^2, by output, of filters [outputs][depth].
   std::vector<double> squares(const std::vector<double>& filters) const;
   /// Mean of (y - w^T x)^2 likewise.
@@ -36,8 +36,8 @@ class MomentSums {
 
   /// x: N,H,W,I or N,I; y: N,H',W',O or N,O. f32, on the CPU.
   void add(const Tensor& x, const Tensor& y);
-  /// By group.
-  std::vector<GroupMoments> moments() const;
+  /// By group; the sums are gone then.
+  std::vector<GroupMoments> moments() &&;
 
  private:
   void add_group(const Tensor& windows, const Tensor& y, size_t group);

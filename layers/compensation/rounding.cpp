@@ -23,8 +23,8 @@ std::vector<int64_t> order_of(const std::vector<double>& moments, int64_t depth)
   return order;
 }
 
-/// Rows and columns in another order.
-std::vector<double> permuted(const std::vector<double>& matrix, const std::vector<int64_t>& order) {
+/// Rows and columns in another order. Takes the matrix, which does not outlive this.
+std::vector<double> permuted(std::vector<double> matrix, const std::vector<int64_t>& order) {
   const auto n = static_cast<int64_t>(order.size());
   std::vector<double> result(matrix.size());
   for (int64_t i = 0; i < n; ++i) {
@@ -48,10 +48,10 @@ struct CompensatedRounding::Descent {
   std::vector<double> costs = {};
 };
 
-CompensatedRounding::CompensatedRounding(const std::vector<double>& moments, int64_t depth)
+CompensatedRounding::CompensatedRounding(std::vector<double> moments, int64_t depth)
     : depth_(depth),
       order_(order_of(moments, depth)),
-      moments_(permuted(moments, order_)),
+      moments_(permuted(std::move(moments), order_)),
       upper_(factor(factor(moments_, depth).inverse(), depth).upper()) {}
 
 std::vector<double> CompensatedRounding::round(const std::vector<double>& filters, const Levels& grid,

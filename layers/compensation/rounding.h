@@ -18,7 +18,7 @@ namespace ds {
 class CompensatedRounding {
  public:
   /// `moments` is H, depth x depth. Throws Error where it is not positive definite.
-  CompensatedRounding(const std::vector<double>& moments, int64_t depth);
+  CompensatedRounding(std::vector<double> moments, int64_t depth);
 
   /// `filters`: rows of `depth` numbers, w*. At most so many sweeps of coordinate descent.
   std::vector<double> round(const std::vector<double>& filters, const Levels& grid, int sweeps) const;

@@ -4,38 +4,55 @@
 
 namespace ds {
 
-Stream::Stream(const Graph& graph, const Tensor& images, int64_t batch)
-    : graph_(graph), images_(images.size(0)), batch_(batch) {
+Stream::Stream(const Graph& graph, const Tensor& images) : graph_(graph), images_(images.size(0)) {
   kept_[0] = images;
   for (size_t i = 1; i < graph.values.size(); ++i) {
     const TracedValue& value = graph.values[i];
-    if (value.producer < 0) constants_[static_cast<int>(i)] = value.value.clone();
+    if (value.producer < 0) constants_[static_cast<int>(i)] = value.value;
   }
   for (const TracedNode& node : graph.nodes)
     calls_.push_back(replayed_call(node.kind, node.options, node.scope));
 }
 
-Tensor Stream::rows(int value, int64_t begin, int64_t end) const {
-  std::map<int, Tensor> known;
-  return evaluate(value, begin, end, known);
-}
-
-Tensor Stream::evaluate(int value, int64_t begin, int64_t end, std::map<int, Tensor>& known) const {
-  if (value < 0) return {};
+Tensor Stream::at_hand(int value, int64_t begin, int64_t end) const {
   if (const auto found = constants_.find(value); found != constants_.end()) return found->second;
   if (const auto found = kept_.find(value); found != kept_.end()) return found->second.slice(begin, end);
-  if (const auto found = known.find(value); found != known.end()) return found->second;
-  const auto node = static_cast<size_t>(graph_.values[static_cast<size_t>(value)].producer);
-  std::vector<Tensor> inputs;
-  for (const int input : graph_.nodes[node].inputs) inputs.push_back(evaluate(input, begin, end, known));
-  return known[value] = calls_[node](inputs);
+  return {};
 }
 
-void Stream::keep(int value) {
+/// Evaluates what the value is made of, each part for no longer than it is needed.
+Tensor Stream::rows(int value, int64_t begin, int64_t end) const {
+  if (const Tensor known = at_hand(value, begin, end); known.defined()) return known;
+  std::map<int, int> uses = {{value, 1}};  // of what must be evaluated
+  for (size_t i = graph_.nodes.size(); i-- > 0;) {
+    if (!uses.contains(graph_.nodes[i].output)) continue;
+    for (const int input : graph_.nodes[i].inputs) {
+      if (input >= 0 && !constants_.contains(input) && !kept_.contains(input)) ++uses[input];
+    }
+  }
+  std::map<int, Tensor> alive;
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const TracedNode& node = graph_.nodes[i];
+    if (!uses.contains(node.output)) continue;
+    std::vector<Tensor> inputs;
+    for (const int input : node.inputs) {
+      const auto found = alive.find(input);
+      inputs.push_back(found != alive.end() ? found->second : at_hand(input, begin, end));
+    }
+    alive[node.output] = calls_[i](inputs);
+    for (const int input : node.inputs) {
+      if (const auto found = alive.find(input); found != alive.end() && --uses[input] == 0)
+        alive.erase(found);
+    }
+  }
+  return alive.at(value);
+}
+
+void Stream::keep(int value, int64_t batch) {
   if (keeps(value)) return;
   Tensor all;
-  for (int64_t begin = 0; begin < images_; begin += batch_) {
-    const int64_t end = std::min(begin + batch_, images_);
+  for (int64_t begin = 0; begin < images_; begin += batch) {
+    const int64_t end = std::min(begin + batch, images_);
     const Tensor part = rows(value, begin, end);
     if (!all.defined()) all = Tensor::empty(part.shape().with(0, images_), part.dtype());
     Tensor target = all.slice(begin, end);

@@ -1,6 +1,6 @@
 // The two streams of a conversion: values of a traced graph for all sample images, in the float network and
-// in the one as converted so far. Only what the layers read is kept; the calls between them are evaluated
-// again where they are needed, a batch at a time.
+// in the one as converted so far. What is kept for all images is the caller's choice; everything else is
+// evaluated again where it is needed, a few images at a time.
 #pragma once
 
 #include <map>
@@ -12,13 +12,13 @@ namespace ds {
 
 class Stream {
  public:
-  /// Copies the graph's constants. The graph must outlive it.
-  Stream(const Graph& graph, const Tensor& images, int64_t batch);
+  /// The graph must outlive it, and its constants stay as they are.
+  Stream(const Graph& graph, const Tensor& images);
 
   /// Rows [begin, end) of a value.
   Tensor rows(int value, int64_t begin, int64_t end) const;
-  /// Keeps a value for all images.
-  void keep(int value);
+  /// Keeps a value for all images, `batch` of which are computed together.
+  void keep(int value, int64_t batch);
   void forget(int value);
   bool keeps(int value) const { return kept_.contains(value); }
 
@@ -26,11 +26,11 @@ class Stream {
   void set_constant(int value, const Tensor& tensor) { constants_[value] = tensor; }
 
  private:
-  Tensor evaluate(int value, int64_t begin, int64_t end, std::map<int, Tensor>& known) const;
+  /// A constant, or rows of a value that is kept; undefined for others.
+  Tensor at_hand(int value, int64_t begin, int64_t end) const;
 
   const Graph& graph_;
   int64_t images_;
-  int64_t batch_;
   std::map<int, Tensor> kept_;       // by value
   std::map<int, Tensor> constants_;  // leaves but the input
   std::vector<ReplayedCall> calls_;  // by node

@@ -5,39 +5,26 @@
 
 #include <cmath>
 
-#include "autograd/functions.h"
 #include "core/linear_algebra.h"
 #include "core/ops.h"
 #include "core/parallel.h"
-#include "core/random.h"
-#include "layers/activation.h"
-#include "layers/batchnorm2d.h"
 #include "layers/compensation/moments.h"
 #include "layers/compensation/rounding.h"
 #include "layers/compensation/vectors.h"
-#include "layers/concat.h"
-#include "layers/conv2d.h"
-#include "layers/flatten.h"
-#include "layers/linear.h"
-#include "layers/pool2d.h"
-#include "layers/residual.h"
-#include "layers/sequential.h"
 #include "layers/weighted_layer.h"
+#include "tests/layers/compensate_support.h"
 #include "tests/layers/support.h"
 #include "tests/support/scoped.h"
 
 namespace ds {
 namespace {
 
+using test::all_values;
 using test::error_of;
+using test::mixed_net;
+using test::normal;
+using test::output_error;
 using testing::HasSubstr;
-
-Tensor normal(const Shape& shape, uint64_t seed) {
-  Tensor result = Tensor::empty(shape);
-  Generator generator(seed);
-  fill_normal(result, 0.0, 1.0, generator);
-  return result;
-}
 
 /// Symmetric, positive definite, with strong correlations.
 std::vector<double> random_moments(int64_t n, uint64_t seed) {
@@ -69,17 +56,17 @@ double cost(const std::vector<double>& q, const std::vector<double>& w, const st
 
 TEST(Cholesky, SolvesAndInverts) {
   const std::vector<double> matrix = {4.0, 2.0, 2.0, 3.0};
-  const auto factor = Cholesky::factor(matrix, 2);
+  auto factor = Cholesky::factor(matrix, 2);
   ASSERT_TRUE(factor.has_value());
   std::vector<double> b = {8.0, 7.0};
   factor->solve(b.data(), 1);
   EXPECT_NEAR(b[0], 1.25, 1e-12);
   EXPECT_NEAR(b[1], 1.5, 1e-12);
-  const std::vector<double> inverse = factor->inverse();
+  const std::vector<double> inverse = Cholesky(*factor).inverse();
   EXPECT_NEAR(inverse[0], 0.375, 1e-12);
   EXPECT_NEAR(inverse[1], -0.25, 1e-12);
   EXPECT_NEAR(inverse[2], -0.25, 1e-12);
-  const std::vector<double> upper = factor->upper();
+  const std::vector<double> upper = (*std::move(factor)).upper();
   EXPECT_NEAR(upper[0], 2.0, 1e-12);
   EXPECT_EQ(upper[2], 0.0);
   EXPECT_FALSE(Cholesky::factor({1.0, 2.0, 2.0, 1.0}, 2).has_value());
@@ -130,7 +117,7 @@ TEST(Moments, GiveTheErrorsOfAGroupedConvolution) {
   MomentSums sums(w.shape(), options);
   sums.add(x.slice(0, 2), y.slice(0, 2));
   sums.add(x.slice(2, 3), y.slice(2, 3));
-  const std::vector<GroupMoments> moments = sums.moments();
+  const std::vector<GroupMoments> moments = std::move(sums).moments();
   ASSERT_EQ(moments.size(), 2U);
   const std::vector<float> difference =
       ops::arithmetic(Arithmetic::kSubtract, y, ops::conv2d(x, other, {}, options)).to_vector<float>();
@@ -147,30 +134,6 @@ TEST(Moments, GiveTheErrorsOfAGroupedConvolution) {
       EXPECT_NEAR(errors[o], expected / static_cast<double>(difference.size() / 6), 1e-3);
     }
   }
-}
-
-std::shared_ptr<Conv2d> convolution(int64_t in, int64_t out, bool bias, int64_t groups = 1) {
-  return std::make_shared<Conv2d>(
-      in, out, Conv2dLayerOptions{.kernel = 3, .padding = 1, .groups = groups, .bias = bias});
-}
-
-/// A residual block, grouped and depthwise convolutions, with and without batch norm, a linear layer.
-std::shared_ptr<Sequential> mixed_net() {
-  manual_seed(3);
-  auto net = sequential(
-      convolution(3, 8, true), std::make_shared<BatchNorm2d>(8), std::make_shared<Relu>(),
-      std::make_shared<Residual>(sequential(convolution(8, 8, false, 8), std::make_shared<BatchNorm2d>(8),
-                                            std::make_shared<Relu>(), convolution(8, 8, true, 2))),
-      std::make_shared<Relu>(), std::make_shared<GlobalAvgPool2d>(), std::make_shared<Linear>(8, 5));
-  net->train();
-  for (uint64_t i = 0; i < 5; ++i) (*net)(normal({16, 10, 10, 3}, 100 + i));  // statistics of the norms
-  net->eval();
-  return net;
-}
-
-double output_error(Module& net, const Tensor& images, const Tensor& expected) {
-  const Tensor difference = ops::arithmetic(Arithmetic::kSubtract, net(images).value(), expected);
-  return std::sqrt(ops::sum_squares(difference) / ops::sum_squares(expected));
 }
 
 TEST(Compensate, ChangesTheOutputsLessThanRounding) {
@@ -222,19 +185,6 @@ TEST(Compensate, GivesTheEndsTwoTerms) {
       }
     }
   }
-}
-
-std::vector<float> all_values(Module& net) {
-  std::vector<float> values;
-  for (const NamedParameter& parameter : net.named_parameters()) {
-    const auto more = parameter.value.value().to_vector<float>();
-    values.insert(values.end(), more.begin(), more.end());
-  }
-  for (const NamedBuffer& buffer : net.named_buffers()) {
-    const auto more = buffer.value->to_vector<float>();
-    values.insert(values.end(), more.begin(), more.end());
-  }
-  return values;
 }
 
 TEST(Compensate, GivesTheSameBitsForAnyThreads) {
