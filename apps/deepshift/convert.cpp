@@ -11,6 +11,7 @@
 #include "apps/common/option_table.h"
 #include "apps/common/task.h"
 #include "apps/deepshift/calibration.h"
+#include "apps/deepshift/calibration_file.h"
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/input_options.h"
 #include "apps/deepshift/layer_bits.h"
@@ -18,6 +19,7 @@
 #include "data/loader.h"
 #include "layers/compensate.h"
 #include "models/evaluate.h"
+#include "models/registry.h"
 
 namespace ds::apps {
 
@@ -32,7 +34,7 @@ struct ConvertFileOptions {
   std::vector<std::string> layer_bits;
   std::vector<std::string> two_term;
   std::string first_last = "shift";
-  std::string calibrate;  // folder of a data set; empty: weights are rounded one by one
+  std::string calibrate;  // folder of a data set, or file; empty: weights are rounded one by one
   bool plain = false;     // says so
   std::string data;       // folder of the test images, if answers are to be counted
   std::string compensation = "full";
@@ -61,19 +63,24 @@ std::vector<std::string> two_term_layers(const std::vector<std::string>& names, 
   return paths;
 }
 
-/// Throws Error for a choice of images where none are looked at.
+/// Whether images of a data set are looked at. Throws Error for a choice of images where none are.
 bool looks_at_images(const ConvertFileOptions& options) {
-  const bool looks = !options.calibrate.empty() || !options.data.empty();
+  const bool chosen = !options.calibrate.empty() && !is_calibration_file(options.calibrate);
+  const bool looks = chosen || !options.data.empty();
   const InputChoice& choice = options.images;
   DS_CHECK(looks || (choice.dataset.empty() && choice.mean.empty() && choice.deviation.empty() &&
                      choice.image_size == 0 && choice.class_names.empty()),
-           "[options] --dataset, --image-size, --class-names, --mean and --std go with --calibrate or --data: no "
-           "images are looked at");
+           "[options] --dataset, --image-size, --class-names, --mean and --std go with the folder of a data set, at "
+           "--calibrate or --data");
   return looks;
 }
 
-/// Training images as the network takes them.
-Tensor sample_images(const ConvertFileOptions& options, const ModelInput& input) {
+/// Training images, or those of a file, as the network takes them.
+Tensor sample_images(const ConvertFileOptions& options, const Network& network, const ModelInput& input) {
+  if (is_calibration_file(options.calibrate)) {
+    return read_calibration_file(options.calibrate, options.calibration.images,
+                                 models::find(network.info.architecture).input);
+  }
   const Dataset train = load_dataset(input.in(options.calibrate), Split::kTrain);
   DataLoader loader(
       choose_images(train, options.calibration),
@@ -116,9 +123,9 @@ int convert_file(const ConvertFileOptions& options) {
   if (options.calibrate.empty()) {
     fmt::print("{}\n", convert_to_shift(model, conversion, predicate).str());
   } else {
-    network.info.options = to_json(notes_of(input));
+    if (!input.dataset.empty()) network.info.options = to_json(notes_of(input));
     const CompensateReport report =
-        compensate(model, sample_images(options, input),
+        compensate(model, sample_images(options, network, input),
                    {.conversion = conversion,
                     .compensation = {.compensation = parse_compensation(options.compensation),
                                      .offset_bits = options.offset_bits}},
@@ -153,8 +160,8 @@ Command convert_command(CLI::App& parent) {
       ->delimiter(',');
   app->add_option("--calibrate", o.calibrate,
                   "folder of the data set: rounds so that each layer's outputs change least on training "
-                  "images, whose labels "
-                  "are not used");
+                  "images, whose labels are not used; or a safetensors file with a tensor input or images, "
+                  "f32 [N,C,H,W] and normalised, whose first images are taken");
   app->add_flag("--plain", o.plain,
                 "rounds the weights one by one, which is what happens without --calibrate")
       ->excludes("--calibrate");

@@ -127,6 +127,8 @@ expect 'absent' "$bin/deepshift" convert "$model" "$work/out" --plain --data "$w
 for answers in 'float: top-1 [0-9]*/40 ' 'converted: top-1 [0-9]*/40 '; do
   grep -q "^$answers" "$work/stdout" || { echo "FAILED: convert with test images"; failures=1; }
 done
+expect 'none of the tensors input and images' "$bin/deepshift" convert "$model" "$work/out" --calibrate "$model"
+expect '--mean and --std go with' "$bin/deepshift" convert "$model" "$work/out" --calibrate "$model" --mean 0.5
 expect 'two terms are asked for in "no-such-layer"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends,no-such-layer
 expect 'two terms are asked for in "conv1"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --first-last float
 expect 'two terms of 6 bits' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --weight-bits 6
