@@ -1,5 +1,6 @@
 #include "data/image.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -12,8 +13,10 @@
 namespace ds {
 namespace {
 
+/// Whether the start-of-image marker is first; fill bytes may stand before its second byte.
 bool is_jpeg(std::span<const uint8_t> bytes) {
-  return bytes.size() >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
+  const auto code = std::ranges::find_if(bytes, [](uint8_t byte) { return byte != 0xFF; });
+  return code != bytes.begin() && code != bytes.end() && *code == 0xD8;
 }
 
 Image decode_upright_jpeg(std::span<const uint8_t> bytes, const std::string& name,

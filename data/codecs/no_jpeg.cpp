@@ -1,5 +1,9 @@
-#include "core/error.h"
 #include "data/codecs/jpeg.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
 #include "data/codecs/stb.h"
 
 namespace ds::codecs {
@@ -16,9 +20,9 @@ int64_t length_at(std::span<const uint8_t> bytes, size_t at) { return bytes[at] 
 bool sane_tables(std::span<const uint8_t> bytes, size_t at) {
   constexpr size_t kHead = 17;  // the table's place, and how many codes there are of each length
   int64_t left = length_at(bytes, at) - 2;
-  for (at += 2; left > 0 && at + kHead <= bytes.size();) {
-    size_t codes = 0;
-    for (size_t i = 1; i < kHead; ++i) codes += bytes[at + i];
+  for (at += 2; left > 0 && at < bytes.size();) {
+    const std::span<const uint8_t> head = bytes.subspan(at, std::min(kHead, bytes.size() - at));
+    const size_t codes = std::accumulate(head.begin() + 1, head.end(), size_t{0});
     if (codes > 256) return false;
     at += kHead + codes;
     left -= static_cast<int64_t>(kHead + codes);
