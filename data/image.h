@@ -46,7 +46,8 @@ struct DecodeOptions {
 
 /// Decodes a file of any of these formats and turns it by its EXIF orientation. Throws Error with `name` and
 /// the reason: an unknown format, corrupt or truncated data, a size that such a file cannot hold (more pixels
-/// than its bytes can encode; above 2^28 in any case), a box that is empty or not within the image.
+/// than its bytes can encode; in any case above 2^28, or a side above 65535), a box that is empty or not
+/// within the image.
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name,
                    const DecodeOptions& options = {});
 Image read_image(const std::string& path, const DecodeOptions& options = {});

@@ -107,8 +107,9 @@ void adjust_contrast(ImageView image, double factor) {
   check(image, "adjust_contrast");
   int64_t sum = 0;
   for (int64_t i = 0; i < pixels_of(image); ++i) sum += grey(image.pixels + i * kRgb);
-  const int mean = static_cast<int>(static_cast<double>(sum) / static_cast<double>(pixels_of(image)) + 0.5);
-  look_up(image, table_of([&](int value) { return blend(mean, value, static_cast<float>(factor)); }));
+  const double mean = std::floor(static_cast<double>(sum) / static_cast<double>(pixels_of(image)) + 0.5);
+  const int from = static_cast<int>(mean);
+  look_up(image, table_of([&](int value) { return blend(from, value, static_cast<float>(factor)); }));
 }
 
 void adjust_saturation(ImageView image, double factor) {

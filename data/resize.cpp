@@ -13,13 +13,18 @@ namespace {
 constexpr int kPrecision = 22;  // fraction bits of the weights
 constexpr int32_t kHalf = 1 << (kPrecision - 1);
 
+/// Halves upwards.
+int64_t rounded(double value) { return static_cast<int64_t>(std::floor(value + 0.5)); }
+
 /// Which inputs make an output, and with what weights.
 struct Taps {
   int64_t first = 0;
   std::vector<int32_t> weights;
+
+  int64_t end() const { return first + static_cast<int64_t>(weights.size()); }
 };
 
-/// Those of one axis: `count` outputs from the inputs [start, start + length) of `size`.
+/// Those of one axis, in order: `count` outputs from the inputs [start, start + length) of `size`.
 std::vector<Taps> make_taps(int64_t size, int64_t start, int64_t length, int64_t count) {
   const double scale = static_cast<double>(length) / static_cast<double>(count);
   const double support = std::max(scale, 1.0);
@@ -27,8 +32,8 @@ std::vector<Taps> make_taps(int64_t size, int64_t start, int64_t length, int64_t
   std::vector<double> weights;
   for (int64_t i = 0; i < count; ++i) {
     const double center = static_cast<double>(start) + (static_cast<double>(i) + 0.5) * scale;
-    const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-    const auto end = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), size);
+    const auto first = std::max<int64_t>(rounded(center - support), 0);
+    const auto end = std::min<int64_t>(rounded(center + support), size);
     weights.clear();
     double sum = 0.0;
     for (int64_t x = first; x < end; ++x) {
@@ -39,7 +44,7 @@ std::vector<Taps> make_taps(int64_t size, int64_t start, int64_t length, int64_t
     Taps& tap = taps[static_cast<size_t>(i)];
     tap.first = first;
     for (const double weight : weights) {
-      tap.weights.push_back(static_cast<int32_t>(0.5 + weight / sum * (1 << kPrecision)));
+      tap.weights.push_back(static_cast<int32_t>(rounded(weight / sum * (1 << kPrecision))));
     }
   }
   return taps;
@@ -50,8 +55,7 @@ constexpr int64_t kRows = 8;  // the horizontal pass takes at once, each pixel o
 constexpr int64_t kLanes = 4 * kRows;
 using Lanes = std::array<uint8_t, kLanes>;
 
-/// The weighted mean of the lanes at source, source + stride, ... The weights are not negative and add up to
-/// one but for their rounding, so no mean is above 255.
+/// The weighted mean of the lanes at source, source + stride, ...
 Lanes weighted_mean(const uint8_t* source, int64_t stride, const Taps& taps) {
   std::array<int32_t, kLanes> sums;
   sums.fill(kHalf);
@@ -60,16 +64,16 @@ Lanes weighted_mean(const uint8_t* source, int64_t stride, const Taps& taps) {
     source += stride;
   }
   Lanes mean;
-  for (size_t i = 0; i < kLanes; ++i) mean[i] = static_cast<uint8_t>(sums[i] >> kPrecision);
+  for (size_t i = 0; i < kLanes; ++i) mean[i] = static_cast<uint8_t>(std::min(sums[i] >> kPrecision, 255));
   return mean;
 }
 
-/// Rows [first, first + count) side by side: pixel x of row r becomes lanes 4 r to 4 r + 2 of vector x. The
+/// Up to kRows rows of a part side by side: pixel x of row r becomes lanes 4 r to 4 r + 2 of vector x. The
 /// fourth lane is of no use, it is there so that a pixel is moved as one word.
-void interleave(const Image& image, int64_t first, int64_t count, uint8_t* vectors) {
-  const int64_t last = image.width - 1;
-  for (int64_t r = 0; r < count; ++r) {
-    const uint8_t* row = image.pixels.data() + (first + r) * image.width * 3;
+void interleave(const Image& image, const Box& part, uint8_t* vectors) {
+  const int64_t last = part.width - 1;
+  for (int64_t r = 0; r < part.height; ++r) {
+    const uint8_t* row = image.pixels.data() + ((part.top + r) * image.width + part.left) * 3;
     uint8_t* target = vectors + 4 * r;
     for (int64_t x = 0; x < last; ++x) std::memcpy(target + x * kLanes, row + x * 3, 4);
     std::memcpy(target + last * kLanes, row + last * 3, 3);  // nothing may follow the last pixel
@@ -79,15 +83,17 @@ void interleave(const Image& image, int64_t first, int64_t count, uint8_t* vecto
 /// The horizontal pass on rows [first, end). Results are `stride` bytes apart, more than the pixels take.
 std::vector<uint8_t> resize_rows(const Image& image, int64_t first, int64_t end,
                                  const std::vector<Taps>& columns, int64_t stride) {
+  const int64_t left = columns.front().first;
+  const int64_t width = columns.back().end() - left;
   std::vector<uint8_t> result(static_cast<size_t>((end - first) * stride));
-  std::vector<uint8_t> vectors(static_cast<size_t>(image.width * kLanes));
+  std::vector<uint8_t> vectors(static_cast<size_t>(width * kLanes));
   for (int64_t y = first; y < end; y += kRows) {
-    const int64_t count = std::min(kRows, end - y);
-    interleave(image, y, count, vectors.data());
+    const Box part{.top = y, .left = left, .height = std::min(kRows, end - y), .width = width};
+    interleave(image, part, vectors.data());
     uint8_t* target = result.data() + (y - first) * stride;
     for (const Taps& taps : columns) {
-      const Lanes pixels = weighted_mean(vectors.data() + taps.first * kLanes, kLanes, taps);
-      for (int64_t r = 0; r < count; ++r) std::memcpy(target + r * stride, pixels.data() + 4 * r, 4);
+      const Lanes pixels = weighted_mean(vectors.data() + (taps.first - left) * kLanes, kLanes, taps);
+      for (int64_t r = 0; r < part.height; ++r) std::memcpy(target + r * stride, pixels.data() + 4 * r, 4);
       target += 3;  // the next pixel takes the place of the fourth lane
     }
   }
@@ -115,11 +121,10 @@ Image resize(const Image& image, Size2d size, const Box& box) {
   const std::vector<Taps> columns = make_taps(image.width, box.left, box.width, size.width);
   const std::vector<Taps> rows = make_taps(image.height, box.top, box.height, size.height);
   const int64_t first = rows.front().first;
-  const int64_t end = rows.back().first + static_cast<int64_t>(rows.back().weights.size());
   const int64_t bytes = size.width * 3;
   const int64_t stride =
       (bytes / kLanes + 1) * kLanes;  // whole vectors, and at least a byte more than the pixels
-  const std::vector<uint8_t> narrowed = resize_rows(image, first, end, columns, stride);
+  const std::vector<uint8_t> narrowed = resize_rows(image, first, rows.back().end(), columns, stride);
   Image result{.height = size.height, .width = size.width, .pixels = {}};
   result.pixels.resize(static_cast<size_t>(size.height * bytes));
   for (int64_t y = 0; y < size.height; ++y) {

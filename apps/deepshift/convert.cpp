@@ -70,7 +70,8 @@ bool looks_at_images(const ConvertFileOptions& options) {
   const InputChoice& choice = options.images;
   DS_CHECK(looks || (choice.dataset.empty() && choice.mean.empty() && choice.deviation.empty() &&
                      choice.image_size == 0 && choice.class_names.empty()),
-           "[options] --dataset, --image-size, --class-names, --mean and --std go with the folder of a data set, at "
+           "[options] --dataset, --image-size, --class-names, --mean and --std go with the folder of a data "
+           "set, at "
            "--calibrate or --data");
   return looks;
 }
@@ -94,9 +95,9 @@ Tensor sample_images(const ConvertFileOptions& options, const Network& network, 
 void print_accuracy(const char* what, const std::string& data, const ModelInput& input, Module& model) {
   if (data.empty()) return;
   const Dataset test = load_dataset(input.in(data), Split::kTest);
-  DataLoader loader(test, {.batch = evaluation_batch(test.image_shape()),
-                           .workers = 0,
-                           .normalization = input.normalization});
+  DataLoader loader(
+      test,
+      {.batch = evaluation_batch(test.image_shape()), .workers = 0, .normalization = input.normalization});
   fmt::print("{} {}\n", what, accuracy_report(evaluate(model, loader)));
   report_broken_images(test);
 }

@@ -136,8 +136,11 @@ TEST(Decode, RefusesSizesThatAFileCannotHold) {
               AllOf(HasSubstr("the file"), HasSubstr("65500 x 65500")));
   EXPECT_THAT(error_of(claiming(jpeg, 4000, 16000)), HasSubstr("cannot hold"));
   std::vector<uint8_t> png = file_of("grey.png");
-  png[17] = 0x10;  // the second byte of the width
+  png[18] = 0x40;  // the third bytes of the width and of the height
+  png[22] = 0x20;
   EXPECT_THAT(error_of(png), HasSubstr("cannot hold"));
+  png[17] = 0x01;
+  EXPECT_THAT(error_of(png), HasSubstr("sides of at most 65535"));
 }
 
 TEST(Decode, NamesTheFileAndTheReason) {
