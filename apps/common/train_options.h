@@ -35,13 +35,13 @@ struct TrainOptions {
   int64_t holdout = 0;
   int64_t limit_train = 0;
   int workers = 2;
+  bool strict = false;  // of photographs
   // Data: photographs in folders
   int64_t image_size = 0;  // resolved: that of the network's published images
   int64_t classes = 0;     // 0: as many as the images have
   double crop_scale = 0.08;
   int64_t rand_augment = 0;
   double color_jitter = 0.0;
-  bool strict = false;
   // Model
   std::string arch = {};
   std::optional<std::string> method = {};
