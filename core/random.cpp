@@ -4,16 +4,24 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace ds {
 namespace {
 
+/// Each element is drawn from `words` words of its own.
 template <class Draw>
-void fill_on_host(Tensor& tensor, const char* operation, Draw draw) {
+void fill_on_host(const char* operation, Tensor& tensor, Generator& generator, uint64_t words, Draw draw) {
   Tensor host = tensor.device() == Device{} ? tensor : Tensor::empty(tensor.shape(), tensor.dtype());
+  const uint64_t first = generator.reserve(words * static_cast<uint64_t>(tensor.numel()));
   dispatch_float(tensor.dtype(), operation, [&](auto zero) {
     using T = decltype(zero);
-    for (T& value : host.span<T>()) value = static_cast<T>(draw());
+    T* values = host.data<T>();
+    parallel_for(tensor.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+      Generator own = generator;
+      own.set_position(first + words * static_cast<uint64_t>(begin));
+      for (int64_t i = begin; i < end; ++i) values[i] = static_cast<T>(draw(own));
+    });
   });
   if (!host.same_memory(tensor)) tensor.copy_from(host);
 }
@@ -50,12 +58,13 @@ Generator& default_generator() {
 void manual_seed(uint64_t seed) { default_generator() = Generator(seed); }
 
 void fill_uniform(Tensor& tensor, double low, double high, Generator& generator) {
-  fill_on_host(tensor, "fill_uniform",
-               [&] { return low + (high - low) * static_cast<double>(generator.uniform()); });
+  fill_on_host("fill_uniform", tensor, generator, 1,
+               [&](Generator& own) { return low + (high - low) * static_cast<double>(own.uniform()); });
 }
 
 void fill_normal(Tensor& tensor, double mean, double deviation, Generator& generator) {
-  fill_on_host(tensor, "fill_normal", [&] { return mean + deviation * generator.normal(); });
+  fill_on_host("fill_normal", tensor, generator, 2,
+               [&](Generator& own) { return mean + deviation * own.normal(); });
 }
 
 }  // namespace ds
