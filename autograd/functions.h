@@ -68,6 +68,10 @@ Variable max_pool2d(const Variable& x, const Pool2dOptions& options);
 /// Mean of each window; the divisor is what lies inside the padded input (without ceil_mode the whole
 /// window), or with count_padding = false what lies inside the input.
 Variable avg_pool2d(const Variable& x, const Pool2dOptions& options);
+/// Mean of windows that share the input out: [N,H,W,C] to [N,h,w,C], row i of h the mean of rows floor(i H /
+/// h) to ceil((i + 1) H / h), exclusive (PyTorch's rule), and likewise for columns. Recorded as avg_pool2d
+/// where all windows are equal; x itself where it has the size.
+Variable adaptive_avg_pool2d(const Variable& x, Size2d size);
 /// Mean over H and W: [N,H,W,C] to [N,C].
 Variable global_avg_pool2d(const Variable& x);
 /// Every stride-th row and column, from the first: the shortcut of option A (He et al. 2016).

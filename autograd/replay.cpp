@@ -40,6 +40,8 @@ const std::map<std::string, Function>& functions() {
        [](const Variables& x, const std::any& o) { return max_pool2d(x[0], as<Pool2dOptions>(o)); }},
       {"avg_pool2d",
        [](const Variables& x, const std::any& o) { return avg_pool2d(x[0], as<Pool2dOptions>(o)); }},
+      {"adaptive_avg_pool2d",
+       [](const Variables& x, const std::any& o) { return adaptive_avg_pool2d(x[0], as<Size2d>(o)); }},
       {"global_avg_pool2d", [](const Variables& x, const std::any&) { return global_avg_pool2d(x[0]); }},
       {"subsample2d", [](const Variables& x, const std::any& o) { return subsample2d(x[0], as<Size2d>(o)); }},
       {"flatten", [](const Variables& x, const std::any&) { return flatten(x[0]); }},

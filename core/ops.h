@@ -66,6 +66,9 @@ MaxPool2dResult max_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor max_pool2d_backward(const Tensor& dy, const Tensor& index, const Shape& x_shape);
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, const Pool2dOptions& options);
+/// The mean of floor(i H / h) to ceil((i + 1) H / h), exclusive, for row i of h, and likewise for columns.
+Tensor adaptive_avg_pool2d(const Tensor& x, Size2d size);
+Tensor adaptive_avg_pool2d_backward(const Tensor& dy, const Shape& x_shape);
 
 struct BatchStatistics {
   Tensor mean;      // [C]

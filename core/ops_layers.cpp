@@ -153,6 +153,29 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, const Pool2dO
   return dx;
 }
 
+Tensor adaptive_avg_pool2d(const Tensor& x, Size2d size) {
+  constexpr const char* kOp = "adaptive_avg_pool2d";
+  check_operands(kOp, {{"input", x}});
+  check_images(kOp, "input", x.shape());
+  check_at_least(kOp, "input of", {x.size(1), x.size(2)}, 1);
+  check_at_least(kOp, "output of", size, 1);
+  Tensor y = Tensor::empty({x.size(0), size.height, size.width, x.size(3)}, x.dtype(), x.device());
+  kernels(x.device()).adaptive_avg_pool2d(x, y);
+  return y;
+}
+
+Tensor adaptive_avg_pool2d_backward(const Tensor& dy, const Shape& x_shape) {
+  constexpr const char* kOp = "adaptive_avg_pool2d_backward";
+  check_operands(kOp, {{"gradient", dy}});
+  check_images(kOp, "gradient", dy.shape());
+  check_images(kOp, "input", x_shape);
+  check_at_least(kOp, "input of", {x_shape[1], x_shape[2]}, 1);
+  check_shape(kOp, {"gradient", dy}, {x_shape[0], dy.size(1), dy.size(2), x_shape[3]});
+  Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device());
+  kernels(dy.device()).adaptive_avg_pool2d_backward(dy, dx);
+  return dx;
+}
+
 BatchStatistics batch_norm_statistics(const Tensor& x) {
   check_operands("batch_norm", {{"input", x}});
   const int64_t channels = check_channels_last("batch_norm", x);

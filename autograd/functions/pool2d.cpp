@@ -29,6 +29,21 @@ Variable avg_pool2d(const Variable& x, const Pool2dOptions& options) {
                 });
 }
 
+Variable adaptive_avg_pool2d(const Variable& x, Size2d size) {
+  check_nhwc("adaptive_avg_pool2d", x);
+  const Size2d input(x.size(1), x.size(2));
+  if (size == input) return x;
+  const bool positive = size.height >= 1 && size.width >= 1;  // otherwise ops::adaptive_avg_pool2d says so
+  if (positive && input.height % size.height == 0 && input.width % size.width == 0) {
+    const Size2d window(input.height / size.height, input.width / size.width);
+    return avg_pool2d(x, {.kernel = window, .stride = window});
+  }
+  return record({.kind = "adaptive_avg_pool2d", .inputs = {x}, .options = size},
+                ops::adaptive_avg_pool2d(x.value(), size), [shape = x.shape()](const Tensor& dy) {
+                  return Gradients{ops::adaptive_avg_pool2d_backward(dy, shape)};
+                });
+}
+
 Variable global_avg_pool2d(const Variable& x) {
   check_nhwc("global_avg_pool2d", x);
   const Shape shape = x.shape();

@@ -15,10 +15,21 @@ struct Range {
   int64_t counted = 0;  // pixels that an average divides by
 };
 
-/// Geometry of a pooling between planes x [H,W,C] and y [H',W',C].
-struct Pooling {
-  Pooling(const Shape& x, const Shape& y, const Pool2dOptions& options_)
-      : height(x[1]), width(x[2]), channels(x[3]), out_height(y[1]), out_width(y[2]), options(options_) {}
+/// Sizes of planes x [H,W,C] and y [H',W',C].
+struct Planes {
+  Planes(const Shape& x, const Shape& y)
+      : height(x[1]), width(x[2]), channels(x[3]), out_height(y[1]), out_width(y[2]) {}
+
+  int64_t height;
+  int64_t width;
+  int64_t channels;
+  int64_t out_height;
+  int64_t out_width;
+};
+
+/// Windows of one size, a stride apart.
+struct Pooling : Planes {
+  Pooling(const Shape& x, const Shape& y, const Pool2dOptions& options_) : Planes(x, y), options(options_) {}
 
   Range rows(int64_t oy) const {
     return range(oy, options.stride.height, options.padding.height, options.kernel.height, height);
@@ -39,12 +50,21 @@ struct Pooling {
     return rows_per_chunk(out_width * channels * options.kernel.height * options.kernel.width);
   }
 
-  int64_t height;
-  int64_t width;
-  int64_t channels;
-  int64_t out_height;
-  int64_t out_width;
   Pool2dOptions options;
+};
+
+/// Windows that share the input out among the outputs; neighbours overlap where they cannot be equal.
+struct AdaptivePooling : Planes {
+  using Planes::Planes;
+
+  Range rows(int64_t oy) const { return range(oy, out_height, height); }
+  Range columns(int64_t ox) const { return range(ox, out_width, width); }
+  static Range range(int64_t output, int64_t outputs, int64_t input) {
+    const int64_t begin = output * input / outputs;
+    const int64_t end = chunk_count((output + 1) * input, outputs);
+    return {.begin = begin, .end = end, .counted = end - begin};
+  }
+  int64_t grain() const { return rows_per_chunk(chunk_count(height, out_height) * width * channels); }
 };
 
 /// 1 / the number of pixels that an average divides by.
@@ -61,6 +81,66 @@ void keep_larger(int64_t channels, const T* __restrict x, int32_t position, T* _
     best[c] = better ? x[c] : best[c];
     index[c] = better ? position : index[c];
   }
+}
+
+/// The mean of each window.
+template <class Windows>
+void average(const char* operation, const Windows& pool, const Tensor& x, Tensor& y) {
+  const int64_t channels = pool.channels;
+  dispatch_float(x.dtype(), operation, [&](auto zero) {
+    using T = decltype(zero);
+    const T* in = x.data<T>();
+    T* out = y.data<T>();
+    parallel_for(x.size(0) * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t line = begin; line < end; ++line) {
+        const T* plane = in + line / pool.out_height * pool.height * pool.width * channels;
+        const Range rows = pool.rows(line % pool.out_height);
+        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
+          const Range columns = pool.columns(ox);
+          T* __restrict sum = out + (line * pool.out_width + ox) * channels;
+          std::fill_n(sum, channels, T{0});
+          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+              const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
+              for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
+            }
+          }
+          const T scale = static_cast<T>(weight(rows, columns));
+          for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
+        }
+      }
+    });
+  });
+}
+
+/// The gradient of each mean, shared out among its window.
+template <class Windows>
+void average_backward(const char* operation, const Windows& pool, const Tensor& dy, Tensor& dx) {
+  const int64_t channels = pool.channels;
+  dispatch_float(dy.dtype(), operation, [&](auto zero) {
+    using T = decltype(zero);
+    const T* gradient = dy.data<T>();
+    T* out = dx.data<T>();
+    parallel_for(dx.size(0), 1, [&](int64_t image, int64_t) {  // windows overlap within an image only
+      T* plane = out + image * pool.height * pool.width * channels;
+      std::fill_n(plane, pool.height * pool.width * channels, T{0});
+      for (int64_t oy = 0; oy < pool.out_height; ++oy) {
+        const Range rows = pool.rows(oy);
+        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
+          const Range columns = pool.columns(ox);
+          const T scale = static_cast<T>(weight(rows, columns));
+          const T* __restrict g =
+              gradient + ((image * pool.out_height + oy) * pool.out_width + ox) * channels;
+          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+              T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
+              for (int64_t c = 0; c < channels; ++c) pixel[c] += scale * g[c];
+            }
+          }
+        }
+      }
+    });
+  });
 }
 
 }  // namespace
@@ -124,61 +204,19 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& index, Tensor& dx) {
 }
 
 void avg_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y) {
-  const Pooling pool(x.shape(), y.shape(), options);
-  const int64_t channels = pool.channels;
-  dispatch_float(x.dtype(), "avg_pool2d", [&](auto zero) {
-    using T = decltype(zero);
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for(x.size(0) * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t line = begin; line < end; ++line) {
-        const T* plane = in + line / pool.out_height * pool.height * pool.width * channels;
-        const Range rows = pool.rows(line % pool.out_height);
-        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
-          const Range columns = pool.columns(ox);
-          T* __restrict sum = out + (line * pool.out_width + ox) * channels;
-          std::fill_n(sum, channels, T{0});
-          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
-            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-              const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
-              for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
-            }
-          }
-          const T scale = static_cast<T>(weight(rows, columns));
-          for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
-        }
-      }
-    });
-  });
+  average("avg_pool2d", Pooling(x.shape(), y.shape(), options), x, y);
 }
 
 void avg_pool2d_backward(const Tensor& dy, const Pool2dOptions& options, Tensor& dx) {
-  const Pooling pool(dx.shape(), dy.shape(), options);
-  const int64_t channels = pool.channels;
-  dispatch_float(dy.dtype(), "avg_pool2d_backward", [&](auto zero) {
-    using T = decltype(zero);
-    const T* gradient = dy.data<T>();
-    T* out = dx.data<T>();
-    parallel_for(dx.size(0), 1, [&](int64_t image, int64_t) {  // windows overlap within an image only
-      T* plane = out + image * pool.height * pool.width * channels;
-      std::fill_n(plane, pool.height * pool.width * channels, T{0});
-      for (int64_t oy = 0; oy < pool.out_height; ++oy) {
-        const Range rows = pool.rows(oy);
-        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
-          const Range columns = pool.columns(ox);
-          const T scale = static_cast<T>(weight(rows, columns));
-          const T* __restrict g =
-              gradient + ((image * pool.out_height + oy) * pool.out_width + ox) * channels;
-          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
-            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-              T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
-              for (int64_t c = 0; c < channels; ++c) pixel[c] += scale * g[c];
-            }
-          }
-        }
-      }
-    });
-  });
+  average_backward("avg_pool2d_backward", Pooling(dx.shape(), dy.shape(), options), dy, dx);
+}
+
+void adaptive_avg_pool2d(const Tensor& x, Tensor& y) {
+  average("adaptive_avg_pool2d", AdaptivePooling(x.shape(), y.shape()), x, y);
+}
+
+void adaptive_avg_pool2d_backward(const Tensor& dy, Tensor& dx) {
+  average_backward("adaptive_avg_pool2d_backward", AdaptivePooling(dx.shape(), dy.shape()), dy, dx);
 }
 
 }  // namespace ds::cpu

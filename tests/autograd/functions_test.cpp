@@ -80,6 +80,10 @@ Call averages(const Pool2dOptions& options) {
   return [options](const Inputs& in, const Golden&) { return avg_pool2d(in[0], options); };
 }
 
+Call adaptive_averages(Size2d size) {
+  return [size](const Inputs& in, const Golden&) { return adaptive_avg_pool2d(in[0], size); };
+}
+
 ShiftRoundingOptions to_range(ShiftRange range) { return {.range = range}; }
 
 std::vector<Case> make_cases() {
@@ -124,11 +128,12 @@ std::vector<Case> make_cases() {
       {"avg_pool2d_ceil", averages({.kernel = 3, .stride = {2, 3}, .padding = 1, .ceil_mode = true})},
       {"avg_pool2d_ceil_inside",
        averages({.kernel = 3, .stride = 2, .padding = 1, .count_padding = false, .ceil_mode = true})},
+      {"adaptive_avg_pool2d_3x5", adaptive_averages({3, 5})},
+      {"adaptive_avg_pool2d_7x4", adaptive_averages({7, 4})},
+      {"adaptive_avg_pool2d_5x4", adaptive_averages({5, 4})},
+      {"adaptive_avg_pool2d_5x8", adaptive_averages({5, 8})},
       {"global_avg_pool2d", [](const Inputs& in, const Golden&) { return global_avg_pool2d(in[0]); }},
-      {"subsample2d",
-       [](const Inputs& in, const Golden&) {
-         return subsample2d(in[0], {2, 3});
-       }},
+      {"subsample2d", [](const Inputs& in, const Golden&) { return subsample2d(in[0], Size2d(2, 3)); }},
       {"reshape",
        [](const Inputs& in, const Golden&) {
          return reshape(in[0], {3, 4});
@@ -368,6 +373,7 @@ TEST(FunctionErrors, NameTheFunctionAndTheShapes) {
   EXPECT_THAT(error_of([&] { conv2d(image, uniform({2, 3, 3, 4}, 1), {}); }), HasSubstr("conv2d"));
   EXPECT_THAT(error_of([&] { max_pool2d(a, {.kernel = 2}); }), HasSubstr("expected N,H,W,C"));
   EXPECT_THAT(error_of([&] { global_avg_pool2d(a); }), HasSubstr("[global_avg_pool2d]"));
+  EXPECT_THAT(error_of([&] { adaptive_avg_pool2d(image, {0, 2}); }), HasSubstr("output of 0 x 2, expected"));
   EXPECT_THAT(error_of([&] { concat({a, b}); }), HasSubstr("part 1 has shape [4, 5]"));
   EXPECT_THAT(error_of([] { concat({}); }), HasSubstr("no parts"));
   EXPECT_THAT(error_of([&] { pad_channels(a, {.before = -1}); }), HasSubstr("-1 channels before"));

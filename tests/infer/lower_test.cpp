@@ -134,6 +134,7 @@ TEST(Lower, KnowsEveryFunctionOfANetwork) {
   EXPECT_GE(snr_of([&](const Variable& x) { return avg_pool2d(x, window); }), 60.0);
   const Pool2dOptions rounded_up{.kernel = 2, .stride = 2, .ceil_mode = true};
   EXPECT_GE(snr_of([&](const Variable& x) { return max_pool2d(x, rounded_up); }), 60.0);
+  EXPECT_GE(snr_of([](const Variable& x) { return adaptive_avg_pool2d(x, 3); }), 60.0);  // equal windows
   EXPECT_GE(snr_of([](const Variable& x) { return global_avg_pool2d(relu6(x * 9.0 + -2.0)); }), 60.0);
   EXPECT_GE(
       snr_of([](const Variable& x) { return pad_channels(subsample2d(x, 2), {.before = 1, .after = 2}); }),
@@ -212,6 +213,8 @@ TEST(Lower, NamesWhatItCannotLower) {
                 return conv2d(x, shift_q(w, {.range = shift_q_range(6)}), {});
               }),
               HasSubstr("weights of 6 bits, expected at most 5"));
+  EXPECT_THAT(error_of_lowering([](const Variable& x) { return adaptive_avg_pool2d(x, 2); }),
+              HasSubstr("adaptive_avg_pool2d in \"head\" has no counterpart"));
   EXPECT_THAT(error_of_lowering([](const Variable& x) { return x * x; }),
               HasSubstr("multiply in \"head\" has no counterpart"));
   EXPECT_THAT(error_of_lowering([](const Variable& x) {

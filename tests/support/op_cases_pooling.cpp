@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "tests/support/op_cases.h"
 
@@ -140,6 +141,63 @@ OpCase average_backward_case(const std::string& variant, const Pooling& pool) {
               }};
 }
 
+/// Calls body(offset in y, offset in x, 1 / pixels of the window) for each element of each window.
+template <class Body>
+void for_each_shared(const Shape& x, const Shape& y, Body&& body) {
+  const auto begin = [](int64_t i, int64_t outputs, int64_t inputs) {
+    return static_cast<int64_t>(std::floor(static_cast<double>(i * inputs) / static_cast<double>(outputs)));
+  };
+  const auto end = [](int64_t i, int64_t outputs, int64_t inputs) {
+    return static_cast<int64_t>(
+        std::ceil(static_cast<double>((i + 1) * inputs) / static_cast<double>(outputs)));
+  };
+  for (int64_t i = 0; i < y.numel(); ++i) {
+    const int64_t ox = i / y[3] % y[2];
+    const int64_t oy = i / y[3] / y[2] % y[1];
+    const int64_t n = i / y[3] / y[2] / y[1];
+    const int64_t pixels =
+        (end(oy, y[1], x[1]) - begin(oy, y[1], x[1])) * (end(ox, y[2], x[2]) - begin(ox, y[2], x[2]));
+    for (int64_t iy = begin(oy, y[1], x[1]); iy < end(oy, y[1], x[1]); ++iy) {
+      for (int64_t ix = begin(ox, y[2], x[2]); ix < end(ox, y[2], x[2]); ++ix) {
+        body(static_cast<size_t>(i), static_cast<size_t>(((n * x[1] + iy) * x[2] + ix) * x[3] + i % y[3]),
+             1.0 / static_cast<double>(pixels));
+      }
+    }
+  }
+}
+
+OpCase adaptive_case(const std::string& variant, const Shape& x, Size2d size) {
+  const Shape y{x[0], size.height, size.width, x[3]};
+  return {.op = "adaptive_avg_pool2d",
+          .variant = variant,
+          .inputs = {{x, normal()}},
+          .run = [=](std::vector<Tensor>& in) { return std::vector{ops::adaptive_avg_pool2d(in[0], size)}; },
+          .expected =
+              [=](const std::vector<Values>& in) {
+                Values out(static_cast<size_t>(y.numel()));
+                for_each_shared(
+                    x, y, [&](size_t to, size_t from, double share) { out[to] += in[0][from] * share; });
+                return std::vector<Values>{out};
+              }};
+}
+
+OpCase adaptive_backward_case(const std::string& variant, const Shape& x, Size2d size) {
+  const Shape y{x[0], size.height, size.width, x[3]};
+  return {
+      .op = "adaptive_avg_pool2d_backward",
+      .variant = variant,
+      .inputs = {{y, normal()}},
+      .run =
+          [=](std::vector<Tensor>& in) { return std::vector{ops::adaptive_avg_pool2d_backward(in[0], x)}; },
+      .expected =
+          [=](const std::vector<Values>& in) {
+            Values dx(static_cast<size_t>(x.numel()));
+            for_each_shared(x, y,
+                            [&](size_t to, size_t from, double share) { dx[from] += in[0][to] * share; });
+            return std::vector<Values>{dx};
+          }};
+}
+
 }  // namespace
 
 std::vector<OpCase> pooling_cases() {
@@ -166,6 +224,15 @@ std::vector<OpCase> pooling_cases() {
     cases.push_back(maximum_backward_case(variant, pool));
     cases.push_back(average_case(variant, pool));
     cases.push_back(average_backward_case(variant, pool));
+  }
+  const std::vector<std::tuple<std::string, Shape, Size2d>> shared = {{"fewer", {2, 7, 9, 5}, {3, 4}},
+                                                                      {"more", {2, 3, 2, 16}, {7, 7}},
+                                                                      {"equal windows", {1, 8, 6, 3}, {4, 2}},
+                                                                      {"several chunks", {5, 14, 14, 64}, 4},
+                                                                      {"no images", {0, 4, 4, 3}, 3}};
+  for (const auto& [variant, x, size] : shared) {
+    cases.push_back(adaptive_case(variant, x, size));
+    cases.push_back(adaptive_backward_case(variant, x, size));
   }
   const Pooling padded{{2, 7, 7, 3}, {.kernel = 3, .stride = 2, .padding = 1}};
   cases.push_back(maximum_case("all negative", padded, uniform(-5.0, -1.0)));
