@@ -25,6 +25,33 @@ Tensor normalise(const Tensor& images, const LowerOptions& options) {
   return result;
 }
 
+/// A batch norm that alone reads the image becomes part of its normalisation, which the input node holds at
+/// the image's precision: s ((p - mean) / deviation) + t = (p - (mean - t deviation / s)) / (deviation / s).
+void fold_into_normalisation(FusedGraph& graph, LowerOptions& options) {
+  if (graph.steps.empty()) return;
+  const FusedStep& first = graph.steps.front();
+  const bool alone = std::ranges::count_if(graph.steps, [](const FusedStep& step) {
+                       return step.shortcut == 0 || std::ranges::count(step.inputs, 0) > 0;
+                     }) == 1;
+  const bool unchanged = first.kind == "batch_norm" && first.inputs[0] == 0 && first.shortcut < 0 &&
+                         !first.clamped() && first.output != graph.output &&
+                         std::ranges::all_of(first.scale, [](double s) { return s > 0.0; });
+  if (!alone || !unchanged) return;
+  options.mean.resize(first.scale.size(), 0.0F);
+  options.deviation.resize(first.scale.size(), 1.0F);
+  for (size_t c = 0; c < first.scale.size(); ++c) {
+    const double deviation = options.deviation[c] / first.scale[c];
+    options.mean[c] = static_cast<float>(options.mean[c] - first.shift[c] * deviation);
+    options.deviation[c] = static_cast<float>(deviation);
+  }
+  const int normalised = first.output;
+  graph.steps.erase(graph.steps.begin());
+  for (FusedStep& step : graph.steps) {
+    std::ranges::replace(step.inputs, normalised, 0);
+    if (step.shortcut == normalised) step.shortcut = 0;
+  }
+}
+
 class Lowering {
  public:
   Lowering(const FusedGraph& graph, const Calibration& calibration, const LowerOptions& options)
@@ -249,13 +276,15 @@ void check_options(const LowerOptions& options, const Shape& input) {
 
 }  // namespace
 
-IntegerNet lower(const Graph& graph, const Tensor& images, const LowerOptions& options) {
-  const FusedGraph fused = fuse(graph);
+IntegerNet lower(const Graph& graph, const Tensor& images, const LowerOptions& given) {
+  FusedGraph fused = fuse(graph);
   DS_CHECK(images.dtype() == DType::kU8 && images.rank() == 4 && images.size(0) >= 1 &&
                images.shape().with(0, 1) == fused.shapes[0].with(0, 1),
            "[lower] images are {} {}, expected u8 {} with any N", name_of(images.dtype()),
            images.shape().str(), fused.shapes[0].str());
-  check_options(options, fused.shapes[0]);
+  check_options(given, fused.shapes[0]);
+  LowerOptions options = given;
+  fold_into_normalisation(fused, options);
   std::vector<Tensor> batches;
   for (int64_t first = 0; first < images.size(0); first += kBatch) {
     batches.push_back(normalise(images.slice(first, std::min(first + kBatch, images.size(0))), options));

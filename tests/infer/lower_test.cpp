@@ -174,6 +174,23 @@ TEST(Lower, KeepsABatchNormThatFollowsNothing) {
             60.0);
 }
 
+TEST(Lower, MakesABatchNormOfTheImagePartOfItsNormalisation) {
+  manual_seed(8);
+  Tensor mean = Tensor::full({4}, 0.4);
+  Tensor variance = Tensor::full({4}, 0.05);
+  const Variable gamma(Tensor::from(std::vector<float>{0.5F, 1.5F, 2.0F, 1.0F}, {4}));
+  const Variable beta(Tensor::from(std::vector<float>{0.1F, 0.2F, -0.3F, 0.0F}, {4}));
+  const Filters after({3, 3, 3, 4});
+  const auto function = [&](const Variable& x) {
+    return conv2d(batch_norm(x, gamma, beta, mean, variance, {}), after.rounded(), {}, {.padding = 1});
+  };
+  EXPECT_GE(snr_of(function), 60.0);
+  const Tensor images = test::random_images(4, {9, 9, 4}, 5);
+  const IntegerNet net = infer::lower(trace(function, Tensor::zeros({1, 9, 9, 4})), images);
+  ASSERT_EQ(net.nodes().size(), 2U) << net.str();
+  EXPECT_EQ(net.nodes()[1].kind, infer::NodeKind::kConv2d);
+}
+
 /// Activations that were rounded in training keep the formats of the training.
 TEST(Lower, TakesTheFormatsOfTheTraining) {
   manual_seed(9);
