@@ -69,6 +69,7 @@
 #include "layers/weights/shift_q.h"
 #include "layers/weights/weight.h"
 #include "models/evaluate.h"
+#include "models/mobilenet_v2.h"
 #include "models/mobilenet_v2_cifar.h"
 #include "models/registry.h"
 #include "models/resnet.h"

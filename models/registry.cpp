@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "core/error.h"
+#include "models/mobilenet_v2.h"
 #include "models/mobilenet_v2_cifar.h"
 #include "models/resnet.h"
 #include "models/resnet18_cifar.h"
@@ -20,6 +21,7 @@ const std::vector<ModelEntry>& registry() {
       {"mnist_conv", "two 5x5 convolutions of 20 and 50 channels, 500 units (paper, table 1)", mnist,
        mnist_conv},
       {"mnist_fc", "784-512-512 fully connected (paper, table 1)", mnist, mnist_fc},
+      {"mobilenet_v2", "MobileNetV2 for ImageNet", imagenet, mobilenet_v2},
       {"mobilenet_v2_cifar", "MobileNetV2 for 32x32 images", cifar, mobilenet_v2_cifar},
       {"resnet101", "ResNet101 for ImageNet", imagenet, resnet101},
       {"resnet110", "ResNet110 for CIFAR, option A shortcuts", cifar, resnet110},

@@ -20,11 +20,22 @@ using ::testing::HasSubstr;
 
 TEST(Models, HaveThePublishedNumbersOfParameters) {
   const std::vector<std::pair<std::string, int64_t>> expected = {
-      {"mnist_conv", 431080},       {"mnist_fc", 669706},       {"mobilenet_v2_cifar", 2296922},
-      {"resnet101", 44549160},      {"resnet110", 1727962},     {"resnet18", 11689512},
-      {"resnet18_cifar", 11173962}, {"resnet20", 269722},       {"resnet32", 464154},
-      {"resnet34", 21797672},       {"resnet44", 658586},       {"resnet50", 25557032},
-      {"resnet56", 853018},         {"squeezenet1_0", 1248424}, {"squeezenet1_1", 1235496}};
+      {"mnist_conv", 431080},
+      {"mnist_fc", 669706},
+      {"mobilenet_v2", 3504872},
+      {"mobilenet_v2_cifar", 2296922},
+      {"resnet101", 44549160},
+      {"resnet110", 1727962},
+      {"resnet18", 11689512},
+      {"resnet18_cifar", 11173962},
+      {"resnet20", 269722},
+      {"resnet32", 464154},
+      {"resnet34", 21797672},
+      {"resnet44", 658586},
+      {"resnet50", 25557032},
+      {"resnet56", 853018},
+      {"squeezenet1_0", 1248424},
+      {"squeezenet1_1", 1235496}};
   ASSERT_EQ(models::registry().size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     const models::ModelEntry& entry = models::registry()[i];
