@@ -60,24 +60,56 @@ WeightPtr make_empty_weight(const LayerFormat& format, const Weight& present) {
                      {.layout = present.options().layout, .rounding = format.rounding});
 }
 
-std::vector<LayerPlan> plan_layers(const std::string& path, LayerFormats wanted, bool ours, Module& model) {
+/// Prefix that torch.nn.DataParallel puts before every name; empty where the file has none.
+std::string wrapper_prefix(const std::vector<TensorSpec>& found, Module& model) {
+  constexpr std::string_view kPrefix = "module.";
+  const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(kPrefix); };
+  return std::ranges::none_of(model.named_parameters(), has_prefix) && std::ranges::all_of(found, has_prefix)
+             ? std::string(kPrefix)
+             : "";
+}
+
+/// Names of the tensors that serve training alone, where a file has none of them: they stay as they are.
+std::set<std::string> left_out(const std::vector<TensorSpec>& found, Module& model) {
+  std::set<std::string> names;
+  for (const NamedParameter& parameter : model.named_parameters()) {
+    if (parameter.training_only) names.insert(parameter.name);
+  }
+  for (const NamedBuffer& buffer : model.named_buffers()) {
+    if (buffer.training_only) names.insert(buffer.name);
+  }
+  const size_t skipped = wrapper_prefix(found, model).size();
+  const bool any = std::ranges::any_of(
+      found, [&](const TensorSpec& tensor) { return names.contains(tensor.name.substr(skipped)); });
+  return any ? std::set<std::string>{} : names;
+}
+
+/// What the file's metadata says of a model.
+struct Wanted {
+  LayerFormats formats = {};  // none: float weights
+  bool ours = false;          // else nothing is said of rounding
+};
+
+std::vector<LayerPlan> plan_layers(const std::string& path, Wanted wanted, const std::set<std::string>& absent,
+                                   Module& model) {
   std::vector<LayerPlan> plans;
   for (const NamedLayer& named : weighted_layers(model)) {
-    const auto node = wanted.extract(named.path);
+    const auto node = wanted.formats.extract(named.path);
+    if (absent.contains(join(named.path, named.layer->weight().parameters().front().name))) continue;
     const LayerFormat format = node ? node.mapped() : LayerFormat{};
     const LayerFormat present = format_of(*named.layer);
     LayerPlan plan{.path = named.path, .layer = named.layer, .weight = nullptr};
     if (format.weight != present.weight || (format.weight && format.rounding != present.rounding)) {
       plan.weight = make_empty_weight(format, named.layer->weight());
     }
-    plan.set_activation = ours && format.activation != present.activation;
-    plan.activation = ours ? format.activation : present.activation;
+    plan.set_activation = wanted.ours && format.activation != present.activation;
+    plan.activation = wanted.ours ? format.activation : present.activation;
     plans.push_back(std::move(plan));
   }
-  DS_CHECK(wanted.empty(),
+  DS_CHECK(wanted.formats.empty(),
            "[load_model] {}: its metadata speaks of a layer '{}', and the model has no convolution or linear "
            "layer of that name",
-           path, wanted.begin()->first);
+           path, wanted.formats.begin()->first);
   return plans;
 }
 
@@ -90,13 +122,13 @@ struct Expected {
   bool required = true;
 };
 
-std::vector<Expected> expected_tensors(Module& model, const std::vector<LayerPlan>& plans, bool ours) {
+std::vector<Expected> expected_tensors(Module& model, const std::vector<LayerPlan>& plans,
+                                       std::set<std::string> leaving, bool ours) {
   std::vector<Expected> expected;
   const auto add = [&](const std::string& name, const Tensor& value, const FileLayout& layout,
                        bool required) {
     expected.push_back({name, value.shape(), value.dtype(), layout, required});
   };
-  std::set<std::string> leaving;
   for (const LayerPlan& plan : plans) {
     if (plan.weight != nullptr) {
       for (const auto& old : plan.layer->weight().parameters()) leaving.insert(join(plan.path, old.name));
@@ -123,15 +155,6 @@ std::vector<Expected> expected_tensors(Module& model, const std::vector<LayerPla
     if (!leaving.contains(buffer.name)) add(buffer.name, *buffer.value, {}, true);
   }
   return expected;
-}
-
-/// Prefix that torch.nn.DataParallel puts before every name; empty where the file has none.
-std::string wrapper_prefix(const std::vector<TensorSpec>& found, const std::vector<Expected>& expected) {
-  constexpr std::string_view kPrefix = "module.";
-  const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(kPrefix); };
-  return std::ranges::none_of(expected, has_prefix) && std::ranges::all_of(found, has_prefix)
-             ? std::string(kPrefix)
-             : "";
 }
 
 std::string describe_tensor(DType dtype, const Shape& shape) {
@@ -190,10 +213,8 @@ void check_fit(const std::string& path, const std::vector<TensorSpec>& found, co
 using Staged = std::map<std::string, Tensor>;
 
 /// Reads every expected tensor into memory order, once all of them fit.
-Staged stage(const SafetensorsFile& file, const std::vector<Expected>& expected) {
-  const std::vector<TensorSpec> found = file.tensors();
-  const std::string prefix = wrapper_prefix(found, expected);
-  check_fit(file.path(), found, prefix, expected);
+Staged stage(const SafetensorsFile& file, const std::string& prefix, const std::vector<Expected>& expected) {
+  check_fit(file.path(), file.tensors(), prefix, expected);
   Staged staged;
   for (const Expected& tensor : expected) {
     const std::string name = prefix + tensor.name;
@@ -223,7 +244,8 @@ void carry_out(std::vector<LayerPlan>& plans, const Staged& staged, Module& mode
     if (plan.set_activation) plan.layer->quantize_activations(plan.activation);
   }
   for (NamedParameter& parameter : model.named_parameters()) {
-    parameter.value.mutable_value().copy_from(staged.at(parameter.name));
+    const auto found = staged.find(parameter.name);
+    if (found != staged.end()) parameter.value.mutable_value().copy_from(found->second);
   }
   for (const NamedBuffer& buffer : model.named_buffers()) {
     const auto found = staged.find(buffer.name);
@@ -240,15 +262,20 @@ void save_model(const std::string& path, Module& model, const ModelInfo& info) {
 
 void load_model(const SafetensorsFile& file, Module& model) {
   const bool ours = read_model_info(file).version > 0;
-  std::vector<LayerPlan> plans = plan_layers(file.path(), read_layer_formats(file), ours, model);
-  const Staged staged = stage(file, expected_tensors(model, plans, ours));
+  const std::vector<TensorSpec> found = file.tensors();
+  const std::set<std::string> absent = left_out(found, model);
+  std::vector<LayerPlan> plans =
+      plan_layers(file.path(), {.formats = read_layer_formats(file), .ours = ours}, absent, model);
+  const Staged staged =
+      stage(file, wrapper_prefix(found, model), expected_tensors(model, plans, absent, ours));
   check_masters(file, plans, staged);
   carry_out(plans, staged, model);
 }
 
 void check_tensors(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model) {
-  const std::vector<Expected> expected = expected_tensors(model, plan_layers(path, {}, false, model), false);
-  check_fit(path, tensors, wrapper_prefix(tensors, expected), expected);
+  const std::set<std::string> absent = left_out(tensors, model);
+  const std::vector<LayerPlan> plans = plan_layers(path, {}, absent, model);
+  check_fit(path, tensors, wrapper_prefix(tensors, model), expected_tensors(model, plans, absent, false));
 }
 
 void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,

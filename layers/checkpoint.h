@@ -45,8 +45,9 @@ void save_model(const std::string& path, Module& model, const ModelInfo& info);
 /// wrong-shaped tensors, up to 20 of each and how many more; the model is unchanged then. Parameters of
 /// replaced weights are retired: make optimizers afterwards.
 ///
-/// A file that is not ours (PyTorch's) holds float weights and says nothing of rounding, which stays as it
-/// is; its "num_batches_tracked" and a "module." before all names (DataParallel) are passed over.
+/// A file may leave out what serves training alone (Module::set_training_only), but all of it: that stays as
+/// it is. A file that is not ours (PyTorch's) holds float weights and says nothing of rounding, which stays
+/// as it is; its "num_batches_tracked" and a "module." before all names (DataParallel) are passed over.
 void load_model(const SafetensorsFile& file, Module& model);
 /// The same comparison without loading, for the float tensors of a file of PyTorch's that is not open yet:
 /// throws the Error that load_model would.

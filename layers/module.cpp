@@ -93,6 +93,9 @@ std::vector<NamedParameter> Module::named_parameters() const {
       all.push_back(std::move(parameter));
     }
   }
+  if (training_only_) {
+    for (NamedParameter& parameter : all) parameter.training_only = true;
+  }
   return all;
 }
 
@@ -109,6 +112,9 @@ std::vector<NamedBuffer> Module::named_buffers() {
       buffer.name = join(child->name_, buffer.name);
       all.push_back(std::move(buffer));
     }
+  }
+  if (training_only_) {
+    for (NamedBuffer& buffer : all) buffer.training_only = true;
   }
   return all;
 }

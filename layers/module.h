@@ -38,11 +38,13 @@ struct NamedParameter {
   Variable value;
   ParameterRole role = ParameterRole::kWeight;
   FileLayout layout = {};
+  bool training_only = false;  // Module::set_training_only
 };
 
 struct NamedBuffer {
   std::string name;
   Tensor* value = nullptr;  // owned by the module
+  bool training_only = false;
 };
 
 class Module {
@@ -55,9 +57,12 @@ class Module {
   /// The network's function. Call the module itself: operator() adds the scope that traces name layers by.
   virtual Variable forward(const Variable& x) = 0;
   Variable operator()(const Variable& x);
-  virtual std::vector<Variable> take_auxiliary() { return {}; }
   /// One line: "Conv2d(3, 16, kernel 3x3, stride 1, padding 1, shift-q 5 bits)".
   virtual std::string describe() const = 0;
+
+  /// The logits of auxiliary heads in the last forward pass in training mode, for losses of their own: empty
+  /// for most networks, and in evaluation. Taking them lets go of them.
+  virtual std::vector<Variable> take_auxiliary() { return {}; }
 
   /// All parameters of this module and those below it, in order of registration.
   std::vector<NamedParameter> named_parameters() const;
@@ -76,6 +81,9 @@ class Module {
   /// From now on, in training: keeps this module's input alone and computes its activations again in the
   /// backward pass (autograd/recompute.h), until which the module must live and stay in training.
   void set_recompute(bool on) { recompute_ = on; }
+  /// From now on, this module and those below it serve training alone, as auxiliary heads do: a model file
+  /// may leave their parameters and buffers out.
+  void set_training_only() { training_only_ = true; }
   /// Moves parameters and buffers. Optimizer state made before stays where it was: move first.
   void to(Device device);
   void zero_grad();
@@ -102,6 +110,7 @@ class Module {
   std::string name_;  // within the parent; empty for the outermost module
   bool training_ = true;
   bool recompute_ = false;
+  bool training_only_ = false;
 };
 
 using ModulePtr = std::shared_ptr<Module>;
