@@ -3,6 +3,9 @@
 #include <fmt/ranges.h>
 
 #include "core/error.h"
+#include "models/alexnet.h"
+#include "models/densenet.h"
+#include "models/googlenet.h"
 #include "models/mobilenet_v2.h"
 #include "models/mobilenet_v2_cifar.h"
 #include "models/resnet.h"
@@ -10,6 +13,7 @@
 #include "models/resnet_cifar.h"
 #include "models/simple_mnist.h"
 #include "models/squeezenet.h"
+#include "models/vgg.h"
 
 namespace ds::models {
 
@@ -18,6 +22,11 @@ const std::vector<ModelEntry>& registry() {
   const Shape imagenet{224, 224, 3};
   const Shape mnist{28, 28, 1};
   static const std::vector<ModelEntry> entries = {
+      {"alexnet", "AlexNet for ImageNet", imagenet, alexnet},
+      {"densenet121", "DenseNet121 for ImageNet", imagenet, densenet121},
+      {"googlenet", "GoogLeNet for ImageNet", imagenet, googlenet},
+      {"googlenet_plain", "GoogLeNet for ImageNet, trained without transform_input", imagenet,
+       googlenet_plain},
       {"mnist_conv", "two 5x5 convolutions of 20 and 50 channels, 500 units (paper, table 1)", mnist,
        mnist_conv},
       {"mnist_fc", "784-512-512 fully connected (paper, table 1)", mnist, mnist_fc},
@@ -35,6 +44,8 @@ const std::vector<ModelEntry>& registry() {
       {"resnet56", "ResNet56 for CIFAR, option A shortcuts", cifar, resnet56},
       {"squeezenet1_0", "SqueezeNet 1.0 for ImageNet", imagenet, squeezenet1_0},
       {"squeezenet1_1", "SqueezeNet 1.1 for ImageNet", imagenet, squeezenet1_1},
+      {"vgg16", "VGG16 for ImageNet", imagenet, vgg16},
+      {"vgg16_bn", "VGG16 with batch norm for ImageNet", imagenet, vgg16_bn},
   };
   return entries;
 }

@@ -20,6 +20,10 @@ using ::testing::HasSubstr;
 
 TEST(Models, HaveThePublishedNumbersOfParameters) {
   const std::vector<std::pair<std::string, int64_t>> expected = {
+      {"alexnet", 61100840},
+      {"densenet121", 7978856},
+      {"googlenet", 13004888},  // 6624904 without the auxiliary heads
+      {"googlenet_plain", 13004888},
       {"mnist_conv", 431080},
       {"mnist_fc", 669706},
       {"mobilenet_v2", 3504872},
@@ -35,7 +39,9 @@ TEST(Models, HaveThePublishedNumbersOfParameters) {
       {"resnet50", 25557032},
       {"resnet56", 853018},
       {"squeezenet1_0", 1248424},
-      {"squeezenet1_1", 1235496}};
+      {"squeezenet1_1", 1235496},
+      {"vgg16", 138357544},
+      {"vgg16_bn", 138365992}};
   ASSERT_EQ(models::registry().size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     const models::ModelEntry& entry = models::registry()[i];
