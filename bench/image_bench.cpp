@@ -5,6 +5,8 @@
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "data/random_resized_crop.h"

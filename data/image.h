@@ -1,10 +1,10 @@
 // Images from files: JPEG, PNG, BMP, GIF (first frame), TGA, PNM (binary, 8 bits), PSD, Radiance HDR.
 //
-// JPEG is read by libjpeg-turbo, all else by stb_image; where libjpeg-turbo is not built in, stb_image reads
-// JPEG too (its colours differ by a few grey levels, and corrupt data is found less often). What comes out is
-// what Pillow's convert("RGB") gives, upright: grey is repeated, an alpha channel is dropped, palettes are
-// looked up, CMYK is taken for inverted as Adobe writes it. Samples of 16 bits are cut to their upper 8, also
-// grey ones, which Pillow would clip at 255.
+// JPEG is read by libjpeg-turbo, all else by stb_image, which finds an early end but verifies no checksums;
+// where libjpeg-turbo is not built in, stb_image reads JPEG too (its colours differ by a few grey levels, and
+// corrupt data is found less often). What comes out is what Pillow's convert("RGB") gives, upright: grey is
+// repeated, an alpha channel is dropped, palettes are looked up, CMYK is taken for inverted as Adobe writes
+// it. Samples of 16 bits are cut to their upper 8, also grey ones, which Pillow would clip at 255.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""How fast one thread of torchvision and Pillow makes network inputs of the JPEG files of a folder: what
-bench/image_bench.cpp does, with the same output.
+"""How fast one thread of torchvision and Pillow makes network inputs of the JPEG files of a folder, as bench_image does.
 
     torchvision_images.py FOLDER [--repeats N]
 
@@ -16,6 +15,7 @@ import time
 import PIL
 import torch
 import torchvision
+from PIL import Image
 from torchvision import transforms
 
 PIPELINES = {
@@ -37,7 +37,7 @@ def main():
         for _ in range(options.repeats):
             begin = time.process_time()
             for file in files:
-                with PIL.Image.open(file) as image:
+                with Image.open(file) as image:
                     pipeline(image.convert("RGB")).load()
             rates.append(len(files) / (time.process_time() - begin))
         print(json.dumps({"name": name, "files": len(files), "images/s": round(statistics.median(rates), 1),

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <limits>
 
 #include "core/error.h"
 #include "data/codecs/jpeg.h"
@@ -39,8 +40,7 @@ INSTANTIATE_TEST_SUITE_P(Decode, ImageFile, testing::ValuesIn(file_names()), [](
   return name;
 });
 
-/// Pillow uses libjpeg-turbo too: nothing may differ. stb_image rounds otherwise, and so its colours between
-/// the samples of chroma.
+/// Pillow uses libjpeg-turbo too: nothing may differ. stb_image has its own rounding.
 TEST_P(ImageFile, HasThePixelsOfPillow) {
   const Image image = decode_image(file_of(GetParam()), GetParam());
   const Image expected = test::fixture_image("decode/" + GetParam() + "/pixels");
