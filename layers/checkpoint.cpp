@@ -90,8 +90,8 @@ struct Wanted {
   bool ours = false;          // else nothing is said of rounding
 };
 
-std::vector<LayerPlan> plan_layers(const std::string& path, Wanted wanted, const std::set<std::string>& absent,
-                                   Module& model) {
+std::vector<LayerPlan> plan_layers(const std::string& path, Wanted wanted,
+                                   const std::set<std::string>& absent, Module& model) {
   std::vector<LayerPlan> plans;
   for (const NamedLayer& named : weighted_layers(model)) {
     const auto node = wanted.formats.extract(named.path);

@@ -69,19 +69,18 @@ class Comparison:
         return {"top1": int(found[1]), "top5": int(found[3])}
 
     def convert(self, kind, options, split):
-        """The result's accuracy and the seconds it took."""
         converted = self.folder / "converted.safetensors"
         count = min(self.arguments.calibration_images, len(list(csv.DictReader((split.calibration / "labels.csv").open()))))
         command = [self.arguments.deepshift, "convert", self.arguments.model, converted, "--arch", self.arguments.arch, "--method",
                    kind[:-1], "--weight-bits", kind[-1]]
         if options is not None:
             command += ["--calibrate", split.calibration, "--calibration-images", count, *(options if options != "net" else [])]
-        seconds = re.search(r"([\d.]+) s in all", run(command))
+        run(command)
         result = converted
         if options == "net":
             result = self.folder / "net.safetensors"
             run([self.arguments.deepshift, "lower", converted, result, "--data", split.calibration, "--calibration-images", count])
-        return {**self.evaluate(result, split), "seconds": float(seconds[1]) if seconds else None}
+        return self.evaluate(result, split)
 
     def of_seed(self, seed):
         rows = []
@@ -99,25 +98,22 @@ def report(figures, arguments):
     """Sums over the seeds."""
     sums = {}
     for row in (row for rows in figures.values() for row in rows):
-        total = sums.setdefault((row["way"], row["kind"]), {"top1": 0, "top5": 0, "total": 0, "seconds": []})
-        for key in ("top1", "top5", "total"):
+        total = sums.setdefault((row["way"], row["kind"]), {"top1": 0, "top5": 0, "total": 0})
+        for key in total:
             total[key] += row[key]
-        if row.get("seconds") is not None:
-            total["seconds"].append(row["seconds"])
     reference = sums[("float", "float")]
     lines = ["# Conversion of an ImageNet network without training", "",
              f"{arguments.arch}, converted with `deepshift convert --calibrate` on {arguments.calibration_images} photographs, whose labels are not "
              f"used, and evaluated on the others: {len(figures)} choices of the photographs, right answers added up. Every layer has weights that "
              "are powers of two, the first and the last too. The integer nets have activations of 8 bits. Made by "
              "`tools/compare_imagenet_conversions.py`.", "",
-             "| weights | | top-1 | of the float network's | top-5 | seconds |", "|---|---|---|---|---|---|",
-             f"| float | | {reference['top1']}/{reference['total']} | | {reference['top5']}/{reference['total']} | |"]
+             "| weights | | top-1 | of the float network's | top-5 |", "|---|---|---|---|---|",
+             f"| float | | {reference['top1']}/{reference['total']} | | {reference['top5']}/{reference['total']} |"]
     for (way, kind), total in sums.items():
         if kind == "float":
             continue
-        seconds = f"{sorted(total['seconds'])[len(total['seconds']) // 2]:.1f}" if total["seconds"] else ""
         lines.append(f"| {kind[:-1].upper()}, {kind[-1]} bits | {way} | {total['top1']}/{total['total']} | "
-                     f"{total['top1'] / reference['top1']:.3f} | {total['top5']}/{total['total']} | {seconds} |")
+                     f"{total['top1'] / reference['top1']:.3f} | {total['top5']}/{total['total']} |")
     return "\n".join(lines) + "\n"
 
 
