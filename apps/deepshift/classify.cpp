@@ -111,7 +111,7 @@ int classify_files(ClassifyOptions& options) {
     try {
       image = read_framed(path, classifier.image);
     } catch (const Error& error) {
-      say(stderr, fmt::format("error: {}\n", error.what()));
+      say(stderr, fmt::format("deepshift: {}\n", error.what()));
       ++unreadable;
       continue;
     }
