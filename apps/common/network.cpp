@@ -120,7 +120,6 @@ ActivationChoice chosen_activations(Module& model, const OpenOptions& options) {
 
 Network new_network(const std::string& arch, const std::string& path, const std::vector<TensorSpec>& tensors,
                     int64_t classes) {
-  check_classes(path, tensors, classes);
   Network network = build(arch, classes > 0 ? classes : usual_classes(arch));
   if (classes > 0) return network;
   const int64_t found = outputs_of(path, tensors, weighted_layers(*network.model).back().path);
@@ -130,6 +129,7 @@ Network new_network(const std::string& arch, const std::string& path, const std:
 Network open_network(const std::string& path, const OpenOptions& options) {
   const SafetensorsFile file(path);
   const ModelInfo info = read_model_info(file);
+  check_classes(path, file.tensors(), info.classes);
   Network network =
       new_network(architecture_of(info, path, options.arch), path, file.tensors(), info.classes);
   network.notes = read_notes(info, path);

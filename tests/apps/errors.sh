@@ -97,7 +97,7 @@ torch_files=$(dirname "$0")/../fixtures/torch_files
 expect 'absent' "$bin/deepshift" import "$work/absent" "$work/out"
 expect 'is no file of torch.save' "$bin/deepshift" import "$model" "$work/out"
 expect 'does not fit the model' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --arch resnet20 --classes 10
-expect 'number of classes is unknown' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --arch resnet20
+expect 'no weight of linear found' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --arch resnet20
 expect '--classes.*--arch' "$bin/deepshift" import "$torch_files/network.zip.pth" "$work/out" --classes 10
 expect 'deepshift import' "$bin/deepshift" eval "$torch_files/network.zip.pth" --data "$data" --arch resnet20
 expect 'deepshift import' "$bin/deepshift" inspect "$torch_files/network.legacy.pth" --arch resnet20
