@@ -23,6 +23,8 @@ struct KernelTable {
 struct Backend {
   void* (*allocate)(size_t bytes, int index);  // null when memory has run out
   void (*release)(void* data, int index);
+  /// Gives the pages of free memory back to the system; its addresses stay. Null where there is no such way.
+  void (*discard)(void* data, size_t bytes);
   void (*copy_from_host)(void* target, const void* source, size_t bytes, int index);
   void (*copy_to_host)(void* target, const void* source, size_t bytes, int index);
   void (*copy_within)(void* target, const void* source, size_t bytes, int index);

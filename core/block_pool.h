@@ -25,6 +25,8 @@ class BlockPool {
   /// Takes back a block from take().
   void give_back(char* data, size_t size);
 
+  /// The beginnings and sizes of what is free.
+  const std::map<char*, size_t>& free_parts() const { return free_; }
   /// Forgets the segments that are free as a whole, and returns their beginnings and sizes.
   std::vector<std::pair<char*, size_t>> remove_free_segments();
 

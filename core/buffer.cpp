@@ -125,6 +125,8 @@ class CachingAllocator {
       stats_.cached -= size;
       backend(device).release(data, device.index);
     }
+    if (backend(device).discard == nullptr) return;
+    for (const auto& [data, size] : pool_.free_parts()) backend(device).discard(data, size);
   }
 
   std::mutex mutex_;

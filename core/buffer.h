@@ -48,7 +48,8 @@ struct MemoryStats {
 
 MemoryStats memory_stats(Device device = {});
 void reset_peak_memory(Device device = {});
-/// Gives cached blocks of up to 1 MiB back to the system, and the segments of which nothing is in use.
+/// Gives cached blocks of up to 1 MiB back to the system, and the segments of which nothing is in use; of
+/// other segments, on the CPU, the pages that nothing uses.
 void release_cached_memory(Device device = {});
 
 }  // namespace ds

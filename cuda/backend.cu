@@ -75,6 +75,7 @@ void copy(void* target, const void* source, size_t bytes, int index) {
 constexpr Backend kCudaBackend = {
     .allocate = allocate,
     .release = release,
+    .discard = nullptr,
     .copy_from_host = copy<cudaMemcpyHostToDevice>,
     .copy_to_host = copy<cudaMemcpyDeviceToHost>,
     .copy_within = copy<cudaMemcpyDeviceToDevice>,

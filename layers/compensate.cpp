@@ -5,8 +5,10 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "autograd/functions.h"
+#include "core/buffer.h"
 #include "core/error.h"
 #include "layers/compensation/layer_rounding.h"
 #include "layers/compensation/moments.h"
@@ -20,6 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kBatchBytes = int64_t{64} << 20;  // of the windows of images that are computed together
+constexpr int64_t kWideDepth = 1024;                // of windows whose matrices are worth making room for
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -27,14 +30,14 @@ double seconds_since(Clock::time_point start) {
 
 class Compensator {
  public:
-  Compensator(Module& model, const Tensor& images, const CompensateOptions& options,
+  Compensator(Module& model, Tensor images, const CompensateOptions& options,
               const ConvertPredicate& predicate)
       : model_(model),
         options_(options),
         plan_(plan_conversion(model, options.conversion, predicate)),
         graph_(trace(model, images.slice(0, 1))),
         layers_(first_calls()),
-        streams_(graph_, images, prepare_streams()) {}
+        streams_(graph_, std::move(images), prepare_streams()) {}
 
   CompensateReport run() {
     const Clock::time_point start = Clock::now();
@@ -65,8 +68,8 @@ class Compensator {
     return calls;
   }
 
-  /// Images are taken together as long as their values, and windows, have kBatchBytes. What the recording
-  /// computed is given up.
+  /// Images are taken together as long as their values, and windows, have kBatchBytes. The recording's image,
+  /// and what was computed from it, are given up.
   StreamOptions prepare_streams() {
     StreamOptions result{.kept_bytes = options_.kept_bytes};
     int64_t largest = 1;
@@ -80,6 +83,7 @@ class Compensator {
       largest = std::max(largest, result.bytes.back());
       value.value = {};
     }
+    graph_.values[0].value = {};
     result.batch = std::clamp<int64_t>(kBatchBytes / largest, 1, options_.batch);
     return result;
   }
@@ -138,7 +142,12 @@ class Compensator {
   RoundedFilters round(const TracedNode& node, const LayerToRound& task,
                        const std::vector<ChannelBlock>& blocks) const {
     LayerRounding rounding(task, options_.compensation);
-    for (const ChannelBlock& block : blocks) rounding.add(collect(node, task.weight, block), block);
+    for (const ChannelBlock& block : blocks) {
+      std::vector<GroupMoments> moments = collect(node, task.weight, block);
+      // The matrices to come are not tensors: what those have left in the cache is no use to them.
+      if (moments.front().depth >= kWideDepth) release_cached_memory();
+      rounding.add(std::move(moments), block);
+    }
     RoundedFilters result = std::move(rounding).finish();
     if (blocks.size() > 1) result.statistics = measure(node, task, result);
     return result;
@@ -274,7 +283,7 @@ class Compensator {
 
 }  // namespace
 
-CompensateReport compensate(Module& model, const Tensor& images, const CompensateOptions& options,
+CompensateReport compensate(Module& model, Tensor images, const CompensateOptions& options,
                             const ConvertPredicate& predicate) {
   DS_CHECK(images.defined() && images.rank() == 4 && images.dtype() == DType::kF32 && images.size(0) >= 1,
            "[compensate] images are {}, expected f32 [N,H,W,C] with N >= 1",
@@ -286,7 +295,7 @@ CompensateReport compensate(Module& model, const Tensor& images, const Compensat
   DS_CHECK(options.batch >= 1, "[compensate] batch is {}, expected at least 1", options.batch);
   DS_CHECK(options.block_inputs >= 1, "[compensate] block_inputs is {}, expected at least 1",
            options.block_inputs);
-  return Compensator(model, images, options, predicate).run();
+  return Compensator(model, std::move(images), options, predicate).run();
 }
 
 std::string CompensateReport::str() const {

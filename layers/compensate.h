@@ -12,7 +12,7 @@
 // matched through the bias, means and variances through the running statistics of a batch norm that follows.
 //
 // Memory: three matrices of f64 with the side of a window's values, and `kept_bytes` of activations, beside
-// the images and the network.
+// the images, as long as they are needed, and the network.
 #pragma once
 
 #include <string>
@@ -55,7 +55,7 @@ struct CompensateReport {
 /// what convert_to_shift refuses, for no images, for a call that is not known and for a layer whose values
 /// are not finite. The same images give the same bits for any number of threads and any `kept_bytes`. A layer
 /// that the graph does not call is only rounded.
-CompensateReport compensate(Module& model, const Tensor& images, const CompensateOptions& options,
+CompensateReport compensate(Module& model, Tensor images, const CompensateOptions& options,
                             const ConvertPredicate& predicate = {});
 
 }  // namespace ds

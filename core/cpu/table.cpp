@@ -29,6 +29,14 @@ void* allocate(size_t bytes, int) {
   return data;
 }
 void release(void* data, int) { std::free(data); }
+/// Whole pages within; the next use finds zeros in them.
+void discard(void* data, size_t bytes) {
+  constexpr uintptr_t kPage = 4096;
+  const auto address = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t begin = (address + kPage - 1) / kPage * kPage;
+  const uintptr_t end = (address + bytes) / kPage * kPage;
+  if (begin < end) madvise(static_cast<char*>(data) + (begin - address), end - begin, MADV_DONTNEED);
+}
 void copy(void* target, const void* source, size_t bytes, int) { std::memmove(target, source, bytes); }
 
 }  // namespace
@@ -36,6 +44,7 @@ void copy(void* target, const void* source, size_t bytes, int) { std::memmove(ta
 const Backend kBackend = {
     .allocate = allocate,
     .release = release,
+    .discard = discard,
     .copy_from_host = copy,
     .copy_to_host = copy,
     .copy_within = copy,

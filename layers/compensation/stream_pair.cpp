@@ -4,12 +4,12 @@
 
 namespace ds {
 
-StreamPair::StreamPair(const Graph& graph, const Tensor& images, const StreamOptions& options)
+StreamPair::StreamPair(const Graph& graph, Tensor images, const StreamOptions& options)
     : graph_(graph),
       images_(images.size(0)),
       options_(options),
       float_(graph, images),
-      converted_(graph, images) {}
+      converted_(graph, std::move(images)) {}
 
 void StreamPair::keep(int value) {
   if (kept_.contains(value)) return;

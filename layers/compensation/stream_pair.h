@@ -21,7 +21,7 @@ struct StreamOptions {
 class StreamPair {
  public:
   /// The graph must outlive it.
-  StreamPair(const Graph& graph, const Tensor& images, const StreamOptions& options);
+  StreamPair(const Graph& graph, Tensor images, const StreamOptions& options);
 
   const Stream& of_float() const { return float_; }
   const Stream& converted() const { return converted_; }

@@ -1,11 +1,12 @@
 #include "layers/compensation/streams.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ds {
 
-Stream::Stream(const Graph& graph, const Tensor& images) : graph_(graph), images_(images.size(0)) {
-  kept_[0] = images;
+Stream::Stream(const Graph& graph, Tensor images) : graph_(graph), images_(images.size(0)) {
+  kept_[0] = std::move(images);
   for (size_t i = 1; i < graph.values.size(); ++i) {
     const TracedValue& value = graph.values[i];
     if (value.producer < 0) constants_[static_cast<int>(i)] = value.value;
@@ -16,13 +17,15 @@ Stream::Stream(const Graph& graph, const Tensor& images) : graph_(graph), images
 
 Tensor Stream::at_hand(int value, int64_t begin, int64_t end) const {
   if (const auto found = constants_.find(value); found != constants_.end()) return found->second;
-  if (const auto found = kept_.find(value); found != kept_.end()) return found->second.slice(begin, end);
+  if (const auto found = kept_.find(value); found != kept_.end()) {
+    return found->second.slice(begin, end);
+  }
   return {};
 }
 
 /// Evaluates what the value is made of, each part for no longer than it is needed.
 Tensor Stream::rows(int value, int64_t begin, int64_t end) const {
-  if (const Tensor known = at_hand(value, begin, end); known.defined()) return known;
+  if (Tensor known = at_hand(value, begin, end); known.defined()) return known;
   std::map<int, int> uses = {{value, 1}};  // of what must be evaluated
   for (size_t i = graph_.nodes.size(); i-- > 0;) {
     if (!uses.contains(graph_.nodes[i].output)) continue;

@@ -13,7 +13,7 @@ namespace ds {
 class Stream {
  public:
   /// The graph must outlive it, and its constants stay as they are.
-  Stream(const Graph& graph, const Tensor& images);
+  Stream(const Graph& graph, Tensor images);
 
   /// Rows [begin, end) of a value.
   Tensor rows(int value, int64_t begin, int64_t end) const;
