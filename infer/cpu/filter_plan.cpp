@@ -214,7 +214,7 @@ class FilterPlanner {
 
   int64_t largest_value() const { return form_.offset ? 255 : std::max(-input_.low, input_.high); }
 
-  /// What is added for a unit of a value, at most, while the parts of a weight are: 8 - 1 reaches 8.
+  /// The sum of the magnitudes of a weight's parts: of 7, which is read as 8 - 1, it is 9.
   int64_t reach(int32_t weight) const {
     int64_t sum = 0;
     while (weight != 0) {
