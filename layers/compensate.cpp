@@ -10,6 +10,7 @@
 #include "autograd/functions.h"
 #include "core/buffer.h"
 #include "core/error.h"
+#include "core/value_counts.h"
 #include "layers/compensation/layer_rounding.h"
 #include "layers/compensation/moments.h"
 #include "layers/compensation/output_sums.h"
@@ -102,6 +103,7 @@ class Compensator {
     const int bias = bias_leaf(node);
     const int norm = following_norm(index);
     streams_.keep(node.inputs[0]);
+    if (node.inputs[0] != 0) round_activations(node);
     const LayerToRound task{.path = node.scope,
                             .format = *layer.format,
                             .weight = streams_.of_float().constant(node.inputs[1]),
@@ -125,6 +127,25 @@ class Compensator {
             .error = std::sqrt(sum_of(statistics.error) / signal),
             .blocks = static_cast<int64_t>(blocks.size()),
             .seconds = seconds_since(start)};
+  }
+
+  /// Of the layers that read the same value, the first one does it.
+  void round_activations(const TracedNode& reader) {
+    const int value = reader.inputs[0];
+    if (!options_.activations || streams_.converted().rounds(value)) return;
+    ValueCounts counts;
+    streams_.for_batches([&](int64_t begin, int64_t end) {
+      counts.add(streams_.converted().rows(value, begin, end).span<float>());
+    });
+    DS_CHECK(std::isfinite(counts.lowest()) && std::isfinite(counts.highest()),
+             "[compensate] the values that layer {} reads are not finite", reader.scope);
+    const auto [bits, fraction_bits] = *options_.activations;
+    const bool has_sign = fraction_bits || counts.lowest() < 0.0;
+    const int64_t low = has_sign ? -(int64_t{1} << (bits - 1)) : 0;
+    const int64_t high = low + (int64_t{1} << bits) - 1;
+    const int chosen = fraction_bits.value_or(counts.fraction_bits(low, high, FormatChoice::kLeastSquares));
+    streams_.converted().round(
+        value, {.fraction_bits = chosen, .low = static_cast<double>(low), .high = static_cast<double>(high)});
   }
 
   std::vector<ChannelBlock> blocks_of(const TracedNode& node, const Tensor& weight) const {
@@ -295,6 +316,10 @@ CompensateReport compensate(Module& model, Tensor images, const CompensateOption
   DS_CHECK(options.batch >= 1, "[compensate] batch is {}, expected at least 1", options.batch);
   DS_CHECK(options.block_inputs >= 1, "[compensate] block_inputs is {}, expected at least 1",
            options.block_inputs);
+  if (options.activations) ActivationQuant({.format = *options.activations});  // refuses what there is not
+  DS_CHECK(!options.activations || !activation_quant_options(model),
+           "[compensate] activations are to be rounded to {}, but the network itself rounds them to {}",
+           options.activations->str(), activation_quant_options(model)->format.str());
   return Compensator(model, std::move(images), options, predicate).run();
 }
 

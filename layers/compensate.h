@@ -15,6 +15,7 @@
 // the images, as long as they are needed, and the network.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ namespace ds {
 struct CompensateOptions {
   ConvertOptions conversion = {};
   CompensationOptions compensation = {};
+  /// What layers read, but for the images, is rounded to this format in the network as converted so far: B
+  /// bits whose fraction bits have the least squared error over the images, without a sign where nothing is
+  /// below 0, or I.F. The model itself is not told.
+  std::optional<ActivationFormat> activations = {};
   int64_t batch = 32;  // images that are computed together; fewer where their windows take very much memory
   /// Values of a window that are rounded together, at most. A layer with more of them, and without groups, is
   /// done in blocks of input channels, each of which is to give its own share of the outputs.
@@ -52,9 +57,9 @@ struct CompensateReport {
 };
 
 /// `images`: f32 [N,H,W,C] as the network takes them, on the CPU. Throws Error, with nothing changed, for
-/// what convert_to_shift refuses, for no images, for a call that is not known and for a layer whose values
-/// are not finite. The same images give the same bits for any number of threads and any `kept_bytes`. A layer
-/// that the graph does not call is only rounded.
+/// what convert_to_shift refuses, for no images, for a call that is not known, for a layer whose values are
+/// not finite, and for activations that the network itself rounds. The same images give the same bits for any
+/// number of threads and any `kept_bytes`. A layer that the graph does not call is only rounded.
 CompensateReport compensate(Module& model, Tensor images, const CompensateOptions& options,
                             const ConvertPredicate& predicate = {});
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "apps/common/app.h"
 #include "apps/common/evaluate_file.h"
@@ -38,6 +39,7 @@ struct ConvertFileOptions {
   bool plain = false;     // says so
   std::string data;       // folder of the test images, if answers are to be counted
   std::string compensation = "full";
+  std::string activation_bits;
   int offset_bits = CompensationOptions().offset_bits;
   CalibrationChoice calibration;
   InputChoice images;
@@ -61,6 +63,11 @@ std::vector<std::string> two_term_layers(const std::vector<std::string>& names, 
     }
   }
   return paths;
+}
+
+std::optional<ActivationFormat> activation_format(const ConvertFileOptions& options) {
+  if (options.activation_bits.empty()) return std::nullopt;
+  return parse_activation_format(options.activation_bits);
 }
 
 /// Whether images of a data set are looked at. Throws Error for a choice of images where none are.
@@ -129,7 +136,8 @@ int convert_file(const ConvertFileOptions& options) {
         compensate(model, sample_images(options, network, input),
                    {.conversion = conversion,
                     .compensation = {.compensation = parse_compensation(options.compensation),
-                                     .offset_bits = options.offset_bits}},
+                                     .offset_bits = options.offset_bits},
+                    .activations = activation_format(options)},
                    predicate);
     fmt::print("{}\n", report.str());
   }
@@ -179,6 +187,10 @@ Command convert_command(CLI::App& parent) {
          "with --calibrate: weights of up to so many bits get the exponent offset that suits them; 0: none")
       ->capture_default_str()
       ->check(between(0, 7));
+  app->add_option(
+      "--activation-bits", o.activation_bits,
+      "with --calibrate: weights for a network whose activations will be rounded to fixed point, I.F "
+      "or B bits, as lower does; the model's are not");
   add_calibration(*app, o.calibration);
   add_input_choice(*app, o.images);
   app->add_option("--threads", o.threads,
@@ -188,7 +200,8 @@ Command convert_command(CLI::App& parent) {
   app->add_option("--first-last", o.first_last, "weights of the first and the last layer")
       ->capture_default_str()
       ->transform(one_of({"shift", "float"}));
-  for (const char* option : {"--compensation", "--offset-bits", "--calibration-images", "--seed"}) {
+  for (const char* option :
+       {"--compensation", "--offset-bits", "--activation-bits", "--calibration-images", "--seed"}) {
     app->get_option(option)->needs("--calibrate");
   }
   return {app, [options] { return convert_file(*options); }};

@@ -68,7 +68,7 @@ int lower_file(LowerFileOptions& options) {
   network.model->eval();
   infer::LowerOptions& lowering = options.lowering;
   lowering.digits = options.digits == "full" ? infer::kFullDigits : std::stoi(options.digits);
-  lowering.formats = infer::parse_format_choice(options.formats);
+  lowering.formats = parse_format_choice(options.formats);
   lowering.mean = input.normalization.mean;
   lowering.deviation = input.normalization.deviation;
   const Dataset train = load_dataset(input.in(options.data), Split::kTrain);

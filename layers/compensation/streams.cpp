@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/ops.h"
+
 namespace ds {
 
 Stream::Stream(const Graph& graph, Tensor images) : graph_(graph), images_(images.size(0)) {
@@ -18,9 +20,14 @@ Stream::Stream(const Graph& graph, Tensor images) : graph_(graph), images_(image
 Tensor Stream::at_hand(int value, int64_t begin, int64_t end) const {
   if (const auto found = constants_.find(value); found != constants_.end()) return found->second;
   if (const auto found = kept_.find(value); found != kept_.end()) {
-    return found->second.slice(begin, end);
+    return rounded(value, found->second.slice(begin, end));
   }
   return {};
+}
+
+Tensor Stream::rounded(int value, const Tensor& tensor) const {
+  const auto format = formats_.find(value);
+  return format == formats_.end() ? tensor : ops::fixed_point(tensor, format->second);
 }
 
 /// Evaluates what the value is made of, each part for no longer than it is needed.
@@ -42,7 +49,7 @@ Tensor Stream::rows(int value, int64_t begin, int64_t end) const {
       const auto found = alive.find(input);
       inputs.push_back(found != alive.end() ? found->second : at_hand(input, begin, end));
     }
-    alive[node.output] = calls_[i](inputs);
+    alive[node.output] = rounded(node.output, calls_[i](inputs));
     for (const int input : node.inputs) {
       if (const auto found = alive.find(input); found != alive.end() && --uses[input] == 0)
         alive.erase(found);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autograd/replay.h"
+#include "core/op_options.h"
 
 namespace ds {
 
@@ -22,18 +23,24 @@ class Stream {
   void forget(int value);
   bool keeps(int value) const { return kept_.contains(value); }
 
+  /// From now on a value is rounded to this format, for all that read it.
+  void round(int value, const FixedPointOptions& format) { formats_[value] = format; }
+  bool rounds(int value) const { return formats_.contains(value); }
+
   const Tensor& constant(int value) const { return constants_.at(value); }
   void set_constant(int value, const Tensor& tensor) { constants_[value] = tensor; }
 
  private:
   /// A constant, or rows of a value that is kept; undefined for others.
   Tensor at_hand(int value, int64_t begin, int64_t end) const;
+  Tensor rounded(int value, const Tensor& tensor) const;
 
   const Graph& graph_;
   int64_t images_;
-  std::map<int, Tensor> kept_;       // by value
-  std::map<int, Tensor> constants_;  // leaves but the input
-  std::vector<ReplayedCall> calls_;  // by node
+  std::map<int, Tensor> kept_;                // by value
+  std::map<int, FixedPointOptions> formats_;  // of those that are rounded
+  std::map<int, Tensor> constants_;           // leaves but the input
+  std::vector<ReplayedCall> calls_;           // by node
 };
 
 }  // namespace ds

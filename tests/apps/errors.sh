@@ -129,6 +129,9 @@ for answers in 'float: top-1 [0-9]*/40 ' 'converted: top-1 [0-9]*/40 '; do
 done
 expect 'none of the tensors input and images' "$bin/deepshift" convert "$model" "$work/out" --calibrate "$model"
 expect '--mean and --std go with' "$bin/deepshift" convert "$model" "$work/out" --calibrate "$model" --mean 0.5
+expect '--activation-bits' "$bin/deepshift" convert "$model" "$work/out" --activation-bits 8
+expect "found '1', expected I.F" "$bin/deepshift" convert "$model" "$work/out" --calibrate "$data" --activation-bits 1 \
+  --calibration-images 20
 expect 'two terms are asked for in "no-such-layer"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends,no-such-layer
 expect 'two terms are asked for in "conv1"' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --first-last float
 expect 'two terms of 6 bits' "$bin/deepshift" convert "$model" "$work/out" --two-term ends --weight-bits 6

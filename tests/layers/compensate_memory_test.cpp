@@ -4,6 +4,7 @@
 
 #include "layers/compensate.h"
 #include "layers/compensation/output_sums.h"
+#include "layers/compensation/streams.h"
 #include "layers/compensation/vectors.h"
 #include "layers/flatten.h"
 #include "layers/weighted_layer.h"
@@ -124,6 +125,28 @@ TEST(CompensateMemory, ChangesNoBit) {
   }
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
+}
+
+/// For every reader, kept or not; the fraction bits are those of the least squared error.
+TEST(Stream, RoundsAValueForAllThatReadIt) {
+  const auto net = sequential(convolution(3, 4, true), std::make_shared<Relu>(), convolution(4, 4, true),
+                              std::make_shared<Relu>());
+  const Tensor images = normal({5, 6, 6, 3}, 1);
+  const Graph graph = trace(*net, images.slice(0, 1));
+  Stream plain(graph, images);
+  Stream rounded(graph, images);
+  const int read = graph.nodes[2].inputs[0];
+  const FixedPointOptions format{.fraction_bits = 2, .low = 0.0, .high = 15.0};
+  rounded.round(read, format);
+  const Tensor expected = ops::fixed_point(plain.rows(read, 1, 4), format);
+  EXPECT_EQ(rounded.rows(read, 1, 4).to_vector<float>(), expected.to_vector<float>());
+  const Tensor weight = plain.constant(graph.nodes[2].inputs[1]);
+  const Tensor bias = plain.constant(graph.nodes[2].inputs[2]);
+  const std::vector<float> after = ops::conv2d(expected, weight, bias, {.padding = 1}).to_vector<float>();
+  EXPECT_EQ(rounded.rows(graph.nodes[2].output, 1, 4).to_vector<float>(), after);
+  rounded.keep(read, 2);
+  EXPECT_EQ(rounded.rows(read, 1, 4).to_vector<float>(), expected.to_vector<float>());
+  EXPECT_EQ(rounded.rows(graph.nodes[2].output, 1, 4).to_vector<float>(), after);
 }
 
 TEST(OutputSums, GiveTheStatisticsOfWhatWasAdded) {
