@@ -67,6 +67,7 @@
 #include "layers/weights/float_weight.h"
 #include "layers/weights/shift_ps.h"
 #include "layers/weights/shift_q.h"
+#include "layers/weights/two_term.h"
 #include "layers/weights/weight.h"
 #include "models/alexnet.h"
 #include "models/densenet.h"
