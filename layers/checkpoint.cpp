@@ -60,15 +60,6 @@ WeightPtr make_empty_weight(const LayerFormat& format, const Weight& present) {
                      {.layout = present.options().layout, .rounding = format.rounding});
 }
 
-/// Prefix that torch.nn.DataParallel puts before every name; empty where the file has none.
-std::string wrapper_prefix(const std::vector<TensorSpec>& found, Module& model) {
-  constexpr std::string_view kPrefix = "module.";
-  const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(kPrefix); };
-  return std::ranges::none_of(model.named_parameters(), has_prefix) && std::ranges::all_of(found, has_prefix)
-             ? std::string(kPrefix)
-             : "";
-}
-
 /// Names of the tensors that serve training alone, where a file has none of them: they stay as they are.
 std::set<std::string> left_out(const std::vector<TensorSpec>& found, Module& model) {
   std::set<std::string> names;
@@ -255,6 +246,14 @@ void carry_out(std::vector<LayerPlan>& plans, const Staged& staged, Module& mode
 }
 
 }  // namespace
+
+std::string wrapper_prefix(const std::vector<TensorSpec>& found, const Module& model) {
+  constexpr std::string_view kPrefix = "module.";
+  const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(kPrefix); };
+  return std::ranges::none_of(model.named_parameters(), has_prefix) && std::ranges::all_of(found, has_prefix)
+             ? std::string(kPrefix)
+             : "";
+}
 
 void save_model(const std::string& path, Module& model, const ModelInfo& info) {
   write_safetensors(path, model_tensors(model), model_metadata(model, info));

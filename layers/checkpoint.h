@@ -53,6 +53,10 @@ void load_model(const SafetensorsFile& file, Module& model);
 /// throws the Error that load_model would.
 void check_tensors(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model);
 
+/// "module.", which torch.nn.DataParallel puts before every name, where the tensors of a file have it and the
+/// model has not; else empty.
+std::string wrapper_prefix(const std::vector<TensorSpec>& found, const Module& model);
+
 /// Tensors of `extra` (an average of weights) are stored as "extra.<name>" and read with file.read().
 void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,
                    const TrainingState& state, const std::vector<NamedTensor>& extra = {});

@@ -1,5 +1,6 @@
 #include "models/evaluate.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,12 @@ class EvaluationScope {
 };
 
 }  // namespace
+
+int64_t evaluation_batch(const Shape& image) {
+  constexpr int64_t kPixels = 256000;
+  constexpr int64_t kLeast = 25;
+  return std::max(kLeast, kPixels / (image[0] * image[1]));
+}
 
 int64_t count_correct(const Tensor& logits, const Tensor& targets) {
   const auto found = ops::argmax(logits).to_vector<int64_t>();

@@ -20,6 +20,8 @@ struct Evaluation {
 /// Of so few classes five answers say little.
 inline constexpr int64_t kFewClasses = 10;
 
+/// Images H,W,C at a time that fill the caches and not the memory: 250 of CIFAR.
+int64_t evaluation_batch(const Shape& image);
 /// How many rows of the logits have their maximum where the targets (labels, i64, or probabilities) have it.
 int64_t count_correct(const Tensor& logits, const Tensor& targets);
 /// How many rows of the logits have the label's among their `k` largest; of equal ones the first are larger.

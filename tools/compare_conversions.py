@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+from comparison import run
+
 FORMATS = ["q5", "q4", "ps5", "ps4", "q3", "ps3", "q2", "ps2"]
 ABLATION = [("only rounded", None), ("rounded, means and variances matched", ["--compensation", "statistics"]),
             ("errors handed on, float weights the target", ["--compensation", "float-target"]),
@@ -24,13 +26,6 @@ ABLATION = [("only rounded", None), ("rounded, means and variances matched", ["-
             ("in full, without exponent offsets", ["--offset-bits", "0"]),
             ("in full, exponent offsets for all", ["--offset-bits", "7"]),
             ("in full, two terms in the first and the last layer", ["--two-term", "ends"])]
-
-
-def run(command):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
-    return result.stdout
 
 
 class Comparison:

@@ -18,16 +18,11 @@ import subprocess
 import sys
 import tempfile
 
+from comparison import run
+
 WAYS = [("only rounded", None, ["q5", "q4", "ps4", "q3"]), ("converted", [], ["q5", "q4", "ps4", "q3"]),
         ("converted, two-term codes in the first and the last layer", ["--two-term", "ends"], ["q5", "q4"]),
         ("converted, as an integer net", "net", ["q5", "q4", "ps4"])]
-
-
-def run(command):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
-    return result.stdout
 
 
 class Split:

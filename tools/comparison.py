@@ -7,13 +7,17 @@ import subprocess
 import sys
 
 
+def run(command, **environment):
+    """Standard output of a program; leaves with its errors when it fails."""
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, env={**os.environ, **environment})
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
+    return result.stdout
+
+
 def run_pinned(processors, command, **environment):
     """Standard output of a program that may use these processors alone; leaves with its errors when it fails."""
-    command = ["taskset", "--cpu-list", ",".join(map(str, processors))] + command
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{result.stderr}")
-    return result.stdout
+    return run(["taskset", "--cpu-list", ",".join(map(str, processors))] + command, **environment)
 
 
 def run_peer(processors, command):

@@ -47,12 +47,6 @@ Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptio
 
 }  // namespace
 
-int64_t evaluation_batch(const Shape& image) {
-  constexpr int64_t kPixels = 256000;
-  constexpr int64_t kLeast = 25;
-  return std::max(kLeast, kPixels / (image[0] * image[1]));
-}
-
 Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");
   if (const SafetensorsFile file(options.file); infer::holds_integer_net(file))

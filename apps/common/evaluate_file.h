@@ -26,7 +26,5 @@ struct EvaluateOptions {
 
 /// How many test images the model, or the integer net, names rightly. Throws Error naming the file.
 Evaluation evaluate_file(const EvaluateOptions& options);
-/// Images at a time that fill the caches and not the memory: 250 of CIFAR.
-int64_t evaluation_batch(const Shape& image);
 
 }  // namespace ds::apps

@@ -16,12 +16,12 @@ constexpr const char* kClasses = "deepshift.classes";  // JSON
 
 std::map<std::string, std::string> integer_net_notes(const ModelInput& input) {
   std::map<std::string, std::string> notes = {{kDataset, input.dataset}};
-  if (!input.classes.empty()) notes.emplace(kClasses, nlohmann::json(input.classes).dump());
+  if (!input.classes.empty()) notes.emplace(kClasses, nlohmann::json(ids_of(input.classes)).dump());
   return notes;
 }
 
-std::vector<std::string> integer_net_classes(const SafetensorsFile& file, const InputChoice& choice,
-                                             int64_t classes) {
+std::vector<ClassName> integer_net_classes(const SafetensorsFile& file, const InputChoice& choice,
+                                           int64_t classes) {
   const auto found = file.metadata().find(kClasses);
   std::vector<std::string> names;
   try {
@@ -31,7 +31,7 @@ std::vector<std::string> integer_net_classes(const SafetensorsFile& file, const 
   }
   DS_CHECK(names.empty() || static_cast<int64_t>(names.size()) == classes,
            "[integer_net] {}: {} names of {} classes", file.path(), names.size(), classes);
-  return class_ids(choice, names, classes);
+  return class_names(choice, names, classes);
 }
 
 IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::string& data,
@@ -50,7 +50,7 @@ IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::str
   Dataset test = load_dataset({.name = dataset,
                                .folder = data,
                                .image_size = net.input()[0],
-                               .classes = integer_net_classes(file, choice, classes),
+                               .classes = ids_of(integer_net_classes(file, choice, classes)),
                                .class_count = classes,
                                .strict = strict},
                               Split::kTest);

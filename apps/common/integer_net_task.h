@@ -12,7 +12,7 @@
 
 namespace ds::apps {
 
-/// In the metadata of an integer net's file: its data set and, of photographs, the names of the classes. The
+/// In the metadata of an integer net's file: its data set and the names of the classes. The
 /// normalisation and the size of the images are part of the net.
 std::map<std::string, std::string> integer_net_notes(const ModelInput& input);
 
@@ -23,8 +23,8 @@ struct IntegerNetTask {
 
 /// The names of the net's classes: of the table that the choice names, or the file's; empty where neither
 /// says them.
-std::vector<std::string> integer_net_classes(const SafetensorsFile& file, const InputChoice& choice,
-                                             int64_t classes);
+std::vector<ClassName> integer_net_classes(const SafetensorsFile& file, const InputChoice& choice,
+                                           int64_t classes);
 /// `data` is the folder of the data set. Throws Error naming file or folder where one cannot be read, or the
 /// net gives other classes than the data set has.
 IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::string& data,

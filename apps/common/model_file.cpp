@@ -85,14 +85,15 @@ void check_classes(const std::string& path, const std::vector<TensorSpec>& tenso
            classes);
 }
 
-int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tensors,
-                   const std::string& layer) {
-  for (const TensorSpec& tensor : tensors) {
-    std::string_view name = tensor.name;
-    if (name.starts_with("module.")) name.remove_prefix(7);  // DataParallel
-    if (tensor.shape.rank() >= 2 && name.starts_with(layer + ".")) return tensor.shape[0];
-  }
-  fail("[model] {}: no weight of {} found, the network's last layer: is this its file?", path, layer);
+int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model) {
+  const std::string layer = weighted_layers(model).back().path;
+  const std::string beginning = wrapper_prefix(tensors, model) + layer + ".";
+  const auto weight = std::ranges::find_if(tensors, [&](const TensorSpec& tensor) {
+    return tensor.shape.rank() >= 2 && tensor.name.starts_with(beginning);
+  });
+  DS_CHECK(weight != tensors.end(),
+           "[model] {}: no weight of {} found, the network's last layer: is this its file?", path, layer);
+  return weight->shape[0];
 }
 
 std::optional<ShiftKind> shift_kind(Module& model) {

@@ -31,7 +31,7 @@ struct ModelNotes {
   std::string dataset = {};
   Normalization normalization = {};       // empty where the file does not say
   int64_t image_size = 0;                 // of photographs, in pixels; 0 where the file does not say
-  std::vector<std::string> classes = {};  // of photographs: names by label; empty where it does not say
+  std::vector<std::string> classes = {};  // names by label; empty where the file does not say
 };
 std::string to_json(const ModelNotes& notes);
 /// Throws Error naming the file when the JSON is broken.
@@ -45,8 +45,8 @@ std::string architecture_of(const ModelInfo& info, const std::string& path, cons
 /// Before a network of that size is made. Throws Error when the file says that it has classes, but no weight
 /// has so many outputs.
 void check_classes(const std::string& path, const std::vector<TensorSpec>& tensors, int64_t classes);
-/// The outputs that a layer's weight has in the file. Throws Error when there is none.
-int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tensors, const std::string& layer);
+/// The outputs that the weight of a network's last layer has in the file. Throws Error when there is none.
+int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model);
 
 /// The kind of shift weights of a network; nothing when all are float.
 struct ShiftKind {

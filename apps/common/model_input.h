@@ -7,6 +7,7 @@
 #include "apps/common/network.h"
 #include "apps/common/task.h"
 #include "data/dataset.h"
+#include "data/image_folder.h"
 
 namespace ds::apps {
 
@@ -23,9 +24,9 @@ struct InputChoice {
 struct ModelInput {
   std::string dataset;
   Normalization normalization;
-  int64_t image_size = 0;                 // of photographs
-  int64_t class_count = 0;                // of the network
-  std::vector<std::string> classes = {};  // of photographs: names by label, where they are known
+  int64_t image_size = 0;               // of photographs
+  int64_t class_count = 0;              // of the network
+  std::vector<ClassName> classes = {};  // by label, where they are known
 
   /// The data set in a folder, as the network sees it.
   DatasetChoice in(const std::string& folder) const;
@@ -36,8 +37,9 @@ struct ModelInput {
 ModelInput input_of(const Network& network, const std::string& file, const InputChoice& choice);
 /// What the network's file is to say of its input.
 ModelNotes notes_of(const ModelInput& input);
-/// The names in the table that the choice names, as many as the network has classes; else the ones given.
-std::vector<std::string> class_ids(const InputChoice& choice, const std::vector<std::string>& given,
+/// The classes in the table that the choice names, as many as the network has; else those of these ids.
+std::vector<ClassName> class_names(const InputChoice& choice, const std::vector<std::string>& ids,
                                    int64_t classes);
+std::vector<std::string> ids_of(const std::vector<ClassName>& classes);
 
 }  // namespace ds::apps

@@ -122,7 +122,7 @@ Network new_network(const std::string& arch, const std::string& path, const std:
                     int64_t classes) {
   Network network = build(arch, classes > 0 ? classes : usual_classes(arch));
   if (classes > 0) return network;
-  const int64_t found = outputs_of(path, tensors, weighted_layers(*network.model).back().path);
+  const int64_t found = outputs_of(path, tensors, *network.model);
   return found == network.info.classes ? network : build(arch, found);
 }
 

@@ -39,7 +39,7 @@ void adopt_pretrained(const Network& pretrained, const OptionTable& table, Train
 
 /// The network that a run starts from: new, or the pretrained one; its weights and activations are made what
 /// the options, resolved, say. Restarts the default generator.
-/// `class_names` are what its file says of photographs.
+/// `class_names` are what its file says of the images.
 Network make_network(const TrainOptions& options, std::optional<Network> pretrained,
                      const std::vector<std::string>& class_names = {});
 

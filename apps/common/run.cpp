@@ -186,9 +186,7 @@ void finish_run(const TrainOptions& options, const Trainer& trainer, const Datas
 /// The network of a run: of its checkpoint, of --pretrained, or new.
 Network starting_network(const TrainOptions& options, const Dataset& train, std::optional<Network> pretrained,
                          const ResumePoint& point) {
-  Network network =
-      make_network(options, std::move(pretrained),
-                   options.dataset == kImageFolder ? train.classes : std::vector<std::string>());
+  Network network = make_network(options, std::move(pretrained), train.classes);
   // Before an optimizer sees the parameters: a checkpoint may hold other kinds of weights, layer by layer.
   if (!point.checkpoint.empty()) load_model(SafetensorsFile(point.checkpoint), *network.model);
   return network;
@@ -228,7 +226,7 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   TaskData data = load_task(options);
   settle_normalization(options, data.train.channels());
   if (!point.checkpoint.empty()) check_resumable(point, options, data.train.size());
-  if (options.dataset == kImageFolder) options.classes = network_classes(options, data.train);
+  options.classes = network_classes(options, data.train);
   Network network = starting_network(options, data.train, std::move(pretrained), point);
   const bool in_place =
       resuming && fs::exists(options.output) && fs::equivalent(options.output, point.folder);

@@ -110,7 +110,7 @@ TaskData load_task(const TrainOptions& options) {
                        .image_size = options.image_size,
                        .strict = options.strict};
   task.train = load_dataset(choice, Split::kTrain);
-  if (options.dataset == kImageFolder) choice.classes = task.train.classes;
+  choice.classes = task.train.classes;
   task.test = load_dataset(choice, Split::kTest);
   DS_CHECK(task.train.size() > 0 && task.test.size() > 0,
            "[data] {}: {} training and {} test images, expected some of both", options.data,
@@ -126,6 +126,7 @@ TaskData load_task(const TrainOptions& options) {
 }
 
 int64_t network_classes(const TrainOptions& options, const Dataset& train) {
+  if (const int64_t fixed = class_count(options.dataset); fixed > 0) return fixed;
   const auto found = static_cast<int64_t>(train.classes.size());
   DS_CHECK(options.classes == 0 || found <= options.classes, "[options] --classes is {}, but {} has {}",
            options.classes, options.data, found);

@@ -48,8 +48,8 @@ struct TaskData {
 /// Reads training and test images, holds out and limits as the options say. Which images are held out depends
 /// on the seed alone.
 TaskData load_task(const TrainOptions& options);
-/// How many classes the network of a run on photographs has: --classes, or those of the images. Throws Error
-/// when the images have more.
+/// How many classes the network of a run has: the data set's, or --classes, or those of the images. Throws
+/// Error when the images have more.
 int64_t network_classes(const TrainOptions& options, const Dataset& train);
 /// Augmentation of the training images.
 void add_augmentation(const TrainOptions& options, LoaderOptions& loader);

@@ -10,7 +10,6 @@
 
 #include "apps/common/app.h"
 #include "apps/common/diagnose.h"
-#include "apps/common/evaluate_file.h"
 #include "apps/common/interrupt.h"
 #include "apps/common/optimization.h"
 #include "apps/common/progress.h"

@@ -7,6 +7,7 @@
 #include "apps/common/machine.h"
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/input_options.h"
 #include "core/cpu/kernels/select.h"
 #include "core/error.h"
 #include "core/parallel.h"
@@ -142,10 +143,7 @@ Command bench_command(CLI::App& parent) {
       ->check(at_least(1));
   app->add_flag("--layers", o.layers, "time every layer, too");
   app->add_option("--device", o.device, "cpu, cuda or cuda:<number>")->capture_default_str();
-  app->add_option("--threads", o.machine.threads,
-                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
-      ->capture_default_str()
-      ->check(between(0, 4096));
+  add_threads(*app, o.machine.threads);
   return {app, [options] { return bench_file(*options); }};
 }
 

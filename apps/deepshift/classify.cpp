@@ -41,16 +41,11 @@ struct Classifier {
   std::function<Tensor(const Tensor&)> logits;  // f32 [1,classes] of u8 [1,H,W,C]
 };
 
-/// By label: as the table says, else as the file does, else their numbers.
-std::vector<ClassName> class_names(const InputChoice& choice, const std::vector<std::string>& ids,
-                                   int64_t classes) {
-  if (!choice.class_names.empty()) return read_class_names(choice.class_names);
-  std::vector<ClassName> names;
-  for (int64_t label = 0; label < classes; ++label) {
-    names.push_back(
-        {.id = ids.empty() ? fmt::format("class {}", label) : ids[static_cast<size_t>(label)], .words = {}});
-  }
-  return names;
+/// What nobody has named is "class 7".
+std::vector<ClassName> all_named(std::vector<ClassName> classes, int64_t count) {
+  for (auto label = static_cast<int64_t>(classes.size()); label < count; ++label)
+    classes.push_back({.id = fmt::format("class {}", label), .words = {}});
+  return classes;
 }
 
 Classifier make_classifier(const SafetensorsFile& file, const ClassifyOptions& options) {
@@ -60,7 +55,7 @@ Classifier make_classifier(const SafetensorsFile& file, const ClassifyOptions& o
     const double unit = std::ldexp(1.0, -result.format.fraction_bits);
     const int64_t classes = result.shape.numel();
     return {.image = net->net().input(),
-            .classes = class_names(options.input, integer_net_classes(file, options.input, classes), classes),
+            .classes = all_named(integer_net_classes(file, options.input, classes), classes),
             .logits = [net, unit](const Tensor& image) {
               return ops::affine((*net)(image).to(DType::kF32), unit, 0.0);
             }};
@@ -69,9 +64,8 @@ Classifier make_classifier(const SafetensorsFile& file, const ClassifyOptions& o
   const ModelInput input = input_of(network, options.model, options.input);
   network.model->eval();
   const Shape published = models::find(network.info.architecture).input;
-  const int64_t size = input.image_size > 0 ? input.image_size : published[0];
-  return {.image = {size, size, published[2]},
-          .classes = class_names(options.input, input.classes, network.info.classes),
+  return {.image = {input.image_size, input.image_size, published[2]},
+          .classes = all_named(input.classes, network.info.classes),
           .logits = [network, input](const Tensor& image) {
             const NoGrad no_grad;
             DataLoader loader({.images = image, .labels = Tensor::zeros({1}, DType::kI64), .classes = {}},
@@ -132,10 +126,7 @@ Command classify_command(CLI::App& parent) {
   app->add_option("--arch", o.arch, "network (default: what the file says)");
   app->add_option("--top", o.top, "answers an image")->capture_default_str()->check(at_least(1));
   add_input_choice(*app, o.input);
-  app->add_option("--threads", o.machine.threads,
-                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
-      ->capture_default_str()
-      ->check(between(0, 4096));
+  add_threads(*app, o.machine.threads);
   return {app, [options] { return classify_files(*options); }};
 }
 

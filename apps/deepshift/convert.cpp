@@ -193,10 +193,7 @@ Command convert_command(CLI::App& parent) {
       "or B bits, as lower does; the model's are not");
   add_calibration(*app, o.calibration);
   add_input_choice(*app, o.images);
-  app->add_option("--threads", o.threads,
-                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
-      ->capture_default_str()
-      ->check(between(0, 4096));
+  add_threads(*app, o.threads);
   app->add_option("--first-last", o.first_last, "weights of the first and the last layer")
       ->capture_default_str()
       ->transform(one_of({"shift", "float"}));

@@ -49,10 +49,7 @@ Command eval_command(CLI::App& parent) {
       ->capture_default_str()
       ->check(between(0, 256));
   app->add_flag("--strict", o.strict, "an image that cannot be read is an error, and not left out");
-  app->add_option("--threads", options->machine.threads,
-                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
-      ->capture_default_str()
-      ->check(between(0, 4096));
+  add_threads(*app, options->machine.threads);
   app->add_option("--engine", options->machine.engine,
                   "float engine (default: DEEPSHIFT_ENGINE, or the library's)");
   app->add_option("--precision", options->machine.precision,

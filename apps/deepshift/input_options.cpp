@@ -38,4 +38,11 @@ void add_input_choice(CLI::App& app, InputChoice& choice) {
       ->check(above_zero());
 }
 
+void add_threads(CLI::App& app, int& threads) {
+  app.add_option("--threads", threads,
+                 "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
+      ->capture_default_str()
+      ->check(between(0, 4096));
+}
+
 }  // namespace ds::apps

@@ -113,10 +113,7 @@ Command lower_command(CLI::App& parent) {
       ->capture_default_str()
       ->transform(one_of({"squares", "percentile", "minmax"}));
   add_calibration(*app, o.calibration);
-  app->add_option("--threads", o.machine.threads,
-                  "compute threads; 0: DEEPSHIFT_THREADS, or as many as processors are allowed")
-      ->capture_default_str()
-      ->check(between(0, 4096));
+  add_threads(*app, o.machine.threads);
   return {app, [options] { return lower_file(*options); }};
 }
 

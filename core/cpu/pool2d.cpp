@@ -83,6 +83,20 @@ void keep_larger(int64_t channels, const T* __restrict x, int32_t position, T* _
   }
 }
 
+/// Calls visit(plane, pixel, rows, columns) for every window: which plane x it lies in, and which pixel of
+/// all y it becomes.
+template <class Windows, class Visit>
+void for_windows(const Windows& pool, int64_t planes, const Visit& visit) {
+  parallel_for(planes * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+      const Range rows = pool.rows(line % pool.out_height);
+      for (int64_t ox = 0; ox < pool.out_width; ++ox) {
+        visit(line / pool.out_height, line * pool.out_width + ox, rows, pool.columns(ox));
+      }
+    }
+  });
+}
+
 /// The mean of each window.
 template <class Windows>
 void average(const char* operation, const Windows& pool, const Tensor& x, Tensor& y) {
@@ -91,24 +105,18 @@ void average(const char* operation, const Windows& pool, const Tensor& x, Tensor
     using T = decltype(zero);
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    parallel_for(x.size(0) * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t line = begin; line < end; ++line) {
-        const T* plane = in + line / pool.out_height * pool.height * pool.width * channels;
-        const Range rows = pool.rows(line % pool.out_height);
-        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
-          const Range columns = pool.columns(ox);
-          T* __restrict sum = out + (line * pool.out_width + ox) * channels;
-          std::fill_n(sum, channels, T{0});
-          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
-            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-              const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
-              for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
-            }
-          }
-          const T scale = static_cast<T>(weight(rows, columns));
-          for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
+    for_windows(pool, x.size(0), [&](int64_t image, int64_t output, const Range& rows, const Range& columns) {
+      const T* plane = in + image * pool.height * pool.width * channels;
+      T* __restrict sum = out + output * channels;
+      std::fill_n(sum, channels, T{0});
+      for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+        for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+          const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
+          for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
         }
       }
+      const T scale = static_cast<T>(weight(rows, columns));
+      for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
     });
   });
 }
@@ -153,24 +161,18 @@ void max_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y, Tensor
     const T* in = x.data<T>();
     T* out = y.data<T>();
     int32_t* positions = index.data<int32_t>();
-    parallel_for(x.size(0) * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t line = begin; line < end; ++line) {
-        const T* plane = in + line / pool.out_height * pool.height * pool.width * channels;
-        const Range rows = pool.rows(line % pool.out_height);
-        for (int64_t ox = 0; ox < pool.out_width; ++ox) {
-          const Range columns = pool.columns(ox);
-          T* best = out + (line * pool.out_width + ox) * channels;
-          int32_t* best_index = positions + (line * pool.out_width + ox) * channels;
-          const int64_t first = rows.begin * pool.width + columns.begin;
-          std::copy_n(plane + first * channels, channels, best);
-          std::fill_n(best_index, channels, static_cast<int32_t>(first));
-          for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
-            for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-              const int64_t position = iy * pool.width + ix;
-              keep_larger(channels, plane + position * channels, static_cast<int32_t>(position), best,
-                          best_index);
-            }
-          }
+    for_windows(pool, x.size(0), [&](int64_t image, int64_t output, const Range& rows, const Range& columns) {
+      const T* plane = in + image * pool.height * pool.width * channels;
+      T* best = out + output * channels;
+      int32_t* best_index = positions + output * channels;
+      const int64_t first = rows.begin * pool.width + columns.begin;
+      std::copy_n(plane + first * channels, channels, best);
+      std::fill_n(best_index, channels, static_cast<int32_t>(first));
+      for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+        for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+          const int64_t position = iy * pool.width + ix;
+          keep_larger(channels, plane + position * channels, static_cast<int32_t>(position), best,
+                      best_index);
         }
       }
     });
