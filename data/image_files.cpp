@@ -60,7 +60,9 @@ bool ImageFiles::read_as(int64_t index, std::span<uint8_t> pixels, const Make& m
 }
 
 bool ImageFiles::read(int64_t index, std::span<uint8_t> pixels) const {
-  return read_as(index, pixels, [&](const std::string& path) { return frame(read_image(path), framing_); });
+  return read_as(index, pixels, [&](const std::string& path) {
+    return decode_resized_center(read_bytes(path), path, framing_.shorter_side, framing_.size);
+  });
 }
 
 bool ImageFiles::read(int64_t index, const RandomResizedCropOptions& crop, Generator& generator,

@@ -80,20 +80,37 @@ void interleave(const Image& image, const Box& part, uint8_t* vectors) {
   }
 }
 
-/// The horizontal pass on rows [first, end). Results are `stride` bytes apart, more than the pixels take.
-std::vector<uint8_t> resize_rows(const Image& image, int64_t first, int64_t end,
-                                 const std::vector<Taps>& columns, int64_t stride) {
-  const int64_t left = columns.front().first;
-  const int64_t width = columns.back().end() - left;
-  std::vector<uint8_t> result(static_cast<size_t>((end - first) * stride));
-  std::vector<uint8_t> vectors(static_cast<size_t>(width * kLanes));
-  for (int64_t y = first; y < end; y += kRows) {
-    const Box part{.top = y, .left = left, .height = std::min(kRows, end - y), .width = width};
-    interleave(image, part, vectors.data());
-    uint8_t* target = result.data() + (y - first) * stride;
+/// How outputs are made, by axis.
+struct Resampling {
+  std::vector<Taps> rows;
+  std::vector<Taps> columns;
+
+  /// The inputs that take part.
+  Box inputs() const {
+    const int64_t top = rows.front().first;
+    const int64_t left = columns.front().first;
+    return {top, left, rows.back().end() - top, columns.back().end() - left};
+  }
+};
+
+Resampling make_resampling(Size2d image, Size2d size, const Box& box) {
+  return {.rows = make_taps(image.height, box.top, box.height, size.height),
+          .columns = make_taps(image.width, box.left, box.width, size.width)};
+}
+
+/// The horizontal pass on a part. Results are `stride` bytes apart, more than the pixels take.
+std::vector<uint8_t> resize_rows(const Image& image, const Box& part, const std::vector<Taps>& columns,
+                                 int64_t stride) {
+  std::vector<uint8_t> result(static_cast<size_t>(part.height * stride));
+  std::vector<uint8_t> vectors(static_cast<size_t>(part.width * kLanes));
+  for (int64_t y = 0; y < part.height; y += kRows) {
+    const Box rows{part.top + y, part.left, std::min(kRows, part.height - y), part.width};
+    interleave(image, rows, vectors.data());
+    uint8_t* target = result.data() + y * stride;
     for (const Taps& taps : columns) {
-      const Lanes pixels = weighted_mean(vectors.data() + (taps.first - left) * kLanes, kLanes, taps);
-      for (int64_t r = 0; r < part.height; ++r) std::memcpy(target + r * stride, pixels.data() + 4 * r, 4);
+      const int64_t first = taps.first - columns.front().first;
+      const Lanes pixels = weighted_mean(vectors.data() + first * kLanes, kLanes, taps);
+      for (int64_t r = 0; r < rows.height; ++r) std::memcpy(target + r * stride, pixels.data() + 4 * r, 4);
       target += 3;  // the next pixel takes the place of the fourth lane
     }
   }
@@ -108,6 +125,53 @@ void resize_columns(const uint8_t* source, int64_t stride, const Taps& taps, uin
   }
 }
 
+/// `part` are the resampling's inputs within the image.
+Image resample(const Image& image, const Box& part, const Resampling& resampling) {
+  const auto& [rows, columns] = resampling;
+  const auto height = static_cast<int64_t>(rows.size());
+  const auto width = static_cast<int64_t>(columns.size());
+  const int64_t bytes = width * 3;
+  const int64_t stride =
+      (bytes / kLanes + 1) * kLanes;  // whole vectors, and at least a byte more than the pixels
+  const std::vector<uint8_t> narrowed = resize_rows(image, part, columns, stride);
+  Image result{.height = height, .width = width, .pixels = {}};
+  result.pixels.resize(static_cast<size_t>(height * bytes));
+  for (int64_t y = 0; y < height; ++y) {
+    const Taps& taps = rows[static_cast<size_t>(y)];
+    resize_columns(narrowed.data() + (taps.first - rows.front().first) * stride, stride, taps,
+                   result.pixels.data() + y * bytes, bytes);
+  }
+  return result;
+}
+
+Size2d resized(Size2d image, int64_t shorter_side) {
+  DS_CHECK(image.height >= 1 && image.width >= 1, "[resize_shorter_side] an empty image");
+  const auto [shorter, longer] = std::minmax(image.height, image.width);
+  const int64_t other = shorter_side * longer / shorter;
+  return image.height <= image.width ? Size2d{shorter_side, other} : Size2d{other, shorter_side};
+}
+
+/// Where a square of `size` begins in the middle of an axis; below 0 where it is padded.
+int64_t centered(int64_t length, int64_t size) {
+  const int64_t border = length - size;
+  return border >= 0 ? static_cast<int64_t>(std::nearbyint(static_cast<double>(border) / 2.0))
+                     : -(-border / 2);
+}
+
+std::vector<Taps> middle(const std::vector<Taps>& taps, int64_t size) {
+  const auto first = taps.begin() + centered(static_cast<int64_t>(taps.size()), size);
+  return {first, first + size};
+}
+
+/// What resize_shorter_side and center_crop leave.
+Resampling make_centered(Size2d image, int64_t shorter_side, int64_t size) {
+  DS_CHECK(1 <= size && size <= shorter_side, "[resize_center] {} pixels of {}, expected 1 <= size <= side",
+           size, shorter_side);
+  const Resampling all =
+      make_resampling(image, resized(image, shorter_side), {0, 0, image.height, image.width});
+  return {.rows = middle(all.rows, size), .columns = middle(all.columns, size)};
+}
+
 }  // namespace
 
 Image resize(const Image& image, Size2d size) {
@@ -118,39 +182,30 @@ Image resize(const Image& image, Size2d size, const Box& box) {
   DS_CHECK(size.height >= 1 && size.width >= 1, "[resize] to {} x {}, expected at least 1 x 1", size.height,
            size.width);
   check_box(box, {image.height, image.width}, "[resize]");
-  const std::vector<Taps> columns = make_taps(image.width, box.left, box.width, size.width);
-  const std::vector<Taps> rows = make_taps(image.height, box.top, box.height, size.height);
-  const int64_t first = rows.front().first;
-  const int64_t bytes = size.width * 3;
-  const int64_t stride =
-      (bytes / kLanes + 1) * kLanes;  // whole vectors, and at least a byte more than the pixels
-  const std::vector<uint8_t> narrowed = resize_rows(image, first, rows.back().end(), columns, stride);
-  Image result{.height = size.height, .width = size.width, .pixels = {}};
-  result.pixels.resize(static_cast<size_t>(size.height * bytes));
-  for (int64_t y = 0; y < size.height; ++y) {
-    const Taps& taps = rows[static_cast<size_t>(y)];
-    resize_columns(narrowed.data() + (taps.first - first) * stride, stride, taps,
-                   result.pixels.data() + y * bytes, bytes);
-  }
-  return result;
+  const Resampling resampling = make_resampling({image.height, image.width}, size, box);
+  return resample(image, resampling.inputs(), resampling);
+}
+
+Image resize_center(const Image& image, int64_t shorter_side, int64_t size) {
+  const Resampling resampling = make_centered({image.height, image.width}, shorter_side, size);
+  return resample(image, resampling.inputs(), resampling);
+}
+
+Image decode_resized_center(std::span<const uint8_t> bytes, const std::string& name, int64_t shorter_side,
+                            int64_t size) {
+  const Resampling resampling = make_centered(image_size(bytes, name), shorter_side, size);
+  const Image part = decode_image(bytes, name, {.box = resampling.inputs()});
+  return resample(part, {0, 0, part.height, part.width}, resampling);
 }
 
 Image resize_shorter_side(const Image& image, int64_t size) {
-  DS_CHECK(image.height >= 1 && image.width >= 1, "[resize_shorter_side] an empty image");
-  const auto [shorter, longer] = std::minmax(image.height, image.width);
-  const int64_t other = size * longer / shorter;
-  return resize(image, image.height <= image.width ? Size2d{size, other} : Size2d{other, size});
+  return resize(image, resized({image.height, image.width}, size));
 }
 
 Image center_crop(const Image& image, int64_t size) {
   DS_CHECK(size >= 1, "[center_crop] to {}, expected at least 1", size);
-  const auto place = [size](int64_t length) {
-    const int64_t border = length - size;
-    return border >= 0 ? static_cast<int64_t>(std::nearbyint(static_cast<double>(border) / 2.0))
-                       : -(-border / 2);
-  };
-  const int64_t top = place(image.height);
-  const int64_t left = place(image.width);
+  const int64_t top = centered(image.height, size);
+  const int64_t left = centered(image.width, size);
   Image result{.height = size, .width = size, .pixels = {}};
   result.pixels.assign(static_cast<size_t>(size * size * 3), 0);
   const int64_t first = std::max<int64_t>(-left, 0);

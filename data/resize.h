@@ -22,4 +22,13 @@ Image resize_shorter_side(const Image& image, int64_t size);
 /// of k and k + 1. An image that is smaller is padded with zeros, the odd pixel at the bottom and the right.
 Image center_crop(const Image& image, int64_t size);
 
+/// center_crop(resize_shorter_side(image, shorter_side), size) for a size up to the side, without the work on
+/// what is cut off.
+Image resize_center(const Image& image, int64_t shorter_side, int64_t size);
+
+/// The same from a file, of which only the part that is seen is decoded: damage below it is not found. Throws
+/// Error as decode_image.
+Image decode_resized_center(std::span<const uint8_t> bytes, const std::string& name, int64_t shorter_side,
+                            int64_t size);
+
 }  // namespace ds

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the benchmarks need and builds one of them.
 #
-#   tools/build_bench.sh NAME      train_step, conv2d, inference or loader; makes build/release/bin/bench_NAME
+#   tools/build_bench.sh NAME      train_step, conv2d, inference, image or loader; makes build/release/bin/bench_NAME
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

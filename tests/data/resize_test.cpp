@@ -1,9 +1,11 @@
 #include "data/resize.h"
 
 #include <cstdio>
+#include <filesystem>
 
 #include "core/error.h"
 #include "tests/data/images.h"
+#include "tests/support/data.h"
 #include "tests/support/trials.h"
 
 namespace ds {
@@ -80,6 +82,40 @@ TEST(CenterCrop, EqualsTorchvision) {
     const int64_t size = std::stoll(name.substr(5));
     EXPECT_EQ(center_crop(source_of(name), size), test::fixture_image("center_crop/" + name)) << name;
   }
+}
+
+TEST(ResizeCenter, EqualsTheTwoSteps) {
+  Generator generator(2);
+  for (int64_t trial = 0; trial < test::trials(200); ++trial) {
+    const auto side = [&] { return int64_t{1 + generator.below(60)}; };
+    Image image{.height = side(), .width = side(), .pixels = {}};
+    for (int64_t i = 0; i < image.height * image.width * 3; ++i)
+      image.pixels.push_back(static_cast<uint8_t>(generator.below(256)));
+    const int64_t shorter_side = side();
+    const int64_t size = 1 + generator.below(static_cast<uint32_t>(shorter_side));
+    ASSERT_EQ(resize_center(image, shorter_side, size),
+              center_crop(resize_shorter_side(image, shorter_side), size))
+        << image.height << " x " << image.width << " to " << shorter_side << ", " << size;
+  }
+}
+
+TEST(ResizeCenter, OfPhotographsEqualsTheTwoSteps) {
+  DS_REQUIRE_DATA(test::photographs_folder());
+  int64_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(test::photographs_folder())) {
+    if (++count % 10 != 0) continue;
+    const std::string path = entry.path();
+    EXPECT_EQ(decode_resized_center(read_bytes(path), path, 256, 224),
+              center_crop(resize_shorter_side(read_image(path), 256), 224))
+        << path;
+  }
+  EXPECT_GE(count, 300);
+}
+
+TEST(ResizeCenter, RefusesMoreThanThereIs) {
+  const Image image{.height = 1, .width = 1, .pixels = {1, 2, 3}};
+  EXPECT_THROW(resize_center(image, 4, 5), Error);
+  EXPECT_THROW(resize_center(image, 4, 0), Error);
 }
 
 }  // namespace
