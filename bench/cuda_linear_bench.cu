@@ -9,9 +9,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <functional>
 #include <limits>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/random.h"
@@ -59,26 +62,51 @@ struct Layer {
   int outputs;
 };
 
+/// Drawn a million at a time: drawing every one would take longer than all that is measured.
+template <class T, class Draw>
+std::vector<T> drawn(size_t count, uint64_t seed, const Draw& draw) {
+  constexpr size_t kDrawn = size_t{1} << 20;
+  ds::Generator generator(seed);
+  std::vector<T> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = i < kDrawn ? draw(generator) : values[i - kDrawn];
+  return values;
+}
+
+/// Copies of a layer's packed codes that together fill kRotated bytes.
+struct PackedWeights {
+  DeviceMemory memory{kDevice};
+  int bits;
+  ds::infer::cuda::FilterFragments fragments;
+  std::vector<const uint32_t*> copies;
+
+  PackedWeights(int inputs, int outputs, int bits_) : bits(bits_) {
+    const ds::ShiftFormat format{.method = ds::ShiftMethod::kPs, .bits = bits};
+    ds::infer::Filters filters{.format = format, .shape = {outputs, inputs}};
+    const auto count = static_cast<size_t>(outputs) * static_cast<size_t>(inputs);
+    filters.codes = ds::pack(
+        drawn<float>(count, 1, [](ds::Generator& g) { return static_cast<float>(g.below(3)) - 1.0F; }),
+        format);
+    fragments = ds::infer::cuda::pack_fragments(filters, {.channels = inputs,
+                                                          .output_granularity = ds::cuda::kOutputGranularity,
+                                                          .depth_granularity = ds::cuda::kDepthGranularity});
+    const size_t needed = kRotated / bytes() + 1;
+    while (copies.size() < needed) copies.push_back(memory.upload(fragments.words));
+  }
+  size_t bytes() const { return fragments.words.size() * sizeof(uint32_t); }
+};
+
+struct Fastest {
+  double milliseconds = std::numeric_limits<double>::infinity();
+  std::string way;
+};
+
 /// The shift-coded layer, by its fastest way.
-double time_packed(const Layer& layer, int bits, size_t& weight_bytes) {
+Fastest time_packed(const Layer& layer, const PackedWeights& weights) {
   DeviceMemory memory(kDevice);
-  ds::Generator generator(1);
-  const ds::ShiftFormat format{.method = ds::ShiftMethod::kPs, .bits = bits};
-  ds::infer::Filters filters{.format = format, .shape = {layer.outputs, layer.inputs}};
-  const auto count = static_cast<int64_t>(layer.outputs) * layer.inputs;
-  std::vector<float> weights(static_cast<size_t>(count));
-  for (float& w : weights) w = static_cast<float>(generator.below(3)) - 1.0F;
-  filters.codes = ds::pack(weights, format);
-  const auto fragments =
-      ds::infer::cuda::pack_fragments(filters, {.channels = layer.inputs,
-                                                .output_granularity = ds::cuda::kOutputGranularity,
-                                                .depth_granularity = ds::cuda::kDepthGranularity});
-  weight_bytes = fragments.words.size() * sizeof(uint32_t);
-  const size_t copies = kRotated / weight_bytes + 1;
-  std::vector<const uint32_t*> words;
-  for (size_t i = 0; i < copies; ++i) words.push_back(memory.upload(fragments.words));
-  std::vector<uint8_t> values(static_cast<size_t>(layer.batch) * static_cast<size_t>(layer.inputs));
-  for (uint8_t& value : values) value = static_cast<uint8_t>(generator.below(256));
+  const ds::infer::cuda::FilterFragments& fragments = weights.fragments;
+  const int bits = weights.bits;
+  const auto values = drawn<uint8_t>(static_cast<size_t>(layer.batch) * static_cast<size_t>(layer.inputs), 2,
+                                     [](ds::Generator& g) { return static_cast<uint8_t>(g.below(256)); });
   const auto outputs = static_cast<size_t>(fragments.outputs);
   ds::cuda::FilterArguments args{
       .geometry = {.images = layer.batch, .channels = layer.inputs},
@@ -95,14 +123,32 @@ double time_packed(const Layer& layer, int bits, size_t& weight_bytes) {
       .partial_sums = memory.zeros(static_cast<size_t>(layer.batch) * outputs * sizeof(int32_t)),
       .tickets = static_cast<uint32_t*>(memory.zeros(4096 * sizeof(uint32_t))),
       .outputs = fragments.outputs};
-  double best = std::numeric_limits<double>::infinity();
+  Fastest best;
+  const auto try_way = [&](const std::string& way, const std::function<void(cudaStream_t)>& start) {
+    const double milliseconds = time_copies(weights.copies.size(), [&](size_t copy, cudaStream_t stream) {
+      args.weights = weights.copies[copy];
+      start(stream);
+    });
+    if (milliseconds < best.milliseconds) {
+      best.milliseconds = milliseconds;
+      best.way = way;
+    }
+  };
+  constexpr ds::DType kInput = ds::DType::kU8;
   for (const ds::cuda::FilterTile tile : ds::cuda::kFilterTiles) {
     for (const int splits : {1, 2, 4, 8, 12, 16, 24, 32}) {
-      const double milliseconds = time_copies(copies, [&](size_t copy, cudaStream_t stream) {
-        args.weights = words[copy];
-        ds::cuda::run_filter(args, bits, ds::DType::kU8, {.tile = tile, .splits = splits}, stream);
+      try_way(fmt::format("tile {}, depth in {}", static_cast<int>(tile), splits), [&](cudaStream_t stream) {
+        ds::cuda::run_filter(args, bits, kInput, {.tile = tile, .splits = splits}, stream);
       });
-      best = std::min(best, milliseconds);
+    }
+  }
+  if (!ds::cuda::takes_few_rows(args.geometry, kInput, kDevice.index)) return best;
+  for (const int stripes : {1, 2}) {
+    for (const int splits : {1, 2, 4, 8}) {
+      try_way(fmt::format("few rows, {} outputs, depth in {}", 32 * stripes, splits),
+              [&](cudaStream_t stream) {
+                ds::cuda::run_linear(args, bits, kInput, {.stripes = stripes, .splits = splits}, stream);
+              });
     }
   }
   return best;
@@ -111,13 +157,13 @@ double time_packed(const Layer& layer, int bits, size_t& weight_bytes) {
 /// outputs x batch = weights^T x values, as columns; bf16 in and out, sums of f32.
 double time_bf16(const Layer& layer) {
   DeviceMemory memory(kDevice);
-  ds::Generator generator(2);
   const size_t count = static_cast<size_t>(layer.outputs) * static_cast<size_t>(layer.inputs);
-  std::vector<__nv_bfloat16> weights(count);
-  for (__nv_bfloat16& w : weights)
-    w = __float2bfloat16(static_cast<float>(generator.below(256)) / 128.0F - 1.0F);
-  std::vector<__nv_bfloat16> values(static_cast<size_t>(layer.batch) * static_cast<size_t>(layer.inputs));
-  for (__nv_bfloat16& x : values) x = __float2bfloat16(static_cast<float>(generator.below(256)) / 256.0F);
+  const auto draw = [](ds::Generator& g) {
+    return __float2bfloat16(static_cast<float>(g.below(256)) / 128.0F - 1.0F);
+  };
+  const auto weights = drawn<__nv_bfloat16>(count, 3, draw);
+  const auto values =
+      drawn<__nv_bfloat16>(static_cast<size_t>(layer.batch) * static_cast<size_t>(layer.inputs), 4, draw);
   const size_t copies = kRotated / (count * 2) + 1;
   std::vector<const __nv_bfloat16*> all;
   for (size_t i = 0; i < copies; ++i) all.push_back(memory.upload(weights));
@@ -173,18 +219,20 @@ void run() {
   const double peak = copy_bandwidth();
   fmt::print("{{\"copy_gigabytes_a_second\": {:.1f}}}\n", peak * 1e-9);
   for (const auto& [inputs, outputs] : {std::pair{4096, 4096}, std::pair{25088, 4096}}) {
-    for (const int batch : {1, 8, 32}) {
-      const Layer layer{batch, inputs, outputs};
-      const double bf16 = time_bf16(layer);
-      for (const int bits : {4, 2}) {
-        size_t bytes = 0;
-        const double packed = time_packed(layer, bits, bytes);
+    constexpr std::array kBatches = {1, 8, 16, 32};
+    std::map<int, double> bf16;
+    for (const int batch : kBatches) bf16[batch] = time_bf16({batch, inputs, outputs});
+    for (const int bits : {4, 2}) {
+      const PackedWeights weights(inputs, outputs, bits);
+      for (const int batch : kBatches) {
+        const Fastest packed = time_packed({batch, inputs, outputs}, weights);
         fmt::print(
             "{{\"inputs\": {}, \"outputs\": {}, \"batch\": {}, \"bits\": {}, \"packed_microseconds\": "
-            "{:.3f}, "
-            "\"bf16_microseconds\": {:.3f}, \"ratio\": {:.2f}, \"share_of_copy\": {:.3f}}}\n",
-            inputs, outputs, batch, bits, packed * 1e3, bf16 * 1e3, bf16 / packed,
-            static_cast<double>(bytes) / packed * 1e3 / peak);
+            "{:.3f}, \"bf16_microseconds\": {:.3f}, \"ratio\": {:.2f}, \"share_of_copy\": {:.3f}, \"way\": "
+            "\"{}\"}}\n",
+            inputs, outputs, batch, bits, packed.milliseconds * 1e3, bf16[batch] * 1e3,
+            bf16[batch] / packed.milliseconds,
+            static_cast<double>(weights.bytes()) / packed.milliseconds * 1e3 / peak, packed.way);
         std::fflush(stdout);
       }
     }

@@ -1,5 +1,7 @@
 #include "cuda/filter.h"
 
+#include "cuda/check.h"
+
 namespace ds::cuda {
 
 void run_filter(const FilterArguments& arguments, int bits, DType input, const FilterChoice& choice,
@@ -17,6 +19,29 @@ bool takes_patches(const infer::cuda::FilterGeometry& g, DType input) {
   constexpr int kLargest = 24 << 10;
   return input == DType::kI16 && g.channels == 4 && g.kernel_width <= kPatchTaps && g.kernel_height <= 11 &&
          g.dilation_height == 1 && g.dilation_width == 1 && g.images <= 65535 && patch_bytes(g) <= kLargest;
+}
+
+bool takes_few_rows(const infer::cuda::FilterGeometry& g, DType input, int device) {
+  const auto attribute = [&](cudaDeviceAttr asked) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, asked, device), "asking for what the device has");
+    return value;
+  };
+  const bool in_order = g.kernel_height == 1 && g.kernel_width == 1 && g.stride_height == 1 &&
+                        g.stride_width == 1 && g.padding_height == 0 && g.padding_width == 0;
+  return in_order && g.rows() <= kFewRows && size_of(input) == 1 && g.channels % 16 == 0 &&
+         attribute(cudaDevAttrComputeCapabilityMajor) >= 9 &&
+         attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) >= kLinearSharedBytes;
+}
+
+void run_linear(const FilterArguments& arguments, int bits, DType input, const LinearChoice& choice,
+                cudaStream_t stream) {
+  switch (bits) {
+    case 2: return run_linear_of<2>(arguments, input, choice, stream);
+    case 3: return run_linear_of<3>(arguments, input, choice, stream);
+    case 4: return run_linear_of<4>(arguments, input, choice, stream);
+    default: return run_linear_of<5>(arguments, input, choice, stream);
+  }
 }
 
 void run_patch(const FilterArguments& arguments, int bits, cudaStream_t stream) {

@@ -89,11 +89,27 @@ constexpr int patch_bytes(const infer::cuda::FilterGeometry& g) {
 bool takes_patches(const infer::cuda::FilterGeometry& geometry, DType input);
 void run_patch(const FilterArguments& arguments, int bits, cudaStream_t stream);
 
-/// Both, compiled apart for every number of bits.
+/// Another way for up to kFewRows rows of bytes that lie one after the other, which is linear layers of small
+/// batches: weights are read once, as fast as memory gives them. It takes Hopper's clusters and shared
+/// memory.
+inline constexpr int kFewRows = 32;
+struct LinearChoice {
+  int stripes = 1;  // of kBlockOutputs outputs a thread block, 1 or 2
+  int splits = 1;   // of the depth, by the thread blocks of a cluster
+};
+inline constexpr int kLinearSharedBytes = 113 << 10;  // at most
+bool takes_few_rows(const infer::cuda::FilterGeometry& geometry, DType input, int device);
+void run_linear(const FilterArguments& arguments, int bits, DType input, const LinearChoice& choice,
+                cudaStream_t stream);
+
+/// All, compiled apart for every number of bits.
 template <int bits>
 void run_filter_of(const FilterArguments& arguments, DType input, const FilterChoice& choice,
                    cudaStream_t stream);
 template <int bits>
 void run_patch_of(const FilterArguments& arguments, cudaStream_t stream);
+template <int bits>
+void run_linear_of(const FilterArguments& arguments, DType input, const LinearChoice& choice,
+                   cudaStream_t stream);
 
 }  // namespace ds::cuda

@@ -9,8 +9,6 @@ namespace ds::cuda {
 
 using infer::cuda::FilterGeometry;
 
-inline constexpr int kStepDepth = 64;  // bytes of a row in shared memory: four chunks of 16
-
 template <int bits, DType input, FilterTile tile,
           TileShape shape = tile_shape(tile, has_two_bytes(bits, input))>
 struct FilterConfig : TileConfig<bits, input, shape.warps_down, shape.warps_across, shape.rows> {
@@ -21,11 +19,6 @@ struct FilterConfig : TileConfig<bits, input, shape.warps_down, shape.warps_acro
   static constexpr int kStages = std::min(8, (48 << 10) / kStageBytes);
   static constexpr int kSharedBytes = std::max(kStages * kStageBytes, FilterConfig::kSumBytes);
 };
-
-/// Where a chunk of 16 bytes of a row stands: turned, so that eight rows of a matrix lie in eight banks.
-__device__ inline int chunk_offset(int row, int chunk) {
-  return row * kStepDepth + ((chunk ^ ((row >> 1) & 3)) << 4);
-}
 
 /// Brings windows to shared memory. A thread keeps one column of chunks, and every kRowStep-th row.
 template <class Config>

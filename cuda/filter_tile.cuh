@@ -21,6 +21,13 @@ using infer::cuda::TapCursor;
 using infer::cuda::window_row;
 using infer::cuda::word_index;
 
+inline constexpr int kStepDepth = 64;  // bytes of a row in shared memory: four chunks of 16
+
+/// Where a chunk of 16 bytes of a row stands: turned, so that eight rows of a matrix lie in eight banks.
+__device__ inline int chunk_offset(int row, int chunk) {
+  return row * kStepDepth + ((chunk ^ ((row >> 1) & 3)) << 4);
+}
+
 /// The sizes of a tile.
 template <int bits, DType input, int warps_down, int warps_across, int rows>
 struct TileConfig {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 
 #include "cuda/check.h"
@@ -64,6 +65,12 @@ std::string describe(const FilterChoice& choice, int bits, bool two_bytes) {
   const TileShape shape = tile_shape(choice.tile, two_bytes);
   return fmt::format("{}-bit codes on tensor cores, tiles of {} x {}{}", bits, shape.tile_rows(),
                      shape.tile_columns(),
+                     choice.splits == 1 ? "" : fmt::format(", depth in {} parts", choice.splits));
+}
+
+std::string describe(const LinearChoice& choice, int bits) {
+  return fmt::format("{}-bit codes on tensor cores, few rows, {} outputs{}", bits,
+                     choice.stripes * infer::cuda::kBlockOutputs,
                      choice.splits == 1 ? "" : fmt::format(", depth in {} parts", choice.splits));
 }
 
@@ -231,7 +238,11 @@ NetStep NetSteps::tensor_core_step(size_t index) {
                       .start = [args, bits](cudaStream_t stream) { run_patch(args, bits, stream); }}},
             .weight_bytes = weight_bytes};
   }
-  return {.ways = tile_ways(args, bits, x.type), .weight_bytes = weight_bytes};
+  std::vector<StepWay> ways = tile_ways(args, bits, x.type);
+  if (takes_few_rows(geometry, x.type, options_.device)) {
+    std::ranges::move(linear_ways(args, bits, x.type), std::back_inserter(ways));
+  }
+  return {.ways = std::move(ways), .weight_bytes = weight_bytes};
 }
 
 /// Every tile, with the depth whole and in parts, unless there are thread blocks enough.
@@ -264,6 +275,25 @@ std::vector<StepWay> NetSteps::tile_ways(FilterArguments args, int bits, DType i
                     .start = [args, bits, input, choice](cudaStream_t stream) {
                       run_filter(args, bits, input, choice, stream);
                     }});
+  }
+  return ways;
+}
+
+/// Up to two thread blocks a multiprocessor.
+std::vector<StepWay> NetSteps::linear_ways(const FilterArguments& args, int bits, DType input) const {
+  const int steps = args.depth_blocks * infer::cuda::kBlockDepth / kDepthGranularity;
+  std::vector<StepWay> ways;
+  for (const int stripes : {1, 2}) {
+    const int outputs = stripes * infer::cuda::kBlockOutputs;
+    const int blocks = round_up(args.output_channels, outputs) / outputs;
+    for (const int splits : {1, 2, 4, 8}) {
+      if (splits > 1 && (splits > steps || blocks * splits > 2 * multiprocessors_)) break;
+      const LinearChoice choice{.stripes = stripes, .splits = splits};
+      ways.push_back(
+          {.kernel = describe(choice, bits), .start = [args, bits, input, choice](cudaStream_t stream) {
+             run_linear(args, bits, input, choice, stream);
+           }});
+    }
   }
   return ways;
 }

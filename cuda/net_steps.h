@@ -45,6 +45,7 @@ class NetSteps {
   NetStep filter_step(size_t index);
   NetStep tensor_core_step(size_t index);
   std::vector<StepWay> tile_ways(FilterArguments args, int bits, DType input);
+  std::vector<StepWay> linear_ways(const FilterArguments& args, int bits, DType input) const;
   NetStep shift_step(size_t index);
   std::function<void(cudaStream_t)> row_start(size_t index);
   std::function<void(cudaStream_t)> add_start(size_t index);

@@ -1,4 +1,4 @@
-// The instructions that C++ has no words for: tensor cores, asynchronous copies to shared memory.
+// The instructions that C++ has no words for: tensor cores, asynchronous copies to shared memory, clusters.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,28 @@ __device__ inline void wait_for_previous_kernel() {
 #endif
 }
 
+/// Waits for all threads of the cluster, and sees what they wrote to shared memory before. Before Hopper a
+/// thread block is alone.
+__device__ inline void meet_cluster() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive;\n\tbarrier.cluster.wait;" ::: "memory");
+#else
+  __syncthreads();
+#endif
+}
+
+/// What stands at `shared` in the thread block `rank` of the cluster.
+template <class T>
+__device__ inline const T* in_block(const T* shared, int rank) {
+#if __CUDA_ARCH__ >= 900
+  const T* result;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(result) : "l"(shared), "r"(rank));
+  return result;
+#else
+  return shared;
+#endif
+}
+
 /// Four 8x8 matrices of 16-bit words, which are 8 rows of 16 bytes: each lane points to a row.
 __device__ inline void load_matrices(uint32_t (&result)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -57,15 +79,15 @@ __device__ inline void load_matrices(uint32_t (&result)[4], const void* row) {
 #if __CUDA_ARCH__ >= 800
 #define DS_MMA(types)                                  \
   asm("mma.sync.aligned.m16n8k32.row.col.s32." types   \
-      ".s8.s32 {%0, %1, %2, %3}, "                     \
+      ".s32 {%0, %1, %2, %3}, "                        \
       "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"  \
       : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3]) \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
 #else
 // Turing has 8 x 8 x 16: the same bytes, in four parts.
-#define DS_MMA_PART(types, first, row, word)                                                  \
-  asm("mma.sync.aligned.m8n8k16.row.col.s32." types ".s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};" \
-      : "+r"(c[first]), "+r"(c[first + 1])                                                    \
+#define DS_MMA_PART(types, first, row, word)                                               \
+  asm("mma.sync.aligned.m8n8k16.row.col.s32." types ".s32 {%0, %1}, {%2}, {%3}, {%0, %1};" \
+      : "+r"(c[first]), "+r"(c[first + 1])                                                 \
       : "r"(a[row]), "r"(b[word]))
 #define DS_MMA(types)          \
   DS_MMA_PART(types, 0, 0, 0); \
@@ -78,9 +100,19 @@ __device__ inline void load_matrices(uint32_t (&result)[4], const void* row) {
 template <bool is_signed>
 __device__ inline void multiply_add(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   if constexpr (is_signed) {
-    DS_MMA("s8");
+    DS_MMA("s8.s8");
   } else {
-    DS_MMA("u8");
+    DS_MMA("u8.s8");
+  }
+}
+/// The other way round: a signed, b signed or not.
+template <bool is_signed>
+__device__ inline void multiply_add_transposed(int32_t (&c)[4], const uint32_t (&a)[4],
+                                               const uint32_t (&b)[2]) {
+  if constexpr (is_signed) {
+    DS_MMA("s8.s8");
+  } else {
+    DS_MMA("s8.u8");
   }
 }
 #undef DS_MMA

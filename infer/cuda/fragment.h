@@ -31,6 +31,11 @@ inline constexpr int kFragments = 4;
 inline constexpr int kLanes = 32;
 inline constexpr int kPlanes = 2;  // bytes of a weight, at most
 
+/// The output channel of a block whose weights are column `column` of fragment f.
+DS_HOST_DEVICE constexpr int fragment_output(int f, int column) {
+  return 8 * (column / 2) + 2 * f + column % 2;
+}
+
 /// Words of the codes of a block.
 DS_HOST_DEVICE constexpr int block_words(int bits) { return kLanes * bits; }
 

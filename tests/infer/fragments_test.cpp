@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "core/random.h"
@@ -76,6 +77,84 @@ TEST(Fragments, DecodeToTheWeights) {
       expect_all_weights<5>(method, row_taps);
     }
   }
+}
+
+/// A product of the tensor cores, m16n8k32, with what lane l holds in its registers: a[l], b[l].
+std::vector<std::array<int32_t, 4>> tensor_core_product(const std::vector<std::array<uint32_t, 4>>& a,
+                                                        const std::vector<std::array<uint32_t, 2>>& b) {
+  const auto byte = [](uint32_t word, int i) { return static_cast<int8_t>(word >> (8 * i)); };
+  std::vector<std::array<int32_t, 4>> c(kLanes);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      const int row = lane / 4 + i / 2 * 8;
+      const int column = lane % 4 * 2 + i % 2;
+      for (int k = 0; k < 32; ++k) {
+        const auto lane_a = static_cast<size_t>(row % 8 * 4 + k % 16 / 4);
+        const auto lane_b = static_cast<size_t>(column * 4 + k % 16 / 4);
+        const uint32_t word_a = a[lane_a][static_cast<size_t>(row / 8 + k / 16 * 2)];
+        const uint32_t word_b = b[lane_b][static_cast<size_t>(k / 16)];
+        c[static_cast<size_t>(lane)][static_cast<size_t>(i)] += byte(word_a, k % 4) * byte(word_b, k % 4);
+      }
+    }
+  }
+  return c;
+}
+
+/// As cuda/linear_kernel.cuh takes them: two fragments are 16 rows.
+TEST(Fragments, AreRowsOfAProductInPairs) {
+  Generator generator(5);
+  const Filters filters = random_filters(generator, {.method = ShiftMethod::kPs, .bits = 4}, {32, 32});
+  const FilterFragments fragments = pack_fragments(filters, {.channels = 32});
+  int8_t values[8][32];
+  for (auto& row : values) {
+    for (int8_t& value : row) value = static_cast<int8_t>(generator.below(256));
+  }
+  std::vector<std::array<uint32_t, 2>> columns(kLanes);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    for (int k = 0; k < 8; ++k) {
+      columns[static_cast<size_t>(lane)][static_cast<size_t>(k / 4)] |=
+          static_cast<uint32_t>(static_cast<uint8_t>(values[lane / 4][k / 4 * 16 + lane % 4 * 4 + k % 4]))
+          << (8 * (k % 4));
+    }
+  }
+  const std::vector<int32_t> integers = filters.integers();
+  for (int h = 0; h < 2; ++h) {
+    std::vector<std::array<uint32_t, 4>> rows(kLanes);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      uint32_t words[4];
+      for (int w = 0; w < 4; ++w) words[w] = fragments.words[static_cast<size_t>(word_index(4, lane, w))];
+      for (int f = 0; f < 2; ++f) {
+        uint32_t decoded[1][2];
+        decode_fragment<4>(words, 2 * h + f, fragments.tables, decoded);
+        rows[static_cast<size_t>(lane)][static_cast<size_t>(f)] = decoded[0][0];
+        rows[static_cast<size_t>(lane)][static_cast<size_t>(2 + f)] = decoded[0][1];
+      }
+    }
+    const auto sums = tensor_core_product(rows, columns);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      for (int j = 0; j < 4; ++j) {
+        const int output = fragment_output(2 * h + j / 2, lane / 4);
+        int32_t expected = 0;
+        for (int k = 0; k < 32; ++k) {
+          expected += integers[static_cast<size_t>(output * 32 + k)] * values[lane % 4 * 2 + j % 2][k];
+        }
+        EXPECT_EQ(sums[static_cast<size_t>(lane)][static_cast<size_t>(j)], expected) << h << lane << j;
+      }
+    }
+  }
+}
+
+TEST(Fragments, DealOutTheOutputsOfABlock) {
+  std::vector<int> uses(kBlockOutputs);
+  for (int f = 0; f < kFragments; ++f) {
+    for (int column = 0; column < 8; ++column) {
+      const int output = fragment_output(f, column);
+      ++uses.at(static_cast<size_t>(output));
+      EXPECT_EQ(output % 8 / 2, f);
+      EXPECT_EQ(output / 8 * 2 + output % 2, column);
+    }
+  }
+  EXPECT_EQ(uses, std::vector<int>(kBlockOutputs, 1));
 }
 
 /// Every lane has a word of its own.
