@@ -4,16 +4,10 @@
 #include "core/cpu/kernels.h"
 #include "core/cpu/reduction.h"
 #include "core/error.h"
+#include "core/pool_window.h"
 
 namespace ds::cpu {
 namespace {
-
-/// The part of a window that lies inside the input, along one axis.
-struct Range {
-  int64_t begin = 0;
-  int64_t end = 0;
-  int64_t counted = 0;  // pixels that an average divides by
-};
 
 /// Sizes of planes x [H,W,C] and y [H',W',C].
 struct Planes {
@@ -29,46 +23,29 @@ struct Planes {
 
 /// Windows of one size, a stride apart.
 struct Pooling : Planes {
-  Pooling(const Shape& x, const Shape& y, const Pool2dOptions& options_) : Planes(x, y), options(options_) {}
+  Pooling(const Shape& x, const Shape& y, const Pool2dOptions& options)
+      : Planes(x, y), vertical(pool_rows(x, y, options)), horizontal(pool_columns(x, y, options)) {}
 
-  Range rows(int64_t oy) const {
-    return range(oy, options.stride.height, options.padding.height, options.kernel.height, height);
-  }
-  Range columns(int64_t ox) const {
-    return range(ox, options.stride.width, options.padding.width, options.kernel.width, width);
-  }
-  /// What counts of a window may be padding, but nothing beyond it.
-  Range range(int64_t output, int64_t stride, int64_t padding, int64_t kernel, int64_t input) const {
-    const int64_t start = output * stride - padding;
-    const int64_t begin = std::max<int64_t>(start, 0);
-    const int64_t end = std::min(start + kernel, input);
-    const int64_t whole = std::min(kernel, input + padding - start);
-    return {.begin = begin, .end = end, .counted = options.count_padding ? whole : end - begin};
-  }
+  PoolRange rows(int64_t oy) const { return vertical.window(oy); }
+  PoolRange columns(int64_t ox) const { return horizontal.window(ox); }
   /// Output rows whose windows hold about a chunk's worth of elements.
-  int64_t grain() const {
-    return rows_per_chunk(out_width * channels * options.kernel.height * options.kernel.width);
-  }
+  int64_t grain() const { return rows_per_chunk(out_width * channels * vertical.kernel * horizontal.kernel); }
 
-  Pool2dOptions options;
+  PoolAxis vertical;
+  PoolAxis horizontal;
 };
 
-/// Windows that share the input out among the outputs; neighbours overlap where they cannot be equal.
+/// Windows that share the input out among the outputs.
 struct AdaptivePooling : Planes {
   using Planes::Planes;
 
-  Range rows(int64_t oy) const { return range(oy, out_height, height); }
-  Range columns(int64_t ox) const { return range(ox, out_width, width); }
-  static Range range(int64_t output, int64_t outputs, int64_t input) {
-    const int64_t begin = output * input / outputs;
-    const int64_t end = chunk_count((output + 1) * input, outputs);
-    return {.begin = begin, .end = end, .counted = end - begin};
-  }
+  PoolRange rows(int64_t oy) const { return AdaptivePoolAxis{height, out_height}.window(oy); }
+  PoolRange columns(int64_t ox) const { return AdaptivePoolAxis{width, out_width}.window(ox); }
   int64_t grain() const { return rows_per_chunk(chunk_count(height, out_height) * width * channels); }
 };
 
 /// 1 / the number of pixels that an average divides by.
-double weight(const Range& rows, const Range& columns) {
+double weight(const PoolRange& rows, const PoolRange& columns) {
   return 1.0 / static_cast<double>(rows.counted * columns.counted);
 }
 
@@ -89,7 +66,7 @@ template <class Windows, class Visit>
 void for_windows(const Windows& pool, int64_t planes, const Visit& visit) {
   parallel_for(planes * pool.out_height, pool.grain(), [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
-      const Range rows = pool.rows(line % pool.out_height);
+      const PoolRange rows = pool.rows(line % pool.out_height);
       for (int64_t ox = 0; ox < pool.out_width; ++ox) {
         visit(line / pool.out_height, line * pool.out_width + ox, rows, pool.columns(ox));
       }
@@ -105,19 +82,20 @@ void average(const char* operation, const Windows& pool, const Tensor& x, Tensor
     using T = decltype(zero);
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    for_windows(pool, x.size(0), [&](int64_t image, int64_t output, const Range& rows, const Range& columns) {
-      const T* plane = in + image * pool.height * pool.width * channels;
-      T* __restrict sum = out + output * channels;
-      std::fill_n(sum, channels, T{0});
-      for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
-        for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-          const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
-          for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
-        }
-      }
-      const T scale = static_cast<T>(weight(rows, columns));
-      for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
-    });
+    for_windows(pool, x.size(0),
+                [&](int64_t image, int64_t output, const PoolRange& rows, const PoolRange& columns) {
+                  const T* plane = in + image * pool.height * pool.width * channels;
+                  T* __restrict sum = out + output * channels;
+                  std::fill_n(sum, channels, T{0});
+                  for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+                    for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+                      const T* __restrict pixel = plane + (iy * pool.width + ix) * channels;
+                      for (int64_t c = 0; c < channels; ++c) sum[c] += pixel[c];
+                    }
+                  }
+                  const T scale = static_cast<T>(weight(rows, columns));
+                  for (int64_t c = 0; c < channels; ++c) sum[c] *= scale;
+                });
   });
 }
 
@@ -133,9 +111,9 @@ void average_backward(const char* operation, const Windows& pool, const Tensor& 
       T* plane = out + image * pool.height * pool.width * channels;
       std::fill_n(plane, pool.height * pool.width * channels, T{0});
       for (int64_t oy = 0; oy < pool.out_height; ++oy) {
-        const Range rows = pool.rows(oy);
+        const PoolRange rows = pool.rows(oy);
         for (int64_t ox = 0; ox < pool.out_width; ++ox) {
-          const Range columns = pool.columns(ox);
+          const PoolRange columns = pool.columns(ox);
           const T scale = static_cast<T>(weight(rows, columns));
           const T* __restrict g =
               gradient + ((image * pool.out_height + oy) * pool.out_width + ox) * channels;
@@ -161,21 +139,22 @@ void max_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y, Tensor
     const T* in = x.data<T>();
     T* out = y.data<T>();
     int32_t* positions = index.data<int32_t>();
-    for_windows(pool, x.size(0), [&](int64_t image, int64_t output, const Range& rows, const Range& columns) {
-      const T* plane = in + image * pool.height * pool.width * channels;
-      T* best = out + output * channels;
-      int32_t* best_index = positions + output * channels;
-      const int64_t first = rows.begin * pool.width + columns.begin;
-      std::copy_n(plane + first * channels, channels, best);
-      std::fill_n(best_index, channels, static_cast<int32_t>(first));
-      for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
-        for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
-          const int64_t position = iy * pool.width + ix;
-          keep_larger(channels, plane + position * channels, static_cast<int32_t>(position), best,
-                      best_index);
-        }
-      }
-    });
+    for_windows(pool, x.size(0),
+                [&](int64_t image, int64_t output, const PoolRange& rows, const PoolRange& columns) {
+                  const T* plane = in + image * pool.height * pool.width * channels;
+                  T* best = out + output * channels;
+                  int32_t* best_index = positions + output * channels;
+                  const int64_t first = rows.begin * pool.width + columns.begin;
+                  std::copy_n(plane + first * channels, channels, best);
+                  std::fill_n(best_index, channels, static_cast<int32_t>(first));
+                  for (int64_t iy = rows.begin; iy < rows.end; ++iy) {
+                    for (int64_t ix = columns.begin; ix < columns.end; ++ix) {
+                      const int64_t position = iy * pool.width + ix;
+                      keep_larger(channels, plane + position * channels, static_cast<int32_t>(position), best,
+                                  best_index);
+                    }
+                  }
+                });
   });
 }
 

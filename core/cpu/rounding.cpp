@@ -1,23 +1,16 @@
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <vector>
 
 #include "core/cpu/kernels.h"
 #include "core/cpu/random_words.h"
+#include "core/fixed_point.h"
 #include "core/parallel.h"
 #include "core/shift/levels.h"
 #include "core/shift/pow2.h"
 
 namespace ds::cpu {
 namespace {
-
-/// The number of type T nearest to `bound` that does not lie outside it, seen from zero.
-template <class T>
-T bound_within(double bound) {
-  const T nearest = static_cast<T>(bound);
-  return std::abs(static_cast<double>(nearest)) > std::abs(bound) ? std::nextafter(nearest, T{0}) : nearest;
-}
 
 /// y[i] = function(x[i]), a word of the random source being added to the arguments when rounding is
 /// stochastic.
@@ -112,22 +105,11 @@ void two_term(const Tensor& w, const ShiftFormat& format, Tensor& y) {
 void fixed_point(const Tensor& x, const FixedPointOptions& options, Tensor& y) {
   dispatch_float(x.dtype(), "fixed_point", [&](auto zero) {
     using T = decltype(zero);
-    const T scale = pow2::exp2<T>(options.fraction_bits);
-    const T unit = pow2::exp2<T>(-options.fraction_bits);
-    const T low = bound_within<T>(options.low);
-    const T high = bound_within<T>(options.high);
-    // Half up as floor(v) + [v - floor(v) >= 1/2]: both steps are exact, v + 1/2 would not be for large v.
-    const T threshold = options.rounding == Rounding::kFloor ? std::numeric_limits<T>::infinity() : T{0.5};
+    const FixedPointRounding<T> round(options);
     const T* in = x.data<T>();
     T* out = y.data<T>();
     parallel_for(x.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T value = in[i] * scale;
-        const T below = std::floor(value);
-        const T rounded = below + (value - below >= threshold ? T{1} : T{0});
-        const T raised = rounded < low ? low : rounded;  // a NaN stays
-        out[i] = (raised > high ? high : raised) * unit;
-      }
+      for (int64_t i = begin; i < end; ++i) out[i] = round(in[i]);
     });
   });
 }

@@ -18,10 +18,12 @@ class Levels {
   double nearest(double value) const;
   /// Ascending, without signs: every level has its negative, and 0 may be the first.
   const std::vector<double>& magnitudes() const { return magnitudes_; }
+  /// Of neighbouring magnitudes: up to the middle, itself included, the smaller one is nearest.
+  const std::vector<double>& middles() const { return middles_; }
 
  private:
   std::vector<double> magnitudes_;
-  std::vector<double> middles_;  // of neighbours
+  std::vector<double> middles_;
 };
 
 }  // namespace ds

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "core/host_device.h"
 #include "core/op_options.h"
 
 namespace ds {
@@ -29,7 +30,7 @@ namespace pow2 {
 
 /// 2^p for |p| <= 126, exactly.
 template <class T>
-inline T exp2(int p) {
+DS_HOST_DEVICE inline T exp2(int p) {
   if constexpr (std::is_same_v<T, float>) {
     return std::bit_cast<float>(static_cast<uint32_t>(p + 127) << 23);
   } else {
@@ -39,31 +40,31 @@ inline T exp2(int p) {
 
 /// The integer nearest to log2 |w| for a normal number, decided at sqrt(2) * 2^e without a logarithm. Zero
 /// and subnormal numbers give an exponent below every range; infinities and NaNs one above.
-inline int nearest_log2(float w) {
+DS_HOST_DEVICE inline int nearest_log2(float w) {
   constexpr uint32_t kSqrt2Fraction = 0x3504F3;  // of the largest float below sqrt(2)
   const uint32_t bits = std::bit_cast<uint32_t>(w) & 0x7FFFFFFF;
   return static_cast<int>(bits >> 23) - 127 + ((bits & 0x7FFFFF) > kSqrt2Fraction ? 1 : 0);
 }
-inline int nearest_log2(double w) {
+DS_HOST_DEVICE inline int nearest_log2(double w) {
   constexpr uint64_t kSqrt2Fraction = 0x6A09E667F3BCC;  // of the largest double below sqrt(2)
   const uint64_t bits = std::bit_cast<uint64_t>(w) & 0x7FFFFFFFFFFFFFFF;
   return static_cast<int>(bits >> 52) - 1023 + ((bits & 0xFFFFFFFFFFFFF) > kSqrt2Fraction ? 1 : 0);
 }
 
-constexpr int clamp_exponent(int p, ShiftRange range) {
+DS_HOST_DEVICE constexpr int clamp_exponent(int p, ShiftRange range) {
   return p < range.p_min ? range.p_min : (p > range.p_max ? range.p_max : p);
 }
 
 /// DeepShift-Q of one weight. An exact zero, of either sign, becomes +2^p_min: Q has no code for zero.
 template <class T>
-inline T round_q(T w, ShiftRange range) {
+DS_HOST_DEVICE inline T round_q(T w, ShiftRange range) {
   const T magnitude = exp2<T>(clamp_exponent(nearest_log2(w), range));
   return w < T{0} ? -magnitude : magnitude;
 }
 
 /// DeepShift-Q with stochastic rounding: up with probability frac(log2 |w|), for `uniform` in [0, 1).
 template <class T>
-inline T round_q_stochastic(T w, ShiftRange range, float uniform) {
+DS_HOST_DEVICE inline T round_q_stochastic(T w, ShiftRange range, float uniform) {
   const T logarithm = std::log2(std::abs(w));
   const T lower = std::floor(logarithm);
   const T p = lower + (static_cast<T>(uniform) < logarithm - lower ? T{1} : T{0});
@@ -74,13 +75,13 @@ inline T round_q_stochastic(T w, ShiftRange range, float uniform) {
 
 /// The ternary sign of DeepShift-PS: sign(round(s)), half to even, so 0 for |s| <= 0.5.
 template <class T>
-inline T ternary_sign(T s) {
+DS_HOST_DEVICE inline T ternary_sign(T s) {
   return s > T{0.5} ? T{1} : (s < T{-0.5} ? T{-1} : T{0});
 }
 
 /// DeepShift-PS of one weight: sign(round(s)) 2^round(p). The exponent is kept within the range.
 template <class T>
-inline T round_ps(T p, T s, ShiftRange range) {
+DS_HOST_DEVICE inline T round_ps(T p, T s, ShiftRange range) {
   const T low = static_cast<T>(range.p_min);
   const T high = static_cast<T>(range.p_max);
   const T rounded = std::nearbyint(p);
@@ -88,7 +89,7 @@ inline T round_ps(T p, T s, ShiftRange range) {
   return ternary_sign(s) * exp2<T>(static_cast<int>(raised < high ? raised : high));
 }
 template <class T>
-inline T round_ps_stochastic(T p, T s, ShiftRange range, float uniform) {
+DS_HOST_DEVICE inline T round_ps_stochastic(T p, T s, ShiftRange range, float uniform) {
   const T lower = std::floor(p);
   return round_ps(lower + (static_cast<T>(uniform) < p - lower ? T{1} : T{0}), s, range);
 }

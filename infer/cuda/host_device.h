@@ -1,14 +1,9 @@
-// Functions that the host can run as well, so that they are tested where there is no GPU: how they are
-// marked, and the one instruction that the host has to imitate.
+// The one instruction of integer nets on CUDA devices that the host has to imitate.
 #pragma once
 
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define DS_HOST_DEVICE __host__ __device__
-#else
-#define DS_HOST_DEVICE
-#endif
+#include "core/host_device.h"
 
 namespace ds::infer::cuda {
 

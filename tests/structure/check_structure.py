@@ -30,7 +30,7 @@ LONGEST_FUNCTION = 60
 LARGEST_FOLDER = 25  # x.h and x.cpp count as one
 
 # Files that are about one device or instruction set, and the selectors that choose between them.
-DEVICE_FILES = re.compile(r"^(cuda/|core/cpu/kernels/|infer/cpu/|infer/cuda/|bench/)")
+DEVICE_FILES = re.compile(r"^(cuda/|core/host_device.h|core/cpu/kernels/|infer/cpu/|infer/cuda/|bench/)")
 DEVICE_SWITCH = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b.*(CUDA|AVX|SSE|NEON|AMX|__x86_64__|__aarch64__|__ARM)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
@@ -102,7 +102,7 @@ def check_operations(root):
     names = [name for name, _ in rows]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"core/ops.def: {name} is listed more than once"
-    kernels = "\n".join(path.read_text() for path in sorted((root / "cuda").glob("*.cu")) if path.name != "backend.cu")
+    kernels = "\n".join(path.read_text() for path in sorted((root / "cuda").rglob("*.cu")) if path.name != "backend.cu")
     for name, column in rows:
         defined = re.search(rf"^void {name}\(", kernels, re.M) is not None
         if column not in ("kCudaKernel", "kCpuOnly"):
