@@ -132,6 +132,22 @@ double sum_squares(const Tensor& x) {
   return y.item();
 }
 
+double sum_squares(std::span<const Tensor> tensors) {
+  if (tensors.empty()) return 0.0;
+  const Device device = tensors.front().device();
+  const auto count = static_cast<int64_t>(tensors.size());
+  const Tensor sums = Tensor::empty({count}, DType::kF64, device);
+  for (int64_t i = 0; i < count; ++i) {
+    const Tensor& x = tensors[static_cast<size_t>(i)];
+    check_operands("sum_squares", {{"first input", tensors.front()}, {"input", x}});
+    Tensor y = sums.slice(i, i + 1).reshape({});
+    kernels(device).sum_squares(x, y);
+  }
+  double total = 0.0;
+  for (const double sum : sums.to_vector<double>()) total += sum;
+  return total;
+}
+
 Extremes extremes(const Tensor& x) {
   check_operands("extremes", {{"input", x}});
   DS_CHECK(x.numel() >= 1, "[extremes] input {}, expected at least one element", x.shape().str());
@@ -175,12 +191,12 @@ Tensor shift_q(const Tensor& w, const ShiftRoundingOptions& options) {
   return y;
 }
 
-int64_t shift_q_clamp(Tensor& w, ShiftRange range) {
+Tensor shift_q_clamp(Tensor& w, ShiftRange range) {
   check_operands("shift_q_clamp", {{"weight", w}});
   check_shift_range("shift_q_clamp", range);
   Tensor zeros = Tensor::empty({}, DType::kI64, w.device());
   kernels(w.device()).shift_q_clamp(range, w, zeros);
-  return zeros.to_vector<int64_t>().front();
+  return zeros;
 }
 
 Tensor shift_ps(const Tensor& shift, const Tensor& sign, const ShiftRoundingOptions& options) {

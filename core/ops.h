@@ -34,6 +34,8 @@ Tensor sum_pow4_backward(const Tensor& dy, const Tensor& x);
 Tensor sum_to(const Tensor& x, const Shape& shape);
 /// Sum of squares, in double. Not finite when any element is not.
 double sum_squares(const Tensor& x);
+/// Of all elements of some tensors of one device, which is waited for once.
+double sum_squares(std::span<const Tensor> tensors);
 struct Extremes {
   double minimum = 0.0;
   double maximum = 0.0;
@@ -115,8 +117,8 @@ Tensor cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, 
 /// sign(w) 2^p, p the integer nearest to log2 |w| within the range (core/shift/pow2.h).
 Tensor shift_q(const Tensor& w, const ShiftRoundingOptions& options);
 /// Clamps |w| into [2^p_min, 2^p_max] in place; an exact 0 becomes +2^p_min. Returns how many zeros there
-/// were.
-int64_t shift_q_clamp(Tensor& w, ShiftRange range);
+/// were, one i64 on the device.
+Tensor shift_q_clamp(Tensor& w, ShiftRange range);
 /// sign(round(S)) 2^round(P), rounding half to even.
 Tensor shift_ps(const Tensor& shift, const Tensor& sign, const ShiftRoundingOptions& options);
 Tensor shift_ps_backward(const Tensor& dy, const Tensor& y);

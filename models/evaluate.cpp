@@ -46,11 +46,12 @@ int64_t count_correct(const Tensor& logits, const Tensor& targets) {
 
 int64_t count_in_top(const Tensor& logits, const Tensor& labels, int64_t k) {
   const auto values = logits.to(DType::kF64).to_vector<double>();
+  const auto expected = labels.to_vector<int64_t>();
   const auto classes = static_cast<size_t>(logits.size(-1));
   int64_t found = 0;
-  for (size_t row = 0; row < static_cast<size_t>(labels.numel()); ++row) {
+  for (size_t row = 0; row < expected.size(); ++row) {
     const double* scores = values.data() + row * classes;
-    const auto label = static_cast<size_t>(labels.data<int64_t>()[row]);
+    const auto label = static_cast<size_t>(expected[row]);
     DS_CHECK(label < classes, "[evaluate] label {}, expected one below {}", label, classes);
     int64_t before = 0;  // classes that come before the label's; a NaN does
     for (size_t other = 0; other < classes; ++other) {

@@ -22,6 +22,8 @@ Variable ShiftQWeight::forward(bool training) const {
 
 Tensor ShiftQWeight::rounded() const { return ops::shift_q(weight_.value(), {.range = format_.range()}); }
 
-int64_t ShiftQWeight::clamp() { return ops::shift_q_clamp(weight_.mutable_value(), format_.range()); }
+int64_t ShiftQWeight::clamp() {
+  return ops::shift_q_clamp(weight_.mutable_value(), format_.range()).to_vector<int64_t>().front();
+}
 
 }  // namespace ds

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -15,22 +14,6 @@
 namespace ds::test {
 namespace {
 
-/// Every element within tolerance * (the largest expected magnitude, at least 1); NaN and infinities exactly
-/// where they are expected.
-void expect_close(const Values& found, const Values& expected, double tolerance) {
-  ASSERT_EQ(found.size(), expected.size());
-  double scale = 1.0;
-  for (const double value : expected) {
-    if (std::isfinite(value)) scale = std::max(scale, std::abs(value));
-  }
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (std::isnan(expected[i]) && std::isnan(found[i])) continue;
-    if (found[i] == expected[i]) continue;
-    ASSERT_TRUE(std::abs(found[i] - expected[i]) <= tolerance * scale)
-        << "element " << i << " is " << found[i] << ", expected " << expected[i];
-  }
-}
-
 bool equal_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.dtype() == b.dtype() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
 }
@@ -38,24 +21,13 @@ bool equal_bits(const Tensor& a, const Tensor& b) {
 class OpCases : public testing::TestWithParam<size_t> {
  protected:
   const OpCase& row() const { return op_cases()[GetParam()]; }
-
-  void check(DType dtype, double tolerance) {
-    std::vector<Tensor> inputs = draw_inputs(row(), dtype);
-    std::vector<Values> values;
-    for (const Tensor& input : inputs) values.push_back(values_of(input));
-    const std::vector<Tensor> outputs = row().run(inputs);
-    const std::vector<Values> expected = row().expected(values);
-    ASSERT_EQ(outputs.size(), expected.size());
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      SCOPED_TRACE(fmt::format("[{}] {}, {}, output {}", row().op, row().variant, name_of(dtype), i));
-      expect_close(values_of(outputs[i]), expected[i], tolerance);
-    }
-  }
 };
 
-TEST_P(OpCases, AgreesWithPlainLoopsInF32) { check(DType::kF32, row().tolerance); }
+TEST_P(OpCases, AgreesWithPlainLoopsInF32) { check_op_case(row(), DType::kF32, Device{}, row().tolerance); }
 
-TEST_P(OpCases, AgreesWithPlainLoopsInF64) { check(DType::kF64, 1e-6 * row().tolerance); }
+TEST_P(OpCases, AgreesWithPlainLoopsInF64) {
+  check_op_case(row(), DType::kF64, Device{}, 1e-6 * row().tolerance);
+}
 
 TEST_P(OpCases, GivesEqualBitsForOneAndTwoThreads) {
   std::vector<std::vector<Tensor>> outputs;
@@ -69,16 +41,7 @@ TEST_P(OpCases, GivesEqualBitsForOneAndTwoThreads) {
   }
 }
 
-std::string test_name(const testing::TestParamInfo<size_t>& info) {
-  std::string name =
-      fmt::format("{}_{}_{}", info.index, op_cases()[info.param].op, op_cases()[info.param].variant);
-  for (char& letter : name) {
-    if (std::isalnum(static_cast<unsigned char>(letter)) == 0) letter = '_';
-  }
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Ops, OpCases, testing::Range(size_t{0}, op_cases().size()), test_name);
+INSTANTIATE_TEST_SUITE_P(Ops, OpCases, testing::Range(size_t{0}, op_cases().size()), op_case_name);
 
 TEST(Ops, EveryOperationHasARow) {
   std::set<std::string> covered;

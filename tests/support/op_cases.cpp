@@ -1,5 +1,10 @@
 #include "tests/support/op_cases.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <iterator>
 
 namespace ds::test {
@@ -59,6 +64,50 @@ Values values_of(const Tensor& tensor) {
     }
   });
   return values;
+}
+
+namespace {
+
+void expect_close(const Values& found, const Values& expected, double tolerance) {
+  ASSERT_EQ(found.size(), expected.size());
+  double scale = 1.0;
+  for (const double value : expected) {
+    if (std::isfinite(value)) scale = std::max(scale, std::abs(value));
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (std::isnan(expected[i]) && std::isnan(found[i])) continue;
+    if (found[i] == expected[i]) continue;
+    ASSERT_TRUE(std::abs(found[i] - expected[i]) <= tolerance * scale)
+        << "element " << i << " is " << found[i] << ", expected " << expected[i];
+  }
+}
+
+}  // namespace
+
+void check_op_case(const OpCase& op_case, DType dtype, Device device, double tolerance) {
+  std::vector<Tensor> inputs = draw_inputs(op_case, dtype);
+  std::vector<Values> values;
+  for (Tensor& input : inputs) {
+    values.push_back(values_of(input));
+    input = input.to(device);
+  }
+  const std::vector<Tensor> outputs = op_case.run(inputs);
+  const std::vector<Values> expected = op_case.expected(values);
+  ASSERT_EQ(outputs.size(), expected.size());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    SCOPED_TRACE(fmt::format("[{}] {}, {} on {}, output {}", op_case.op, op_case.variant, name_of(dtype),
+                             device.str(), i));
+    expect_close(values_of(outputs[i]), expected[i], tolerance);
+  }
+}
+
+std::string op_case_name(const testing::TestParamInfo<size_t>& info) {
+  std::string name =
+      fmt::format("{}_{}_{}", info.index, op_cases()[info.param].op, op_cases()[info.param].variant);
+  for (char& letter : name) {
+    if (std::isalnum(static_cast<unsigned char>(letter)) == 0) letter = '_';
+  }
+  return name;
 }
 
 std::function<Values(int64_t, Generator&)> normal(double mean, double deviation) {

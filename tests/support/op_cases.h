@@ -3,6 +3,8 @@
 // and f64, and that the number of threads changes no bit.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -42,6 +44,12 @@ std::vector<std::string> op_names();
 std::vector<Tensor> draw_inputs(const OpCase& op_case, DType dtype);
 /// The elements of a tensor of any type, read one by one.
 Values values_of(const Tensor& tensor);
+
+/// Runs a row on a device and checks each element of its outputs: within tolerance * (the largest expected
+/// magnitude, at least 1); NaN and infinities exactly where they are expected.
+void check_op_case(const OpCase& op_case, DType dtype, Device device, double tolerance);
+/// For a suite with the rows' numbers as parameters.
+std::string op_case_name(const testing::TestParamInfo<size_t>& info);
 
 /// Ways of drawing.
 std::function<Values(int64_t, Generator&)> normal(double mean = 0.0, double deviation = 1.0);

@@ -182,7 +182,7 @@ OpCase batch_norm_relu_backward_case(const Shape& x, bool batch_statistics, bool
               [=](std::vector<Tensor>& in) {
                 const auto [norm, dshortcut] = ops::batch_norm_relu_backward(
                     in[0], in[1], in[5], {.mean = in[2], .variance = in[3]}, in[4],
-                    Tensor::zeros({x[-1]}, in[4].dtype()), kEps, batch_statistics, shortcut);
+                    Tensor::zeros({x[-1]}, in[4].dtype(), in[4].device()), kEps, batch_statistics, shortcut);
                 std::vector<Tensor> results{norm.dx, norm.dgamma, norm.dbeta};
                 if (shortcut) results.push_back(dshortcut);
                 return results;

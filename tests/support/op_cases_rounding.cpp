@@ -73,8 +73,8 @@ OpCase shift_q_clamp_case() {
                               kNan, -0.0625})}},
           .run =
               [](std::vector<Tensor>& in) {
-                const int64_t zeros = ops::shift_q_clamp(in[0], {.p_min = -3, .p_max = 0});
-                return std::vector{in[0], Tensor::full({}, static_cast<double>(zeros), DType::kI64)};
+                const Tensor zeros = ops::shift_q_clamp(in[0], {.p_min = -3, .p_max = 0});
+                return std::vector{in[0], zeros};
               },
           .expected =
               [](const std::vector<Values>& in) {
