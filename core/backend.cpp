@@ -47,10 +47,8 @@ const Backend& backend(Device device) {
 }
 
 const KernelTable& kernels(Device device) {
-  if (device.type == DeviceType::kCpu) {
-    if (const KernelTable* measuring = profiled_kernels()) return *measuring;
-  }
-  return backend(device).kernels;
+  const KernelTable* measuring = profiled_kernels();
+  return measuring != nullptr ? *measuring : backend(device).kernels;
 }
 
 void copy_bytes(void* target, Device target_device, const void* source, Device source_device, size_t bytes) {
@@ -66,6 +64,13 @@ void copy_bytes(void* target, Device target_device, const void* source, Device s
     backend(source_device).copy_to_host(host->data(), source, bytes, source_device.index);
     backend(target_device).copy_from_host(target, host->data(), bytes, target_device.index);
   }
+}
+
+Tensor upload(const Tensor& tensor, Device device) {
+  if (device == tensor.device()) return tensor;
+  Tensor result = Tensor::empty(tensor.shape(), tensor.dtype(), device);
+  if (tensor.numel() > 0) backend(device).upload(result.raw(), tensor.raw(), tensor.bytes(), device.index);
+  return result;
 }
 
 Device best_device() {
@@ -95,20 +100,30 @@ Engine parse_engine(std::string_view text) {
 Engine engine() { return engine_in_use().load(std::memory_order_relaxed); }
 void set_engine(Engine engine) { engine_in_use() = engine; }
 
-std::string_view name_of(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "f32"; }
+std::string_view name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kF32: return "f32";
+    case Precision::kTf32: return "tf32";
+    case Precision::kBf16: return "bf16";
+  }
+  return "?";
+}
 
 Precision parse_precision(std::string_view text) {
-  for (const Precision candidate : {Precision::kF32, Precision::kBf16}) {
+  for (const Precision candidate : kPrecisions) {
     if (text == name_of(candidate)) return candidate;
   }
-  fail("[precision] unknown precision \"{}\", expected f32 or bf16", text);
+  fail("[precision] unknown precision \"{}\", expected f32, tf32 or bf16", text);
 }
 
 Precision precision() { return precision_in_use().load(std::memory_order_relaxed); }
 
-void set_precision(Precision precision) {
+void set_precision(Precision precision, Device device) {
+  const bool on_cpu = device.type == DeviceType::kCpu;
+  DS_CHECK(!on_cpu || precision != Precision::kTf32,
+           "[precision] tf32 is of CUDA devices, expected f32 or bf16 on the CPU");
   DS_CHECK(
-      precision == Precision::kF32 || cpu::has_bf16(),
+      !on_cpu || precision == Precision::kF32 || cpu::has_bf16(),
       "[precision] bf16 needs a processor with AVX512-BF16 (avx512_bf16 in /proc/cpuinfo) and the avx512 "
       "kernels; those in use are {}",
       instruction_set());

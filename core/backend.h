@@ -28,14 +28,22 @@ struct Backend {
   void (*copy_from_host)(void* target, const void* source, size_t bytes, int index);
   void (*copy_to_host)(void* target, const void* source, size_t bytes, int index);
   void (*copy_within)(void* target, const void* source, size_t bytes, int index);
+  /// Like copy_from_host, beside the device's other work but not before what was started when it is called,
+  /// so that memory which that work still reads is not overwritten; called by threads of loaders.
+  void (*upload)(void* target, const void* source, size_t bytes, int index);
+  /// Until all that was started on the device is done. Null where operations are done when they return.
+  void (*wait)(int index);
   KernelTable kernels;
 };
 
 /// Throws Error when the device is not there or not compiled in, saying which.
 const Backend& backend(Device device);
-/// The table of the device, or while a profile is taken (core/profile.h) one that measures.
+/// The table of the device, or while a profile is taken (core/profile.h) one that measures it.
 const KernelTable& kernels(Device device);
 
+/// A tensor of the host on the device, copied beside the device's other work; the tensor itself where that is
+/// the host.
+Tensor upload(const Tensor& tensor, Device device);
 /// Copies between any two devices.
 void copy_bytes(void* target, Device target_device, const void* source, Device source_device, size_t bytes);
 
@@ -67,18 +75,23 @@ Engine parse_engine(std::string_view text);
 /// The engine in use: DEEPSHIFT_ENGINE, or native.
 Engine engine();
 void set_engine(Engine engine);
-/// What the products of the native f32 convolutions are made of. Sums, and all other arithmetic, are f32.
+/// What the products of f32 convolutions are made of: those of the native engine on the CPU, and those on
+/// CUDA devices, where linear layers take part. Sums, and all other arithmetic, are f32.
 enum class Precision : uint8_t {
   kF32,
-  kBf16  // both factors are rounded to bf16: 8 bits of mantissa, which hold a power of two exactly
+  kTf32,  // CUDA devices: both factors keep 10 bits of mantissa
+  kBf16   // both factors are rounded to bf16: 7 bits of mantissa, which hold a power of two exactly; results
+          // of convolutions on CUDA devices are rounded, too
 };
+inline constexpr std::array kPrecisions = {Precision::kF32, Precision::kTf32, Precision::kBf16};
 std::string_view name_of(Precision precision);
-/// Throws Error unless the text is f32 or bf16.
+/// Throws Error unless the text is f32, tf32 or bf16.
 Precision parse_precision(std::string_view text);
 /// f32 at first.
 Precision precision();
-/// Throws Error where bf16 is asked for and the native kernels use no AVX-512 with its bf16 extension.
-void set_precision(Precision precision);
+/// Throws Error where the device cannot do it: tf32 is of CUDA devices, bf16 of them and of processors whose
+/// AVX-512 has its bf16 extension.
+void set_precision(Precision precision, Device device = {});
 
 /// The instruction set that the native kernels use: DEEPSHIFT_ISA, or the best this processor has. Throws
 /// Error listing those it has when DEEPSHIFT_ISA names another.

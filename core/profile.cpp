@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <optional>
 
 #include "core/atomic_file.h"
 #include "core/cpu/conv2d/conv2d_plan.h"
@@ -92,6 +93,13 @@ std::string shape_of(const T&) {
   return "";
 }
 
+/// Of the first tensor that there is.
+void find_device(const Tensor& tensor, std::optional<Device>& found) {
+  if (!found && tensor.defined()) found = tensor.device();
+}
+template <class T>
+void find_device(const T&, std::optional<Device>&) {}
+
 // ---- Records
 
 struct TracedCall {
@@ -106,6 +114,7 @@ struct Recorder {
   Clock::time_point start = Clock::now();
   double seconds = 0.0;  // until it was stopped
   int64_t traced_calls = 0;
+  bool on_cpu = true;  // all operations
   std::array<OpProfile, kOps> ops = {};
   std::vector<TracedCall> trace;
 };
@@ -123,10 +132,11 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 }
 
 template <class Op>
-void record(Clock::time_point begin, double flops, double bytes, const std::string& shape) {
+void record(Device device, Clock::time_point begin, double flops, double bytes, const std::string& shape) {
   const double seconds = seconds_between(begin, Clock::now());
   Recorder& all = recorder();
   const std::lock_guard lock(all.mutex);
+  all.on_cpu = all.on_cpu && device.type == DeviceType::kCpu;
   OpProfile& op = all.ops[IndexOf<Op>::kValue];
   op.name = Op::kName;
   ++op.calls;
@@ -144,10 +154,14 @@ struct Timed;
 template <class Op, class... A, void (*KernelTable::*kKernel)(A...)>
 struct Timed<Op, kKernel> {
   static void call(A... arguments) {
+    std::optional<Device> device;
+    (find_device(arguments, device), ...);
+    const Backend& of = backend(device.value_or(Device{}));
     const Clock::time_point begin = Clock::now();
     ++depth;
     try {
-      (cpu::kBackend.kernels.*kKernel)(arguments...);
+      (of.kernels.*kKernel)(arguments...);
+      if (of.wait != nullptr) of.wait(device->index);
     } catch (...) {
       --depth;
       throw;
@@ -155,7 +169,8 @@ struct Timed<Op, kKernel> {
     if (--depth > 0) return;
     std::string shape;
     ((shape = shape.empty() ? shape_of(arguments) : shape), ...);
-    record<Op>(begin, Flops<Op>::of(arguments...), (0.0 + ... + bytes_of(arguments)), shape);
+    record<Op>(device.value_or(Device{}), begin, Flops<Op>::of(arguments...),
+               (0.0 + ... + bytes_of(arguments)), shape);
   }
 };
 
@@ -170,17 +185,23 @@ constexpr KernelTable kTimed = make_timed_table();
 
 // ---- Report
 
-std::string rate(double amount, double seconds, double peak) {
+/// What the machine reaches is known of the CPU alone.
+std::string rate(double amount, double seconds, std::optional<double> peak) {
   const double per_second = 1e-9 * amount / seconds;
-  return fmt::format("{:9.1f} {:5.0f} %", per_second, 100.0 * per_second / peak);
+  return fmt::format("{:9.1f} {:>7}", per_second,
+                     peak ? fmt::format("{:.0f} %", 100.0 * per_second / *peak) : "");
 }
 
-std::string row(const OpProfile& op, double total, const cpu::Peaks& peaks) {
+std::string row(const OpProfile& op, double total, const std::optional<cpu::Peaks>& peaks) {
   const std::string blank(17, ' ');
   const bool computes = op.flops > 0.0;
+  const auto peak = [&](double cpu::Peaks::*which) {
+    return peaks ? std::optional((*peaks).*which) : std::nullopt;
+  };
   return fmt::format("{:<26} {:>8} {:9.3f} {:6.1f} % {}  {}\n", op.name, op.calls, op.seconds,
-                     100.0 * op.seconds / total, computes ? rate(op.flops, op.seconds, peaks.gflops) : blank,
-                     computes ? "" : rate(op.bytes, op.seconds, peaks.gbytes));
+                     100.0 * op.seconds / total,
+                     computes ? rate(op.flops, op.seconds, peak(&cpu::Peaks::gflops)) : blank,
+                     computes ? "" : rate(op.bytes, op.seconds, peak(&cpu::Peaks::gbytes)));
 }
 
 }  // namespace
@@ -191,6 +212,7 @@ void start_profile(int64_t traced_calls) {
   all.ops = {};
   all.trace.clear();
   all.traced_calls = traced_calls;
+  all.on_cpu = true;
   all.start = Clock::now();
   active = true;
 }
@@ -216,7 +238,8 @@ std::vector<OpProfile> profile() {
 
 std::string profile_report() {
   stop_profile();
-  const cpu::Peaks peaks = cpu::measure_peaks();
+  std::optional<cpu::Peaks> peaks;
+  if (recorder().on_cpu) peaks = cpu::measure_peaks();
   const double total = recorder().seconds;
   std::string text = fmt::format("{:<26} {:>8} {:>9} {:>8} {:>9} {:>7}  {:>9} {:>7}\n", "operation", "calls",
                                  "seconds", "share", "GFLOP/s", "of peak", "GB/s", "of peak");
@@ -227,9 +250,10 @@ std::string profile_report() {
   }
   text += fmt::format("{:<26} {:>8} {:9.3f} {:6.1f} %\n", rest.name, "", rest.seconds,
                       100.0 * rest.seconds / total);
-  text += fmt::format(
-      "{:<26} {:>8} {:9.3f}  100.0 %   peaks, measured: {:.1f} GFLOP/s, {:.1f} GB/s\n\nconvolutions\n",
-      "in all", "", total, peaks.gflops, peaks.gbytes);
+  text += fmt::format("{:<26} {:>8} {:9.3f}  100.0 %", "in all", "", total);
+  if (!peaks) return text + "\n";
+  text += fmt::format("   peaks, measured: {:.1f} GFLOP/s, {:.1f} GB/s\n\nconvolutions\n", peaks->gflops,
+                      peaks->gbytes);
   for (const std::string& line : cpu::conv2d_plans()) text += "  " + line + "\n";
   return text;
 }

@@ -1,7 +1,8 @@
 // Where the time goes: calls, seconds, arithmetic and memory traffic of every operation of core/ops.def.
 //
-// While a profile is taken, kernels(cpu) is a table whose entries time the real ones; otherwise nothing is
-// measured and nothing costs anything. An operation that a kernel calls counts as part of its caller.
+// While a profile is taken, kernels() gives a table whose entries time the real ones; otherwise nothing is
+// measured and nothing costs anything. An operation that a kernel calls counts as part of its caller. On a
+// CUDA device each operation is waited for: what would overlap without a profile follows each other with one.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,8 @@ void stop_profile();
 
 /// Operations that were called, the longest first.
 std::vector<OpProfile> profile();
-/// A table for people: calls, time and its share, GFLOP/s or GB/s and the share of what this machine reaches
-/// (core/cpu/peaks.h, measured now), and which algorithm each convolution took and why.
+/// A table for people: calls, time and its share, GFLOP/s or GB/s and, on the CPU, the share of what this
+/// machine reaches (core/cpu/peaks.h, measured now), and which algorithm each convolution took and why.
 std::string profile_report();
 /// The traced calls in Chrome's trace event format (chrome://tracing, ui.perfetto.dev), written atomically.
 void write_profile_trace(const std::string& path);

@@ -1,20 +1,18 @@
 // The CUDA device: discovery, memory, copies, and the table of kernels made from core/ops.def.
 //
-// A row of kind kCudaKernel stands for a function `ds::cuda::<name>` in a .cu file of this folder: forgetting
-// it is a link error that names it. A row of kind kCpuOnly gets a function that throws Error naming the
+// A row of kind kCudaKernel stands for a function `ds::cuda::<name>` in a .cu file of cuda/ops: forgetting it
+// is a link error that names it. A row of kind kCpuOnly gets a function that throws Error naming the
 // operation.
 #include <string>
 
 #include "core/backend.h"
 #include "cuda/check.h"
+#include "cuda/compute.h"
+#include "cuda/ops/conv2d.h"
+#include "cuda/ops/kernels.h"
+#include "cuda/upload.h"
 
 namespace ds::cuda {
-
-#define DS_DECLARE_kCudaKernel(name, arguments) void name arguments;
-#define DS_DECLARE_kCpuOnly(name, arguments)
-#define DS_OP(name, arguments, cuda) DS_DECLARE_##cuda(name, arguments)
-#include "core/ops.def"
-#undef DS_OP
 
 namespace {
 
@@ -24,7 +22,7 @@ enum class Op {
 #undef DS_OP
 };
 
-constexpr const char* kOpNames[] = {
+[[maybe_unused]] constexpr const char* kOpNames[] = {
 #define DS_OP(name, arguments, cuda) #name,
 #include "core/ops.def"
 #undef DS_OP
@@ -46,10 +44,8 @@ constexpr KernelTable make_kernels() {
   return table;
 }
 
-void select(int index) { check(cudaSetDevice(index), "selecting the device"); }
-
 void* allocate(size_t bytes, int index) {
-  select(index);
+  compute_stream(index);
   void* data = nullptr;
   const cudaError_t status = cudaMalloc(&data, bytes);
   if (status == cudaErrorMemoryAllocation) {
@@ -66,11 +62,15 @@ void release(void* data, int index) {
   if (cudaSetDevice(index) == cudaSuccess) cudaFree(data);
 }
 
+/// In the order of the device's other work; copies from and to the host are done when it returns.
 template <cudaMemcpyKind kind>
 void copy(void* target, const void* source, size_t bytes, int index) {
-  select(index);
-  check(cudaMemcpy(target, source, bytes, kind), "copying memory");
+  const cudaStream_t stream = compute_stream(index);
+  check(cudaMemcpyAsync(target, source, bytes, kind, stream), "copying memory");
+  if (kind != cudaMemcpyDeviceToDevice) check(cudaStreamSynchronize(stream), "copying memory");
 }
+
+void wait(int index) { check(cudaStreamSynchronize(compute_stream(index)), "waiting for the device"); }
 
 constexpr Backend kCudaBackend = {
     .allocate = allocate,
@@ -79,6 +79,8 @@ constexpr Backend kCudaBackend = {
     .copy_from_host = copy<cudaMemcpyHostToDevice>,
     .copy_to_host = copy<cudaMemcpyDeviceToHost>,
     .copy_within = copy<cudaMemcpyDeviceToDevice>,
+    .upload = upload,
+    .wait = wait,
     .kernels = make_kernels(),
 };
 
@@ -96,7 +98,7 @@ int device_count() {
 
 std::string_view description() {
   static const std::string text =
-      fmt::format("CUDA {}.{}", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+      fmt::format("CUDA {}.{}, {}", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, cudnn_description());
   return text;
 }
 

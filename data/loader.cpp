@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "core/backend.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -98,6 +99,9 @@ class DataLoader::State {
   };
 
   Batch prepare(int64_t number) const;
+  Batch on_device(const Batch& batch) const {
+    return {upload(batch.images, options_.device), upload(batch.labels, options_.device)};
+  }
   void mix(Batch& batch, int64_t number) const;
   bool fill_image(int64_t index, std::vector<uint8_t>& scratch, float* target) const;
   bool read(int64_t index, Generator& generator, std::span<uint8_t> pixels) const;
@@ -145,7 +149,7 @@ bool DataLoader::State::next(Batch& batch) {
   DS_CHECK(epoch_ >= 0, "[loader] next() before an epoch was started");
   if (delivered_ == batches()) return false;
   if (workers_.empty()) {
-    batch = prepare(delivered_++);
+    batch = on_device(prepare(delivered_++));
   } else {
     std::unique_lock lock(mutex_);
     Slot& slot = slot_of(delivered_);
@@ -157,7 +161,6 @@ bool DataLoader::State::next(Batch& batch) {
     if (result.error != nullptr) std::rethrow_exception(result.error);
     batch = *result.batch;
   }
-  batch = {batch.images.to(options_.device), batch.labels.to(options_.device)};
   return true;
 }
 
@@ -172,7 +175,7 @@ void DataLoader::State::work() {
     lock.unlock();
     Slot result;
     try {
-      result.batch = prepare(number);
+      result.batch = on_device(prepare(number));
     } catch (...) {
       result.error = std::current_exception();
     }

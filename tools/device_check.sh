@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs everything that needs a CUDA device, and writes what it found to docs/results/cuda.md: the tests of the CUDA
-# kernels, all 10,000 CIFAR-10 test images as integers of the device, the CPU and the reference, and latencies
-# beside PyTorch (cuDNN) and cuBLASLt.
+# kernels, with compute-sanitizer too; latencies beside PyTorch (cuDNN) and cuBLASLt; all 10,000 CIFAR-10 test images as
+# integers of the device, the CPU and the reference; the speed of training steps beside PyTorch, and short trainings.
 #
 #   tools/device_check.sh --data CIFAR10_FOLDER --weights RESNET20.safetensors [options]
 #
@@ -38,7 +38,7 @@ command -v nvidia-smi >/dev/null || { echo "device_check.sh: no nvidia-smi here,
 if [ -z "$build" ]; then
   build=build/cuda
   cmake --preset cuda -DDEEPSHIFT_BENCH=ON >/dev/null
-  cmake --build "$build" --target ds_tests deepshift save_net bench_cuda_linear
+  cmake --build "$build" --target ds_tests deepshift train_cifar save_net bench_cuda_linear bench_cuda_ladder
 fi
 mkdir -p "$logs/nets"
 
@@ -57,7 +57,11 @@ machine() {
   date -u +%F
 }
 step machine machine
-step tests "$build/tests/ds_tests" --gtest_filter='Cuda*'
+step tests "$build/tests/ds_tests" --gtest_filter='*Cuda*'
+if command -v compute-sanitizer >/dev/null; then  # one type of every operation, and integer nets
+  step sanitizer env DEEPSHIFT_TEST_TRIALS=5 compute-sanitizer --error-exitcode 1 "$build/tests/ds_tests" \
+    --gtest_filter='*CudaOpCases.AgreesWithPlainLoopsInF32*:CudaNetTest.*Random*:CudaNetTest.*Linear*'
+fi
 for bits in 4 5; do
   net=$logs/nets/resnet18_ps$bits
   [ -f "$net" ] || "$build/bin/save_net" resnet18 ps $bits "$net"
@@ -65,10 +69,33 @@ for bits in 4 5; do
     step "bench_ps${bits}_$batch" "$build/bin/deepshift" bench "$net" --device cuda --layers --batch-size $batch --runs 200
   done
 done
-if "$python" -c 'import torch, torchvision' 2>/dev/null; then
-  step torch "$python" bench/peers/torch_gpu.py
-fi
+with_torch=
+if "$python" -c 'import torch, torchvision' 2>/dev/null; then with_torch=yes; fi
+if [ "$with_torch" ]; then step torch "$python" bench/peers/torch_gpu.py; fi
 step linear "$build/bin/bench_cuda_linear"
+step ladder "$build/bin/bench_cuda_ladder"
+
+# Training: ResNet18 for CIFAR, 512 images a step.
+train() {
+  local name=$1
+  shift
+  rm -rf "$logs/runs/$name"
+  step "$name" "$build/bin/train_cifar" --data "$data" --arch resnet18_cifar --batch-size 512 --device cuda \
+    --workers "$(nproc)" --output "$logs/runs/$name" "$@"
+}
+for precision in f32 tf32 bf16; do
+  if [ "$with_torch" ]; then
+    step "torch_train_$precision" "$python" bench/peers/torch_train.py --arch resnet18_cifar --batch 512 --steps 20 \
+      --channels-last --device cuda --precision $precision
+  fi
+  for method in float q ps; do
+    [ $precision != f32 ] || [ $method = float ] || continue
+    train "train_${method}_$precision" --method $method --precision $precision --epochs 3
+  done
+done
+for method in float q; do
+  train "accuracy_$method" --method $method --precision tf32 --epochs 20 --optimizer muon --label-smoothing 0.1
+done
 for kind in ps:2 q:3 q:4 ps:4 q:5 ps:5; do
   for activations in 8 16; do
     name=resnet20_${kind%:*}${kind#*:}_a$activations

@@ -9,6 +9,7 @@ import argparse
 import json
 import pathlib
 import re
+import statistics
 import sys
 
 
@@ -43,10 +44,17 @@ def collect(folder):
     tests = read(folder, "tests") or ""
     figures["tests"] = {"passed": len(re.findall(r"^\[ +OK \]", tests, re.M)),
                         "failed": len(set(re.findall(r"^\[ +FAILED +\] (\S+)", tests, re.M)))}
+    sanitizer = re.search(r"ERROR SUMMARY: (\d+) error", read(folder, "sanitizer") or "")
+    figures["sanitizer_errors"] = int(sanitizer[1]) if sanitizer else None
     for path in sorted(folder.glob("bench_*.log")):
         figures["nets"][path.stem.removeprefix("bench_")] = bench(path.read_text())
     figures["torch"] = json_lines(read(folder, "torch"))
     figures["linear"] = json_lines(read(folder, "linear"))
+    figures["ladder"] = json_lines(read(folder, "ladder"))
+    figures["training"] = {path.stem: training(path.read_text())
+                           for path in sorted([*folder.glob("train_*.log"), *folder.glob("accuracy_*.log")])}
+    figures["torch_training"] = [row for path in sorted(folder.glob("torch_train_*.log"))
+                                 for row in json_lines(path.read_text())]
     for path in sorted(folder.glob("verify_*.log")):
         figures["equal"][path.stem.removeprefix("verify_")] = verified(path.read_text())
     return figures
@@ -85,6 +93,54 @@ def linear_table(figures):
     return lines + [""]
 
 
+def training(text):
+    """Images a second of the epochs but the first, and what the run ended with."""
+    rates = [float(rate) for rate in re.findall(r"^epoch +\d+/.* ([\d.]+) images/s, [\d.]+ % waiting", text, re.M)]
+    waiting = [float(share) for share in re.findall(r"images/s, ([\d.]+) % waiting", text)]
+    end = re.search(r"top-1 (\d+)/(\d+) \(.*trained in ([\d:]+)", text)
+    return {"images_a_second": statistics.median(rates[1:] or rates), "waiting_percent": statistics.median(waiting),
+            "correct": int(end[1]), "images": int(end[2]), "trained_in": end[3]}
+
+
+def training_table(figures):
+    runs = figures["training"]
+    if not runs:
+        return []
+    lines = ["## Training", "",
+             "ResNet18 for CIFAR, batches of 512: whole epochs of `train_cifar`, with loading, augmentation and checks, beside "
+             "PyTorch's step alone (channels last, a CUDA graph, bf16 by autocast) on images that lie on the device. Medians.", "",
+             "| precision | weights | images/s | of float's step | waiting for data | PyTorch float, images/s | of PyTorch's rate |",
+             "|---|---|---|---|---|---|---|"]
+    for precision in ("f32", "tf32", "bf16"):
+        peer = next((row for row in figures["torch_training"] if row["precision"] == precision), None)
+        plain = runs.get(f"train_float_{precision}")
+        for method in ("float", "q", "ps"):
+            run = runs.get(f"train_{method}_{precision}")
+            if run is None:
+                continue
+            rate = run["images_a_second"]
+            beside = f"{peer['images_per_s']:.0f} | {rate / peer['images_per_s']:.2f}" if peer else " | "
+            lines.append(f"| {precision} | {method} | {rate:.0f} | {plain['images_a_second'] / rate:.2f} | "
+                         f"{run['waiting_percent']:.1f} % | {beside} |")
+    lines += ["", "| run | top-1 | trained in |", "|---|---|---|"]
+    for name, run in runs.items():
+        if name.startswith("accuracy_"):
+            lines.append(f"| {name.removeprefix('accuracy_')}, tf32, 20 epochs | {100 * run['correct'] / run['images']:.2f} % | "
+                         f"{run['trained_in']} |")
+    return lines + [""]
+
+
+def ladder_table(figures):
+    if not figures["ladder"]:
+        return []
+    lines = ["## From the paper's kernel to tensor cores", "",
+             "All convolutions and the linear layer of ResNet18 at 224x224, one kernel after the other (bench/ladder); medians.", "",
+             "| rung | batch | ms | times as fast as the first |", "|---|---|---|---|"]
+    for row in figures["ladder"]:
+        lines.append(f"| {row['rung']} | {row['batch']} | {row['milliseconds']:.3f} | {row['times_first']:.1f} |")
+    return lines + [""]
+
+
 def equality_table(figures):
     if not figures["equal"]:
         return []
@@ -108,11 +164,14 @@ def main():
 
     figures = collect(arguments.logs)
     tests = figures["tests"]
+    errors = figures["sanitizer_errors"]
     lines = ["# On a CUDA device", "",
              f"{', driver '.join(figures['machine'][0].split(', '))}; {figures['machine'][-1]}. Made by `tools/report_device.py` "
              "from logs of the commands of `tools/device_check.sh`.", "", *([arguments.note, ""] if arguments.note else []),
-             f"Tests of CUDA kernels: {tests['passed']} passed, {tests['failed']} failed.", "",
-             *latency_table(figures), *linear_table(figures), *equality_table(figures)]
+             f"Tests of CUDA kernels: {tests['passed']} passed, {tests['failed']} failed. "
+             + (f"compute-sanitizer (memcheck): {errors} errors." if errors is not None else ""), "",
+             *latency_table(figures), *linear_table(figures), *ladder_table(figures), *training_table(figures),
+             *equality_table(figures)]
     arguments.output.write_text("\n".join(lines))
     arguments.output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -14,9 +14,9 @@ void set_up_machine(MachineOptions& options) {
   options.device = device.str();
   instruction_set();  // throws when DEEPSHIFT_ISA names none
   const Precision wanted = parse_precision(options.precision);
-  DS_CHECK(wanted == Precision::kF32 || engine() == Engine::kNative,
+  DS_CHECK(wanted == Precision::kF32 || device.type == DeviceType::kCuda || engine() == Engine::kNative,
            "[precision] {} is of the native engine, but the engine is {}", options.precision, options.engine);
-  set_precision(wanted);
+  set_precision(wanted, device);
   if (options.threads > 0) set_num_threads(options.threads);
   pin_threads();
 }

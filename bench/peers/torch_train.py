@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Time of a training step of CIFAR networks in PyTorch, on the CPU: what tools/compare_training.py compares with.
+"""Time of a training step of CIFAR networks in PyTorch: what tools/compare_training.py compares with.
 
     torch_train.py --arch resnet20|resnet18_cifar|mobilenet_v2_cifar [--batch N] [--threads N] [--steps N] [--channels-last]
+                   [--device cpu|cuda] [--precision f32|tf32|bf16]
+
+On a CUDA device the step is replayed as a CUDA graph; bf16 is autocast's.
 
 The networks are those of models/, layer by layer; the step is that of bench/train_step_bench.cpp. Prints one line of JSON.
 """
@@ -84,6 +87,23 @@ def resident(kind):
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(kind))
 
 
+def replayed(step):
+    """The step as a CUDA graph, waited for."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(5):
+            step()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+
+    def run():
+        graph.replay()
+        torch.cuda.synchronize()
+    return run
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=list(NETWORKS), default="resnet20")
@@ -91,31 +111,41 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32")
     arguments = parser.parse_args()
+    on_cuda = arguments.device == "cuda"
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = arguments.precision != "f32"
     torch.set_num_threads(arguments.threads)
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
     before = resident("VmRSS")
-    model = NETWORKS[arguments.arch]().to(memory_format=layout)
-    images = torch.randn(arguments.batch, 3, 32, 32).contiguous(memory_format=layout)
-    labels = torch.randint(0, 10, (arguments.batch,))
+    model = NETWORKS[arguments.arch]().to(arguments.device, memory_format=layout)
+    images = torch.randn(arguments.batch, 3, 32, 32).to(arguments.device).contiguous(memory_format=layout)
+    labels = torch.randint(0, 10, (arguments.batch,)).to(arguments.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images), labels).backward()
+        with torch.autocast(arguments.device, dtype=torch.bfloat16, enabled=arguments.precision == "bf16"):
+            loss = F.cross_entropy(model(images), labels)
+        loss.backward()
         optimizer.step()
 
-    step()
-    step()
+    run = replayed(step) if on_cuda else step
+    run()
+    run()
     seconds = []
     for _ in range(arguments.steps):
         start = time.perf_counter()
-        step()
+        run()
         seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds)
-    print(json.dumps({"peer": f"PyTorch {torch.__version__}", "ms_per_step": round(1e3 * median, 2),
+    peak = torch.cuda.max_memory_allocated() / 2**20 if on_cuda else resident("VmHWM") - before
+    print(json.dumps({"peer": f"PyTorch {torch.__version__}", "device": arguments.device,
+                      "precision": arguments.precision, "ms_per_step": round(1e3 * median, 2),
                       "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                      "peak_MiB": round(resident("VmHWM") - before, 1),
+                      "peak_MiB": round(peak, 1),
                       "images_per_s": round(arguments.batch / median, 1)}))
 
 

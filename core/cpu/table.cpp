@@ -48,6 +48,8 @@ const Backend kBackend = {
     .copy_from_host = copy,
     .copy_to_host = copy,
     .copy_within = copy,
+    .upload = copy,
+    .wait = nullptr,
     .kernels =
         {
 #define DS_OP(name, arguments, cuda) .name = name,

@@ -128,7 +128,7 @@ TEST_F(Conv2dBf16, IsPlannedWhereChannelsMakePairs) {
 TEST(Precision, NamesAreRead) {
   EXPECT_EQ(parse_precision("bf16"), Precision::kBf16);
   EXPECT_EQ(parse_precision("f32"), Precision::kF32);
-  EXPECT_THAT(test::error_of([] { parse_precision("f16"); }), HasSubstr("expected f32 or bf16"));
+  EXPECT_THAT(test::error_of([] { parse_precision("f16"); }), HasSubstr("expected f32, tf32 or bf16"));
 }
 
 TEST(Precision, Bf16IsRefusedWithoutItsInstructions) {

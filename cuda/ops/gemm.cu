@@ -1,0 +1,67 @@
+// Products of matrices by cuBLAS. It counts columns first, so the transposed product is asked for: y^T = b^T a^T.
+#include <cublas_v2.h>
+
+#include <map>
+#include <mutex>
+
+#include "core/backend.h"
+#include "cuda/compute.h"
+#include "cuda/ops/kernels.h"
+
+namespace ds::cuda {
+namespace {
+
+void check_cublas(cublasStatus_t status, const char* what) {
+  DS_CHECK(status == CUBLAS_STATUS_SUCCESS, "[cublas] {}: {}", what, cublasGetStatusString(status));
+}
+
+/// One of a device; kept until the process ends, when the driver may be gone already.
+cublasHandle_t handle_of(int index) {
+  static std::mutex mutex;
+  static auto* handles = new std::map<int, cublasHandle_t>();
+  const std::lock_guard lock(mutex);
+  cublasHandle_t& handle = (*handles)[index];
+  const cudaStream_t stream = compute_stream(index);
+  if (handle == nullptr) {
+    check_cublas(cublasCreate(&handle), "starting");
+    check_cublas(cublasSetStream(handle, stream), "choosing a stream");
+  }
+  return handle;
+}
+
+cublasComputeType_t compute_type() {
+  switch (precision()) {
+    case Precision::kF32: return CUBLAS_COMPUTE_32F;
+    case Precision::kTf32: return CUBLAS_COMPUTE_32F_FAST_TF32;
+    case Precision::kBf16: return CUBLAS_COMPUTE_32F_FAST_16BF;
+  }
+  return CUBLAS_COMPUTE_32F;
+}
+
+}  // namespace
+
+void gemm(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y) {
+  const int rows = static_cast<int>(y.size(0));
+  const int columns = static_cast<int>(y.size(1));
+  const int inner = static_cast<int>(a.size(options.transpose_a ? 0 : 1));
+  if (y.numel() == 0) return;
+  const cublasHandle_t handle = handle_of(y.device().index);
+  const cublasOperation_t of_a = options.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const cublasOperation_t of_b = options.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const int stride_a = std::max(1, static_cast<int>(a.size(1)));
+  const int stride_b = std::max(1, static_cast<int>(b.size(1)));
+  if (y.dtype() == DType::kF64) {
+    check_cublas(cublasDgemm(handle, of_b, of_a, columns, rows, inner, &options.alpha, b.data<double>(), stride_b,
+                             a.data<double>(), stride_a, &options.beta, y.data<double>(), columns),
+                 "multiplying matrices");
+    return;
+  }
+  const auto alpha = static_cast<float>(options.alpha);
+  const auto beta = static_cast<float>(options.beta);
+  check_cublas(cublasGemmEx(handle, of_b, of_a, columns, rows, inner, &alpha, b.data<float>(), CUDA_R_32F, stride_b,
+                            a.data<float>(), CUDA_R_32F, stride_a, &beta, y.data<float>(), CUDA_R_32F, columns,
+                            compute_type(), CUBLAS_GEMM_DEFAULT),
+               "multiplying matrices");
+}
+
+}  // namespace ds::cuda
