@@ -41,6 +41,8 @@ const Backend& backend(Device device) {
   if (device.type == DeviceType::kCpu) return cpu::kBackend;
   DS_CHECK(cuda::kBackend != nullptr,
            "[device] {}: this build has no CUDA (configure with -DDEEPSHIFT_CUDA=ON)", device.str());
+  DS_CHECK(cuda::device_count() > 0, "[device] {}: no CUDA device was found{}{}", device.str(),
+           cuda::why_none().empty() ? "" : ": ", cuda::why_none());
   DS_CHECK(device.index < cuda::device_count(), "[device] {}: {} CUDA devices were found", device.str(),
            cuda::device_count());
   return *cuda::kBackend;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -58,7 +59,11 @@ extern const Backend kBackend;  // core/cpu/table.cpp
 namespace cuda {
 extern const Backend* const kBackend;  // cuda/; null in a build without CUDA
 int device_count();
-std::string_view description();  // "CUDA 12.2" or "not compiled in"
+std::string_view description();  // "CUDA 12.2, cuDNN 9.1.0" or "not compiled in"
+/// "NVIDIA H100, 79.2 GiB, compute capability 9.0". Throws Error when there is no such device.
+std::string describe_device(int index);
+/// Why no device was found, in the words of the driver; empty where there is one, or where nothing asked.
+std::string_view why_none();
 }  // namespace cuda
 
 /// Implementations of float matrix multiplication and convolution on the CPU.

@@ -88,12 +88,32 @@ constexpr Backend kCudaBackend = {
 
 const Backend* const kBackend = &kCudaBackend;
 
-int device_count() {
-  static const int count = [] {
-    int found = 0;
-    return cudaGetDeviceCount(&found) == cudaSuccess ? found : 0;  // no driver is no device, not an error
-  }();
-  return count;
+namespace {
+
+/// No driver, or one that is too old, is no device and not an error.
+struct Discovery {
+  int count = 0;
+  cudaError_t status = cudaGetDeviceCount(&count);
+};
+const Discovery& discovery() {
+  static const Discovery found;
+  return found;
+}
+
+}  // namespace
+
+int device_count() { return discovery().status == cudaSuccess ? discovery().count : 0; }
+
+std::string_view why_none() {
+  return discovery().status == cudaSuccess ? "" : cudaGetErrorString(discovery().status);
+}
+
+std::string describe_device(int index) {
+  cudaDeviceProp properties = {};
+  check(cudaGetDeviceProperties(&properties, index), "asking for a device's name");
+  return fmt::format("{}, {:.1f} GiB, compute capability {}.{}", properties.name,
+                     static_cast<double>(properties.totalGlobalMem) / 0x1p30, properties.major,
+                     properties.minor);
 }
 
 std::string_view description() {

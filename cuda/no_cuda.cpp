@@ -9,4 +9,8 @@ int device_count() { return 0; }
 
 std::string_view description() { return "not compiled in"; }
 
+std::string describe_device(int) { return {}; }
+
+std::string_view why_none() { return {}; }
+
 }  // namespace ds::cuda

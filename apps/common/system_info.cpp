@@ -11,6 +11,7 @@
 
 #include "core/backend.h"
 #include "core/parallel.h"
+#include "data/codecs/jpeg.h"
 
 namespace ds::apps {
 
@@ -76,7 +77,7 @@ SystemInfo system_info() {
   info.cpu = cpuinfo({"model name", "Model"});
   info.cpu_isa = interesting_isa();
   info.cuda = fmt::format("{}, {} devices", cuda::description(), cuda_device_count());
-  info.jpeg = "not compiled in";
+  info.jpeg = codecs::has_libjpeg() ? "libjpeg-turbo" : "stb_image";
   return info;
 }
 

@@ -15,9 +15,13 @@ int list_devices() {
   fmt::print("cpu     {} ({} threads){}\n", info.cpu, info.threads, best == Device{} ? "  default" : "");
   for (int i = 0; i < cuda_device_count(); ++i) {
     const Device device{.type = DeviceType::kCuda, .index = i};
-    fmt::print("cuda:{}  {}{}\n", i, cuda::description(), best == device ? "  default" : "");
+    fmt::print("cuda:{}  {} ({}){}\n", i, cuda::describe_device(i), cuda::description(),
+               best == device ? "  default" : "");
   }
-  if (cuda_device_count() == 0) fmt::print("cuda    none ({})\n", cuda::description());
+  if (cuda_device_count() == 0) {
+    fmt::print("cuda    none ({}{}{})\n", cuda::description(), cuda::why_none().empty() ? "" : ": ",
+               cuda::why_none());
+  }
   return kExitOk;
 }
 
