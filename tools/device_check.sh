@@ -58,10 +58,6 @@ machine() {
 }
 step machine machine
 step tests "$build/tests/ds_tests" --gtest_filter='*Cuda*'
-if command -v compute-sanitizer >/dev/null; then  # one type of every operation, and integer nets
-  step sanitizer env DEEPSHIFT_TEST_TRIALS=5 compute-sanitizer --error-exitcode 1 "$build/tests/ds_tests" \
-    --gtest_filter='*CudaOpCases.AgreesWithPlainLoopsInF32*:CudaNetTest.*Random*:CudaNetTest.*Linear*'
-fi
 for bits in 4 5; do
   net=$logs/nets/resnet18_ps$bits
   [ -f "$net" ] || "$build/bin/save_net" resnet18 ps $bits "$net"
@@ -94,7 +90,7 @@ for precision in f32 tf32 bf16; do
   done
 done
 for method in float q; do
-  train "accuracy_$method" --method $method --precision tf32 --epochs 20 --optimizer muon --label-smoothing 0.1
+  train "accuracy_$method" --method $method --precision tf32 --epochs 20 --optimizer muon --lr 0.06 --label-smoothing 0.1
 done
 for kind in ps:2 q:3 q:4 ps:4 q:5 ps:5; do
   for activations in 8 16; do
@@ -105,4 +101,8 @@ for kind in ps:2 q:3 q:4 ps:4 q:5 ps:5; do
     step "verify_$name" "$build/bin/deepshift" verify "$net" --data "$data" --device cuda
   done
 done
+if command -v compute-sanitizer >/dev/null; then  # one type of every operation, and integer nets
+  step sanitizer env DEEPSHIFT_TEST_TRIALS=5 compute-sanitizer --error-exitcode 1 "$build/tests/ds_tests" \
+    --gtest_filter='*CudaOpCases.AgreesWithPlainLoopsInF32*:CudaNetTest.*Random*:CudaNetTest.*Linear*'
+fi
 python3 tools/report_device.py "$logs" --output docs/results/cuda.md

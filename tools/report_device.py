@@ -50,7 +50,7 @@ def collect(folder):
         figures["nets"][path.stem.removeprefix("bench_")] = bench(path.read_text())
     figures["torch"] = json_lines(read(folder, "torch"))
     figures["linear"] = json_lines(read(folder, "linear"))
-    figures["ladder"] = json_lines(read(folder, "ladder"))
+    figures["ladder"] = [row for row in json_lines(read(folder, "ladder")) if "rung" in row]
     figures["training"] = {path.stem: training(path.read_text())
                            for path in sorted([*folder.glob("train_*.log"), *folder.glob("accuracy_*.log")])}
     figures["torch_training"] = [row for path in sorted(folder.glob("torch_train_*.log"))
@@ -125,7 +125,7 @@ def training_table(figures):
     lines += ["", "| run | top-1 | trained in |", "|---|---|---|"]
     for name, run in runs.items():
         if name.startswith("accuracy_"):
-            lines.append(f"| {name.removeprefix('accuracy_')}, tf32, 20 epochs | {100 * run['correct'] / run['images']:.2f} % | "
+            lines.append(f"| {name.removeprefix('accuracy_')}, tf32, 20 epochs of Muon | {100 * run['correct'] / run['images']:.2f} % | "
                          f"{run['trained_in']} |")
     return lines + [""]
 
