@@ -12,9 +12,9 @@ namespace ds {
 
 template <class T>
 struct FixedPointRounding {
-  T scale;      // 2^F
-  T unit;       // 2^-F
-  T low;        // of q 2^F
+  T scale;  // 2^F
+  T unit;   // 2^-F
+  T low;    // of q 2^F
   T high;
   T threshold;  // the fraction from which on is rounded up
 
@@ -25,7 +25,8 @@ struct FixedPointRounding {
         high(bound_within(options.high)),
         threshold(options.rounding == Rounding::kFloor ? std::numeric_limits<T>::infinity() : T{0.5}) {}
 
-  /// Half up as floor(v) + [v - floor(v) >= 1/2]: both steps are exact, v + 1/2 would not be for large v. A NaN stays.
+  /// Half up as floor(v) + [v - floor(v) >= 1/2]: both steps are exact, v + 1/2 would not be for large v. A
+  /// NaN stays.
   DS_HOST_DEVICE T operator()(T x) const {
     const T value = x * scale;
     const T below = std::floor(value);

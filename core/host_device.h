@@ -1,5 +1,5 @@
-// How functions are marked that run on the host and on CUDA devices: one definition serves both, and is tested where
-// there is no GPU.
+// How functions are marked that run on the host and on CUDA devices: one definition serves both, and is
+// tested where there is no GPU.
 #pragma once
 
 #ifdef __CUDACC__

@@ -1,5 +1,5 @@
-// Convolutions as products of matrices that are never written down: where in memory the element in row m, column n or
-// depth k of each matrix stands. One product a group, channels last:
+// Convolutions as products of matrices that are never written down: where in memory the element in row m,
+// column n or depth k of each matrix stands. One product a group, channels last:
 //
 //   forward          y  [pixels of y, O/g]        = x windows [pixels of y, kh kw I/g] * w^T
 //   backward data    dx [pixels of x, I/g]        = dy windows [pixels of x, kh kw O/g] * w, turned round
@@ -48,9 +48,10 @@ struct ConvolutionIndex {
   /// Of x: what tap and channel `k` (tap-major) of a group see from a pixel of y, or kPadding.
   DS_HOST_DEVICE int64_t x_offset(int64_t group, int64_t out_pixel, int64_t k) const {
     const int64_t tap = k / group_inputs();
-    const int64_t row =
-        out_pixel / out_width % out_height * stride.height + tap / kernel_width * dilation.height - padding.height;
-    const int64_t column = out_pixel % out_width * stride.width + tap % kernel_width * dilation.width - padding.width;
+    const int64_t row = out_pixel / out_width % out_height * stride.height +
+                        tap / kernel_width * dilation.height - padding.height;
+    const int64_t column =
+        out_pixel % out_width * stride.width + tap % kernel_width * dilation.width - padding.width;
     if (row < 0 || row >= in_height || column < 0 || column >= in_width) return kPadding;
     const int64_t pixel = (out_pixel / out_width / out_height * in_height + row) * in_width + column;
     return pixel * in_channels + group * group_inputs() + k % group_inputs();
@@ -58,7 +59,8 @@ struct ConvolutionIndex {
   /// Of dy: the output of a group that sees a pixel of x by tap and output `k` (tap-major), or kPadding.
   DS_HOST_DEVICE int64_t dy_offset(int64_t group, int64_t in_pixel, int64_t k) const {
     const int64_t tap = k / group_outputs();
-    const int64_t row = in_pixel / in_width % in_height + padding.height - tap / kernel_width * dilation.height;
+    const int64_t row =
+        in_pixel / in_width % in_height + padding.height - tap / kernel_width * dilation.height;
     const int64_t column = in_pixel % in_width + padding.width - tap % kernel_width * dilation.width;
     if (row < 0 || row % stride.height != 0 || row / stride.height >= out_height) return kPadding;
     if (column < 0 || column % stride.width != 0 || column / stride.width >= out_width) return kPadding;

@@ -1,5 +1,5 @@
-// The windows of a pooling along one axis: which pixels lie in the window of an output, and which windows a pixel lies
-// in. Shared by all devices.
+// The windows of a pooling along one axis: which pixels lie in the window of an output, and which windows a
+// pixel lies in. Shared by all devices.
 #pragma once
 
 #include <cstdint>
@@ -45,10 +45,16 @@ struct PoolAxis {
 
 /// The axes of a pooling of x [N,H,W,C] into y.
 inline PoolAxis pool_rows(const Shape& x, const Shape& y, const Pool2dOptions& options) {
-  return {x[1], y[1], options.kernel.height, options.stride.height, options.padding.height, options.count_padding};
+  return {x[1],
+          y[1],
+          options.kernel.height,
+          options.stride.height,
+          options.padding.height,
+          options.count_padding};
 }
 inline PoolAxis pool_columns(const Shape& x, const Shape& y, const Pool2dOptions& options) {
-  return {x[2], y[2], options.kernel.width, options.stride.width, options.padding.width, options.count_padding};
+  return {
+      x[2], y[2], options.kernel.width, options.stride.width, options.padding.width, options.count_padding};
 }
 
 /// Windows that share the input out among the outputs; neighbours overlap where they cannot be equal.

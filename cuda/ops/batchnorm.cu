@@ -1,5 +1,5 @@
-// Batch normalisation over rows of channels. Sums are made in double, a piece of rows at a time, and the pieces are added
-// in an order of their own: equal bits from run to run.
+// Batch normalisation over rows of channels. Sums are made in double, a piece of rows at a time, and the
+// pieces are added in an order of their own: equal bits from run to run.
 #include <algorithm>
 #include <cmath>
 
@@ -11,8 +11,8 @@
 namespace ds::cuda {
 namespace {
 
-/// Blocks of threads side by side over channels, and one below the other over rows: neighbours read neighbouring
-/// elements, and what belongs to a channel is read once.
+/// Blocks of threads side by side over channels, and one below the other over rows: neighbours read
+/// neighbouring elements, and what belongs to a channel is read once.
 struct RowGrid {
   int64_t rows;
   int64_t channels;
@@ -41,7 +41,9 @@ struct RowLoop {
   int wide;
 
   __device__ int64_t channel() const { return int64_t{blockIdx.x} * wide + threadIdx.x % wide; }
-  __device__ int64_t first_row() const { return int64_t{blockIdx.y} * (kBlockThreads / wide) + threadIdx.x / wide; }
+  __device__ int64_t first_row() const {
+    return int64_t{blockIdx.y} * (kBlockThreads / wide) + threadIdx.x / wide;
+  }
   __device__ int64_t step() const { return int64_t{gridDim.y} * (kBlockThreads / wide); }
 };
 
@@ -49,7 +51,8 @@ RowLoop loop_of(const RowGrid& grid) { return {grid.rows, grid.channels, grid.wi
 
 /// Two sums of each channel over the rows of a piece, into sums[piece][2][channels].
 template <class Body>
-__global__ void __launch_bounds__(kBlockThreads) channel_sums_kernel(const RowLoop loop, const Body body, double* sums) {
+__global__ void __launch_bounds__(kBlockThreads)
+    channel_sums_kernel(const RowLoop loop, const Body body, double* sums) {
   __shared__ double shared[2][kBlockThreads];
   const int64_t channel = loop.channel();
   double first = 0.0;
@@ -78,8 +81,8 @@ __global__ void __launch_bounds__(kBlockThreads) channel_sums_kernel(const RowLo
 
 /// finish(channel, first, second) with the sums over all pieces; one block a channel.
 template <class Finish>
-__global__ void __launch_bounds__(kWarp) channel_totals_kernel(int64_t pieces, int64_t channels, const double* sums,
-                                                                 const Finish finish) {
+__global__ void __launch_bounds__(kWarp)
+    channel_totals_kernel(int64_t pieces, int64_t channels, const double* sums, const Finish finish) {
   const int64_t channel = blockIdx.x;
   double first = 0.0;
   double second = 0.0;
@@ -132,8 +135,8 @@ struct Pair {
   T second;
 };
 
-/// Sums of d = x - (the channel's first element) and of d^2: deviations from something near the mean, so that nothing is
-/// lost when the mean is far from zero.
+/// Sums of d = x - (the channel's first element) and of d^2: deviations from something near the mean, so that
+/// nothing is lost when the mean is far from zero.
 template <class T>
 struct Deviations {
   const T* x;
@@ -224,8 +227,8 @@ struct GradientSums {
   }
 };
 
-/// dx = of_g g + of_x (x - mean) + constant, a channel; all that is needed of the sums D of g and P of g (x - mean) over
-/// the M rows. With s = 1 / sqrt(variance + eps):
+/// dx = of_g g + of_x (x - mean) + constant, a channel; all that is needed of the sums D of g and P of g (x -
+/// mean) over the M rows. With s = 1 / sqrt(variance + eps):
 ///   dbeta = D, dgamma = s P, dx = gamma s g for constant statistics, and for those of the batch
 ///   dx = gamma s (g - D / M - (x - mean) s^2 P / M).
 template <class T>
@@ -314,10 +317,11 @@ void normalise(const char* operation, const Tensor& x, const Tensor& mean, const
                const Tensor& gamma, const Tensor& beta, const Tensor& shortcut, double eps, Tensor& y) {
   dispatch_float(x.dtype(), operation, [&](auto zero) {
     using T = decltype(zero);
-    for_rows(x, Normalise<kRelu, T>{{mean.data<T>(), variance.data<T>(), gamma.data<T>(), beta.data<T>(), eps},
-                                    x.data<T>(),
-                                    shortcut.defined() ? shortcut.data<T>() : nullptr,
-                                    y.data<T>()});
+    for_rows(x,
+             Normalise<kRelu, T>{{mean.data<T>(), variance.data<T>(), gamma.data<T>(), beta.data<T>(), eps},
+                                 x.data<T>(),
+                                 shortcut.defined() ? shortcut.data<T>() : nullptr,
+                                 y.data<T>()});
   });
 }
 
@@ -332,8 +336,8 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
   });
 }
 
-void batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma, const Tensor& beta,
-                double eps, Tensor& y) {
+void batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma,
+                const Tensor& beta, double eps, Tensor& y) {
   normalise<false>("batch_norm", x, mean, variance, gamma, beta, {}, eps, y);
 }
 
@@ -354,7 +358,8 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, 
 
 void batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y, const Tensor& mean,
                               const Tensor& variance, const Tensor& gamma, const Tensor& beta, double eps,
-                              bool batch_statistics, Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
+                              bool batch_statistics, Tensor& dx, Tensor& dshortcut, Tensor& dgamma,
+                              Tensor& dbeta) {
   dispatch_float(x.dtype(), "batch_norm_relu_backward", [&](auto zero) {
     using T = decltype(zero);
     const BackwardInputs in{dy, x, y, mean, variance, gamma, beta, eps, batch_statistics};

@@ -1,5 +1,6 @@
-// The ways in which a convolution runs on a CUDA device. conv2d.cu chooses: cuDNN where it is compiled in and knows the
-// case, a kernel of its own for depthwise layers, and the product of matrices that are never written down for the rest.
+// The ways in which a convolution runs on a CUDA device. conv2d.cu chooses: cuDNN where it is compiled in and
+// knows the case, a kernel of its own for depthwise layers, and the product of matrices that are never
+// written down for the rest.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,6 @@
-// Convolutions by cuDNN: f32, or with products of another precision, channels last, by the first algorithm of its suggestions that is deterministic and whose
-// workspace can be had. Suggestions are asked for once a shape.
+// Convolutions by cuDNN: f32, or with products of another precision, channels last, by the first algorithm of
+// its suggestions that is deterministic and whose workspace can be had. Suggestions are asked for once a
+// shape.
 #include <cudnn.h>
 
 #include <array>
@@ -25,7 +26,8 @@ void check_cudnn(cudnnStatus_t status, const char* what) {
 constexpr size_t kMostWorkspace = size_t{1} << 30;
 
 /// What a plan depends on.
-using Key = std::tuple<std::array<int64_t, 4>, std::array<int64_t, 4>, std::array<int64_t, 7>, Direction, Precision, int>;
+using Key = std::tuple<std::array<int64_t, 4>, std::array<int64_t, 4>, std::array<int64_t, 7>, Direction,
+                       Precision, int>;
 
 std::array<int64_t, 4> sizes_of(const Tensor& tensor) {
   return {tensor.size(0), tensor.size(1), tensor.size(2), tensor.size(3)};
@@ -35,8 +37,8 @@ Key key_of(const Convolution& c) {
   const Conv2dOptions& o = c.options;
   return {sizes_of(c.x),
           sizes_of(c.w),
-          {o.stride.height, o.stride.width, o.padding.height, o.padding.width, o.dilation.height, o.dilation.width,
-           o.groups},
+          {o.stride.height, o.stride.width, o.padding.height, o.padding.width, o.dilation.height,
+           o.dilation.width, o.groups},
           c.direction,
           precision(),
           c.x.device().index};
@@ -69,10 +71,10 @@ class Plan {
                 "describing a filter");
     const Conv2dOptions& o = c.options;
     const auto narrow = [](int64_t value) { return static_cast<int>(value); };
-    check_cudnn(cudnnSetConvolution2dDescriptor(convolution_, narrow(o.padding.height), narrow(o.padding.width),
-                                                narrow(o.stride.height), narrow(o.stride.width),
-                                                narrow(o.dilation.height), narrow(o.dilation.width),
-                                                CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
+    check_cudnn(cudnnSetConvolution2dDescriptor(
+                    convolution_, narrow(o.padding.height), narrow(o.padding.width), narrow(o.stride.height),
+                    narrow(o.stride.width), narrow(o.dilation.height), narrow(o.dilation.width),
+                    CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
                 "describing a convolution");
     check_cudnn(cudnnSetConvolutionGroupCount(convolution_, narrow(o.groups)), "describing a convolution");
     check_cudnn(cudnnSetConvolutionMathType(convolution_, math_type()), "describing a convolution");
@@ -96,13 +98,15 @@ class Plan {
                     "convolving");
         return;
       case Direction::kBackwardData:
-        check_cudnn(cudnnConvolutionBackwardData(handle, &one, w_, w.raw(), y_, y.raw(), convolution_, backward_data_,
-                                                 workspace.raw(), *workspace_, &zero, x_, x.raw()),
-                    "convolving a gradient");
+        check_cudnn(
+            cudnnConvolutionBackwardData(handle, &one, w_, w.raw(), y_, y.raw(), convolution_, backward_data_,
+                                         workspace.raw(), *workspace_, &zero, x_, x.raw()),
+            "convolving a gradient");
         return;
       case Direction::kBackwardWeight:
         check_cudnn(cudnnConvolutionBackwardFilter(handle, &one, x_, x.raw(), y_, y.raw(), convolution_,
-                                                   backward_weight_, workspace.raw(), *workspace_, &zero, w_, w.raw()),
+                                                   backward_weight_, workspace.raw(), *workspace_, &zero, w_,
+                                                   w.raw()),
                     "convolving for a weight's gradient");
         return;
     }
@@ -202,13 +206,14 @@ bool run_as_it_is(const Convolution& convolution) {
 /// With both factors rounded to bf16, and the result too.
 bool run_in_bf16(const Convolution& convolution) {
   Convolution narrow = convolution;
-  Tensor Convolution::* const all[] = {&Convolution::x, &Convolution::w, &Convolution::y};
-  Tensor Convolution::* const result = convolution.direction == Direction::kForward        ? &Convolution::y
-                                       : convolution.direction == Direction::kBackwardData ? &Convolution::x
-                                                                                           : &Convolution::w;
-  for (Tensor Convolution::* const one : all) {
+  Tensor Convolution::*const all[] = {&Convolution::x, &Convolution::w, &Convolution::y};
+  Tensor Convolution::*const result = convolution.direction == Direction::kForward        ? &Convolution::y
+                                      : convolution.direction == Direction::kBackwardData ? &Convolution::x
+                                                                                          : &Convolution::w;
+  for (Tensor Convolution::*const one : all) {
     const Tensor& wide = convolution.*one;
-    narrow.*one = one == result ? Tensor::empty(wide.shape(), DType::kBf16, wide.device()) : wide.to(DType::kBf16);
+    narrow.*one =
+        one == result ? Tensor::empty(wide.shape(), DType::kBf16, wide.device()) : wide.to(DType::kBf16);
   }
   if (!run_as_it_is(narrow)) return false;
   Tensor target = convolution.*result;

@@ -43,7 +43,8 @@ struct DepthwiseBackwardData {
   }
 };
 
-/// partial[part][channel][tap]: the sum over the part's pixels; neighbouring threads take neighbouring channels.
+/// partial[part][channel][tap]: the sum over the part's pixels; neighbouring threads take neighbouring
+/// channels.
 template <class T>
 struct DepthwiseBackwardWeight {
   ConvolutionIndex at;
@@ -88,7 +89,8 @@ bool is_depthwise(const Convolution& convolution) {
 }
 
 void run_depthwise(const Convolution& convolution) {
-  const ConvolutionIndex at(convolution.x.shape(), convolution.w.shape(), convolution.y.shape(), convolution.options);
+  const ConvolutionIndex at(convolution.x.shape(), convolution.w.shape(), convolution.y.shape(),
+                            convolution.options);
   dispatch_float(convolution.x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
     Tensor x = convolution.x;

@@ -18,8 +18,8 @@ namespace {
 __device__ inline float pow4(float x) { return exp2f(2 * x); }
 __device__ inline double pow4(double x) { return exp2(2 * x); }
 
-/// One element type to another, by the rules of the CPU: a float becomes an integer by truncation, integers saturate,
-/// NaN gives 0.
+/// One element type to another, by the rules of the CPU: a float becomes an integer by truncation, integers
+/// saturate, NaN gives 0.
 template <class To, class From>
 DS_HOST_DEVICE To convert(From value) {
   if constexpr (std::is_same_v<To, From>) {
@@ -31,7 +31,8 @@ DS_HOST_DEVICE To convert(From value) {
     const auto raw = std::bit_cast<uint32_t>(narrow);
     const bool is_nan = !(narrow == narrow);
     To result;
-    result.bits = static_cast<uint16_t>(is_nan ? (raw >> 16) | 0x40 : (raw + 0x7FFF + ((raw >> 16) & 1)) >> 16);
+    result.bits =
+        static_cast<uint16_t>(is_nan ? (raw >> 16) | 0x40 : (raw + 0x7FFF + ((raw >> 16) & 1)) >> 16);
     return result;
   } else if constexpr (std::is_floating_point_v<To>) {
     return static_cast<To>(value);
@@ -63,7 +64,8 @@ struct Cast {
   __device__ void operator()(int64_t i) const { y[i] = convert<To>(x[i]); }
 };
 
-/// The axes of a broadcast result, last to first, and the distance of neighbours in both operands (0: constant).
+/// The axes of a broadcast result, last to first, and the distance of neighbours in both operands (0:
+/// constant).
 struct Broadcast {
   int rank = 0;
   int64_t size[Shape::kMaxRank];
@@ -279,8 +281,9 @@ void clamp(const Tensor& x, double low, double high, Tensor& y) {
 void clamp_backward(const Tensor& dy, const Tensor& y, double low, double high, Tensor& dx) {
   dispatch_float(dy.dtype(), "clamp_backward", [&](auto zero) {
     using T = decltype(zero);
-    for_each(dx, dy.numel(),
-             ClampBackward<T>{dy.data<T>(), y.data<T>(), static_cast<T>(low), static_cast<T>(high), dx.data<T>()});
+    for_each(
+        dx, dy.numel(),
+        ClampBackward<T>{dy.data<T>(), y.data<T>(), static_cast<T>(low), static_cast<T>(high), dx.data<T>()});
   });
 }
 

@@ -1,5 +1,5 @@
-// Kernels that treat every element alike. A body is a struct with an operator()(int64_t element) for the device; what it
-// needs are its members.
+// Kernels that treat every element alike. A body is a struct with an operator()(int64_t element) for the
+// device; what it needs are its members.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,8 @@ constexpr int kBlockThreads = 256;
 constexpr int64_t kMostBlocks = 132 * 16;  // enough for every multiprocessor; loops do the rest
 
 inline unsigned block_count(int64_t threads) {
-  return static_cast<unsigned>(std::clamp<int64_t>((threads + kBlockThreads - 1) / kBlockThreads, 1, kMostBlocks));
+  return static_cast<unsigned>(
+      std::clamp<int64_t>((threads + kBlockThreads - 1) / kBlockThreads, 1, kMostBlocks));
 }
 
 template <class Body>

@@ -1,4 +1,5 @@
-// Products of matrices by cuBLAS. It counts columns first, so the transposed product is asked for: y^T = b^T a^T.
+// Products of matrices by cuBLAS. It counts columns first, so the transposed product is asked for: y^T = b^T
+// a^T.
 #include <cublas_v2.h>
 
 #include <map>
@@ -51,16 +52,16 @@ void gemm(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& 
   const int stride_a = std::max(1, static_cast<int>(a.size(1)));
   const int stride_b = std::max(1, static_cast<int>(b.size(1)));
   if (y.dtype() == DType::kF64) {
-    check_cublas(cublasDgemm(handle, of_b, of_a, columns, rows, inner, &options.alpha, b.data<double>(), stride_b,
-                             a.data<double>(), stride_a, &options.beta, y.data<double>(), columns),
+    check_cublas(cublasDgemm(handle, of_b, of_a, columns, rows, inner, &options.alpha, b.data<double>(),
+                             stride_b, a.data<double>(), stride_a, &options.beta, y.data<double>(), columns),
                  "multiplying matrices");
     return;
   }
   const auto alpha = static_cast<float>(options.alpha);
   const auto beta = static_cast<float>(options.beta);
-  check_cublas(cublasGemmEx(handle, of_b, of_a, columns, rows, inner, &alpha, b.data<float>(), CUDA_R_32F, stride_b,
-                            a.data<float>(), CUDA_R_32F, stride_a, &beta, y.data<float>(), CUDA_R_32F, columns,
-                            compute_type(), CUBLAS_GEMM_DEFAULT),
+  check_cublas(cublasGemmEx(handle, of_b, of_a, columns, rows, inner, &alpha, b.data<float>(), CUDA_R_32F,
+                            stride_b, a.data<float>(), CUDA_R_32F, stride_a, &beta, y.data<float>(),
+                            CUDA_R_32F, columns, compute_type(), CUBLAS_GEMM_DEFAULT),
                "multiplying matrices");
 }
 

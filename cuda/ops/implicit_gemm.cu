@@ -1,5 +1,6 @@
-// Convolution as a product of matrices whose elements are fetched from where they stand (core/implicit_gemm.h): tiles of
-// 64 x 64 in shared memory, 4 x 4 sums a thread. Serves where cuDNN does not: without it, and in f64.
+// Convolution as a product of matrices whose elements are fetched from where they stand
+// (core/implicit_gemm.h): tiles of 64 x 64 in shared memory, 4 x 4 sums a thread. Serves where cuDNN does
+// not: without it, and in f64.
 #include "core/implicit_gemm.h"
 
 #include <algorithm>
@@ -75,18 +76,22 @@ struct BackwardWeight {
   DS_HOST_DEVICE int64_t rows() const { return at.group_outputs(); }
   DS_HOST_DEVICE int64_t columns() const { return at.taps() * at.group_inputs(); }
   DS_HOST_DEVICE int64_t depth() const { return at.out_pixels(); }
-  __device__ T a(int64_t g, int64_t m, int64_t k) const { return dy[k * at.out_channels + g * at.group_outputs() + m]; }
+  __device__ T a(int64_t g, int64_t m, int64_t k) const {
+    return dy[k * at.out_channels + g * at.group_outputs() + m];
+  }
   __device__ T b(int64_t g, int64_t k, int64_t n) const { return load_or_zero(x, at.x_offset(g, k, n)); }
   __device__ T* target(int64_t g, int64_t m, int64_t n) const { return dw + at.w_offset(g, m, n); }
 };
 
-/// Position of element i of a tile [kTile, kDepth] or its transpose, so that neighbouring threads read neighbours.
+/// Position of element i of a tile [kTile, kDepth] or its transpose, so that neighbouring threads read
+/// neighbours.
 template <bool kDeep>
 __device__ int2 tile_place(int i) {
   return kDeep ? int2{i / kDepth, i % kDepth} : int2{i % kTile, i / kTile};
 }
 
-/// Block (x, y, z): a tile of rows, one of columns, and group + groups * part of the depth. Part p writes to its target
+/// Block (x, y, z): a tile of rows, one of columns, and group + groups * part of the depth. Part p writes to
+/// its target
 /// + p * part_size.
 template <class T, class Product>
 __global__ void __launch_bounds__(kBlockThreads)
@@ -125,7 +130,8 @@ __global__ void __launch_bounds__(kBlockThreads)
     for (int j = 0; j < kSide; ++j) {
       const int64_t m = first_row + row + i;
       const int64_t n = first_column + column + j;
-      if (m < product.rows() && n < product.columns()) product.target(group, m, n)[part * part_size] = sums[i][j];
+      if (m < product.rows() && n < product.columns())
+        product.target(group, m, n)[part * part_size] = sums[i][j];
     }
   }
 }
@@ -136,8 +142,8 @@ template <class T, class Product>
 void start(const Tensor& on, const Product& product, int64_t parts, int64_t part_size) {
   const int64_t groups = product.at.groups;
   const int64_t part_depth = (product.depth() + parts - 1) / parts;
-  const dim3 grid(static_cast<unsigned>(tiles(product.rows())), static_cast<unsigned>(tiles(product.columns())),
-                  static_cast<unsigned>(groups * parts));
+  const dim3 grid(static_cast<unsigned>(tiles(product.rows())),
+                  static_cast<unsigned>(tiles(product.columns())), static_cast<unsigned>(groups * parts));
   product_kernel<T><<<grid, kBlockThreads, 0, compute_stream(on)>>>(product, groups, part_depth, part_size);
   check(cudaGetLastError(), "starting a convolution");
 }
@@ -148,7 +154,8 @@ void run_backward_weight(const ConvolutionIndex& at, const Convolution& convolut
   BackwardWeight<T> product{at, convolution.y.data<T>(), convolution.x.data<T>(), dw.data<T>()};
   const int64_t blocks = tiles(product.rows()) * tiles(product.columns()) * at.groups;
   constexpr int64_t kShortest = 8 * kDepth;
-  const int64_t parts = std::clamp<int64_t>(kMostBlocks / (4 * blocks), 1, std::max<int64_t>(1, at.out_pixels() / kShortest));
+  const int64_t parts =
+      std::clamp<int64_t>(kMostBlocks / (4 * blocks), 1, std::max<int64_t>(1, at.out_pixels() / kShortest));
   if (parts == 1) {
     start<T>(dw, product, 1, 0);
     return;
@@ -163,7 +170,8 @@ void run_backward_weight(const ConvolutionIndex& at, const Convolution& convolut
 }  // namespace
 
 void run_implicit_gemm(const Convolution& convolution) {
-  const ConvolutionIndex at(convolution.x.shape(), convolution.w.shape(), convolution.y.shape(), convolution.options);
+  const ConvolutionIndex at(convolution.x.shape(), convolution.w.shape(), convolution.y.shape(),
+                            convolution.options);
   dispatch_float(convolution.x.dtype(), "conv2d", [&](auto zero) {
     using T = decltype(zero);
     Tensor x = convolution.x;

@@ -1,5 +1,5 @@
-// The kernels of CUDA devices, one function a row of core/ops.def that has one: `ds::cuda::<name>` in the .cu file of
-// its family.
+// The kernels of CUDA devices, one function a row of core/ops.def that has one: `ds::cuda::<name>` in the .cu
+// file of its family.
 #pragma once
 
 #include "core/op_options.h"

@@ -1,5 +1,5 @@
-// Pooling: a thread computes one element of the result from all that it is made of, in order, so that no two threads
-// write to the same place.
+// Pooling: a thread computes one element of the result from all that it is made of, in order, so that no two
+// threads write to the same place.
 #include "core/pool_window.h"
 #include "cuda/ops/elementwise.cuh"
 #include "cuda/ops/kernels.h"
@@ -52,8 +52,8 @@ struct MaxPool {
   }
 };
 
-/// A channel of an image after the other: which windows overlap is not known here. Positions beyond the plane, which
-/// max_pool2d never gives, have no part.
+/// A channel of an image after the other: which windows overlap is not known here. Positions beyond the
+/// plane, which max_pool2d never gives, have no part.
 template <class T>
 struct MaxPoolBackward {
   int64_t plane;
@@ -136,10 +136,12 @@ void average(const char* operation, const Axis& rows, const Axis& columns, const
 }
 
 template <class Axis>
-void average_backward(const char* operation, const Axis& rows, const Axis& columns, const Tensor& dy, Tensor& dx) {
+void average_backward(const char* operation, const Axis& rows, const Axis& columns, const Tensor& dy,
+                      Tensor& dx) {
   dispatch_float(dy.dtype(), operation, [&](auto zero) {
     using T = decltype(zero);
-    for_each(dx, dx.numel(), AveragePoolBackward<T, Axis>{rows, columns, dx.size(3), dy.data<T>(), dx.data<T>()});
+    for_each(dx, dx.numel(),
+             AveragePoolBackward<T, Axis>{rows, columns, dx.size(3), dy.data<T>(), dx.data<T>()});
   });
 }
 
@@ -152,8 +154,8 @@ void max_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y, Tensor
   dispatch_float(x.dtype(), "max_pool2d", [&](auto zero) {
     using T = decltype(zero);
     for_each(y, y.numel(),
-             MaxPool<T>{pool_rows(x.shape(), y.shape(), options), pool_columns(x.shape(), y.shape(), options), x.size(3),
-                        x.data<T>(), y.data<T>(), index.data<int32_t>()});
+             MaxPool<T>{pool_rows(x.shape(), y.shape(), options), pool_columns(x.shape(), y.shape(), options),
+                        x.size(3), x.data<T>(), y.data<T>(), index.data<int32_t>()});
   });
 }
 
@@ -168,7 +170,8 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& index, Tensor& dx) {
 }
 
 void avg_pool2d(const Tensor& x, const Pool2dOptions& options, Tensor& y) {
-  average("avg_pool2d", pool_rows(x.shape(), y.shape(), options), pool_columns(x.shape(), y.shape(), options), x, y);
+  average("avg_pool2d", pool_rows(x.shape(), y.shape(), options), pool_columns(x.shape(), y.shape(), options),
+          x, y);
 }
 
 void avg_pool2d_backward(const Tensor& dy, const Pool2dOptions& options, Tensor& dx) {

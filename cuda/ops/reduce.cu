@@ -18,7 +18,8 @@ struct Reduction {
   int64_t inner = 1;
 };
 
-/// Runs of neighbouring axes that are summed, last to first, each as the tensor stands when those after it are done.
+/// Runs of neighbouring axes that are summed, last to first, each as the tensor stands when those after it
+/// are done.
 std::vector<Reduction> reductions(const Shape& x, const Shape& y) {
   std::vector<Reduction> runs;
   int64_t inner = 1;

@@ -21,7 +21,8 @@ __device__ inline double block_sum(double value) {
 }
 
 template <class Term>
-__global__ void __launch_bounds__(kBlockThreads) partial_sums_kernel(int64_t count, const Term term, double* sums) {
+__global__ void __launch_bounds__(kBlockThreads)
+    partial_sums_kernel(int64_t count, const Term term, double* sums) {
   double sum = 0.0;
   const int64_t step = int64_t{gridDim.x} * kBlockThreads;
   for (int64_t i = int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; i < count; i += step) sum += term(i);
@@ -30,7 +31,8 @@ __global__ void __launch_bounds__(kBlockThreads) partial_sums_kernel(int64_t cou
 }
 
 template <class Out>
-__global__ void __launch_bounds__(kBlockThreads) total_kernel(int count, const double* sums, double scale, Out* y) {
+__global__ void __launch_bounds__(kBlockThreads)
+    total_kernel(int count, const double* sums, double scale, Out* y) {
   double sum = 0.0;
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kBlockThreads) sum += sums[i];
   sum = block_sum(sum);

@@ -138,8 +138,8 @@ void two_term(const Tensor& w, const ShiftFormat& format, Tensor& y) {
   dispatch_float(w.dtype(), "two_term", [&](auto zero) {
     using T = decltype(zero);
     for_each(y, w.numel(),
-             NearestLevel<T>{w.data<T>(), magnitudes.data<double>(), middles.data<double>(), static_cast<int>(count),
-                             y.data<T>()});
+             NearestLevel<T>{w.data<T>(), magnitudes.data<double>(), middles.data<double>(),
+                             static_cast<int>(count), y.data<T>()});
   });
 }
 

@@ -60,7 +60,8 @@ void run_softmax(const Tensor& x, Tensor& p, const T* targets, double* row_loss)
   if (rows == 0) return;
   const cudaStream_t stream = compute_stream(x);
   const auto blocks = static_cast<unsigned>((rows * kWarp + kBlockThreads - 1) / kBlockThreads);
-  softmax_kernel<<<blocks, kBlockThreads, 0, stream>>>(rows, x.size(-1), x.data<T>(), p.data<T>(), targets, row_loss);
+  softmax_kernel<<<blocks, kBlockThreads, 0, stream>>>(rows, x.size(-1), x.data<T>(), p.data<T>(), targets,
+                                                       row_loss);
   check(cudaGetLastError(), "starting a kernel");
 }
 
@@ -94,7 +95,8 @@ struct CrossEntropyBackward {
 }  // namespace
 
 void softmax(const Tensor& x, Tensor& y) {
-  dispatch_float(x.dtype(), "softmax", [&](auto zero) { run_softmax<decltype(zero)>(x, y, nullptr, nullptr); });
+  dispatch_float(x.dtype(), "softmax",
+                 [&](auto zero) { run_softmax<decltype(zero)>(x, y, nullptr, nullptr); });
 }
 
 void one_hot(const Tensor& labels, double smoothing, Tensor& y) {
@@ -116,11 +118,13 @@ void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& loss, Te
   dispatch_float(logits.dtype(), "cross_entropy", [&](auto zero) {
     using T = decltype(zero);
     run_softmax<T>(logits, probabilities, targets.data<T>(), row_loss.data<double>());
-    sum_terms(logits, rows, RowLoss{row_loss.data<double>()}, loss.data<T>(), 1.0 / static_cast<double>(rows));
+    sum_terms(logits, rows, RowLoss{row_loss.data<double>()}, loss.data<T>(),
+              1.0 / static_cast<double>(rows));
   });
 }
 
-void cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& targets, Tensor& dx) {
+void cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& targets,
+                            Tensor& dx) {
   dispatch_float(dx.dtype(), "cross_entropy_backward", [&](auto zero) {
     using T = decltype(zero);
     for_each(dx, dx.numel(),

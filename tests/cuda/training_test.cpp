@@ -48,7 +48,8 @@ Course train(const std::string& arch, ShiftMethod method, Device device) {
     loss.backward();
     optimizer.step();
   }
-  for (const Variable& parameter : model->parameters()) course.parameters.push_back(parameter.value().to(Device{}));
+  for (const Variable& parameter : model->parameters())
+    course.parameters.push_back(parameter.value().to(Device{}));
   return course;
 }
 
@@ -73,8 +74,8 @@ TEST_P(CudaTraining, GivesEqualBitsEachTime) {
   const Course second = train(arch, method, kCuda);
   EXPECT_EQ(first.losses, second.losses);
   for (size_t i = 0; i < first.parameters.size(); ++i) {
-    EXPECT_EQ(
-        std::memcmp(first.parameters[i].raw(), second.parameters[i].raw(), first.parameters[i].bytes()), 0);
+    EXPECT_EQ(std::memcmp(first.parameters[i].raw(), second.parameters[i].raw(), first.parameters[i].bytes()),
+              0);
   }
 }
 
@@ -96,7 +97,8 @@ TEST(CudaLoader, UploadsBatchesBesideOtherWork) {
     while (expected.next(on_cpu)) {
       ASSERT_TRUE(found.next(on_cuda));
       const int64_t rows = on_cuda.images.size(0);
-      for (int i = 0; i < 20; ++i) ops::gemm(on_cuda.images.reshape({rows, 3072}), weight);  // results are given back
+      for (int i = 0; i < 20; ++i)
+        ops::gemm(on_cuda.images.reshape({rows, 3072}), weight);  // results are given back
       EXPECT_EQ(on_cuda.images.to_vector<float>(), on_cpu.images.to_vector<float>());
       EXPECT_EQ(on_cuda.labels.to_vector<int64_t>(), on_cpu.labels.to_vector<int64_t>());
     }
