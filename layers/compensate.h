@@ -5,7 +5,9 @@
 // as converted so far, y the outputs of the float layer on those of the float network. A layer's filters are
 // first fitted to give y from x,
 //
-//     w* = argmin  mean |y - w^T x|^2 + r |w - w_float|^2,     r = damping * mean of the diagonal of H
+//     w* = argmin  mean |y - w^T x|^2 + r |w - w_float|^2,     r = damping * mean of the diagonal of H, or
+//     more
+//                                                              where H + r I would be singular
 //
 // (H = mean x x^T, about the means where a bias or batch norm makes up for them) and then rounded so that
 // (q - w*)^T (H + r I) (q - w*) is small (layers/compensation/rounding.h). The means of the outputs are

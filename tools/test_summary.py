@@ -4,6 +4,8 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
+MOST_NAMES = 10  # of the tests skipped for one reason
+
 
 def reason(case):
     """The line that GoogleTest prints after "Skipped"; other tests say why themselves."""
@@ -28,7 +30,8 @@ def main():
     for case in skipped:
         by_reason.setdefault(reason(case), []).append(case.get("name"))
     for text, names in sorted(by_reason.items()):
-        print(f"skipped: {text}: {', '.join(names)}")
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        print(f"skipped: {text}: {', '.join(names[:MOST_NAMES])}{more}")
     for case in failed:
         print(f"failed: {case.get('name')}")
     print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")

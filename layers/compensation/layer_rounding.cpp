@@ -27,6 +27,26 @@ double damping_of(double mean_moment, const GroupMoments& used, double damping) 
   return r > 0.0 ? r : 1.0;
 }
 
+/// H + r I, which is positive definite.
+struct Damped {
+  double r;
+  std::vector<double> matrix;
+  std::optional<Cholesky> factor;
+};
+
+/// With r, or where that is too little for the rounding of the moments, which grows with the layer and shows
+/// where few images say little, with ten times as much until it is enough.
+Damped damp(const GroupMoments& moments, double r, const std::string& path) {
+  constexpr int kMostSteps = 8;
+  for (int step = 0; step < kMostSteps; ++step, r *= 10.0) {
+    std::vector<double> matrix = moments.xx;
+    for (int64_t i = 0; i < moments.depth; ++i) matrix[at(i * moments.depth + i)] += r;
+    std::optional<Cholesky> factor = Cholesky::factor(matrix, moments.depth);
+    if (factor) return {.r = r, .matrix = std::move(matrix), .factor = std::move(factor)};
+  }
+  fail("[compensate] the system of layer {} is singular: more damping or images are needed", path);
+}
+
 /// Filters, one after the other, each times its scale.
 std::vector<double> scaled(std::vector<double> filters, const std::vector<double>& scales) {
   const size_t depth = filters.size() / scales.size();
@@ -48,11 +68,10 @@ class Group {
     if (layer.mean_is_free) used_.centre();
     is_centred_ = layer.mean_is_free;
     if (options.compensation == Compensation::kStatistics) return;
-    const double r = damping_of(mean_moment, used_, options.damping);
-    std::vector<double> matrix = used_.xx;
-    for (int64_t i = 0; i < used_.depth; ++i) matrix[at(i * used_.depth + i)] += r;
-    if (options.compensation == Compensation::kFull) fit(matrix, r, layer.path);
-    rounding_.emplace(std::move(matrix), used_.depth);
+    Damped damped = damp(used_, damping_of(mean_moment, used_, options.damping), layer.path);
+    if (options.compensation == Compensation::kFull) fit(damped);
+    damped.factor.reset();  // room for the next
+    rounding_.emplace(std::move(damped.matrix), used_.depth);
   }
 
   int64_t outputs() const { return used_.outputs; }
@@ -87,12 +106,9 @@ class Group {
 
  private:
   /// The target becomes w*: the filters that give y from x best, not far from the float ones.
-  void fit(const std::vector<double>& matrix, double r, const std::string& path) {
-    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used_.yx[i] + r * target_[i];
-    const std::optional<Cholesky> factor = Cholesky::factor(matrix, used_.depth);
-    DS_CHECK(factor.has_value(),
-             "[compensate] the system of layer {} is singular: more damping or images are needed", path);
-    factor->solve(target_.data(), used_.outputs);
+  void fit(const Damped& damped) {
+    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used_.yx[i] + damped.r * target_[i];
+    damped.factor->solve(target_.data(), used_.outputs);
   }
 
   GroupMoments used_;  // about the means, where they are free

@@ -66,7 +66,7 @@ class LayerRounding {
   LayerRounding(const LayerToRound& layer, const CompensationOptions& options);
 
   /// Moments, by group, of the channels of a block and of the share that they have in the float layer's
-  /// outputs. Throws Error naming the path where the system is singular.
+  /// outputs. Throws Error naming the path where the system is singular whatever the damping.
   void add(std::vector<GroupMoments> moments, const ChannelBlock& block);
   /// The statistics of several blocks are the sums of theirs: means are exact then, variances and errors are
   /// as if blocks had nothing in common.

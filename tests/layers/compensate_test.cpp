@@ -305,6 +305,18 @@ TEST(Compensate, KeepsADeadFilterDead) {
 }
 
 /// A layer that sees only zeros, and one image: no system can be solved without damping.
+/// What eight equal images say of 256 inputs is less than the rounding of their moments.
+TEST(Compensate, DampsWideLayersOfWhichImagesSayLittle) {
+  const Tensor one = normal({1, 1, 1, 256}, 1);
+  Tensor images = Tensor::empty({8, 1, 1, 256});
+  for (int64_t i = 0; i < 8; ++i) images.slice(i, i + 1).copy_from(one);
+  manual_seed(1);
+  const ModulePtr net = sequential(std::make_shared<GlobalAvgPool2d>(), std::make_shared<Linear>(256, 8));
+  const CompensateReport report = compensate(*net, images, {.conversion = {.weight_bits = 4}});
+  EXPECT_EQ(report.layers.size(), 1U);
+  EXPECT_TRUE(std::isfinite(report.layers[0].error));
+}
+
 TEST(Compensate, TakesZerosAndFewImages) {
   auto net = mixed_net();
   compensate(*net, Tensor::zeros({2, 10, 10, 3}), {});
