@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/trials.h"
 
 namespace ds {
 namespace {
@@ -246,9 +247,9 @@ TEST_F(SafetensorsTest, SurvivesFlippedBits) {
   write_safetensors(path_, sample_tensors(), {{"format", "pt"}});
   const std::string whole = contents(path_);
   Generator generator(1);
-  int refused = 0;
-  constexpr int kTrials = 3000;
-  for (int trial = 0; trial < kTrials; ++trial) {
+  int64_t refused = 0;
+  const int64_t trials = test::trials(3000);
+  for (int64_t trial = 0; trial < trials; ++trial) {
     std::string damaged = whole;
     for (uint32_t flip = generator.below(3) + 1; flip > 0; --flip) {
       const size_t at = generator.below(static_cast<uint32_t>(whole.size()));
@@ -262,7 +263,7 @@ TEST_F(SafetensorsTest, SurvivesFlippedBits) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, kTrials / 2);  // most of the file is header
+  EXPECT_GT(refused, trials / 2);  // most of the file is header
 }
 
 TEST_F(SafetensorsTest, RefusesToWriteWhatCannotBeRead) {
