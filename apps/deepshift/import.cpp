@@ -9,6 +9,7 @@
 #include "apps/common/network.h"
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
+#include "apps/deepshift/old_names.h"
 #include "core/error.h"
 #include "core/safetensors.h"
 #include "core/torch_file.h"
@@ -46,7 +47,7 @@ int import_file(const ImportOptions& options) {
   TorchFile file(options.input);
   DS_CHECK(!fs::exists(options.output) || !fs::equivalent(options.input, options.output),
            "[import] input and output are the same file, {}", options.output);
-  const std::vector<TensorSpec>& tensors = file.tensors();
+  const std::vector<TensorSpec> tensors = with_names_of_today(file.tensors());
   if (!options.arch.empty()) {
     const Network network = new_network(options.arch, options.input, tensors, options.classes);
     check_tensors(options.input, tensors, *network.model);
