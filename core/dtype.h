@@ -2,13 +2,13 @@
 #pragma once
 
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
 
 #include "core/error.h"
+#include "core/host_device.h"
 
 namespace ds {
 
@@ -19,16 +19,18 @@ struct Bf16 {
   uint16_t bits = 0;
 
   Bf16() = default;
-  explicit Bf16(float value) {
+  DS_HOST_DEVICE explicit Bf16(float value) {
     const auto raw = std::bit_cast<uint32_t>(value);
-    if (std::isnan(value)) {
+    if (value != value) {
       bits = static_cast<uint16_t>((raw >> 16) |
                                    0x40);  // keep it a (quiet) NaN: rounding could carry into infinity
     } else {
       bits = static_cast<uint16_t>((raw + 0x7fff + ((raw >> 16) & 1)) >> 16);
     }
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  DS_HOST_DEVICE explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 /// Bytes of one element.

@@ -139,7 +139,9 @@ double sum_squares(std::span<const Tensor> tensors) {
   const Tensor sums = Tensor::empty({count}, DType::kF64, device);
   for (int64_t i = 0; i < count; ++i) {
     const Tensor& x = tensors[static_cast<size_t>(i)];
-    check_operands("sum_squares", {{"first input", tensors.front()}, {"input", x}});
+    check_operands("sum_squares", {{"input", x}});
+    DS_CHECK(x.device() == device, "[sum_squares] inputs are on {} and {}, expected one device", device.str(),
+             x.device().str());
     Tensor y = sums.slice(i, i + 1).reshape({});
     kernels(device).sum_squares(x, y);
   }

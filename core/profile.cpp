@@ -157,6 +157,7 @@ struct Timed<Op, kKernel> {
     std::optional<Device> device;
     (find_device(arguments, device), ...);
     const Backend& of = backend(device.value_or(Device{}));
+    if (depth == 0 && of.wait != nullptr) of.wait(device->index);  // for what was started before
     const Clock::time_point begin = Clock::now();
     ++depth;
     try {

@@ -85,6 +85,10 @@ void Tensor::check_access(DType dtype) const {
   DS_CHECK(dtype == dtype_, "[tensor] access as {} to a tensor of {}", name_of(dtype), name_of(dtype_));
 }
 
+void Tensor::check_on_host() const {
+  DS_CHECK(device_ == Device{}, "[tensor] elements of a tensor on {}, expected one on cpu", device_.str());
+}
+
 void Tensor::assign(const void* source, size_t bytes) {
   DS_CHECK(bytes == this->bytes(), "[tensor] {} bytes for a tensor {} of {}, expected {}", bytes,
            shape_.str(), name_of(dtype_), this->bytes());

@@ -62,12 +62,15 @@ class Tensor {
     check_access(dtype_of<T>());
     return static_cast<const T*>(raw());
   }
+  /// The elements of a tensor of the CPU; throws Error for any other.
   template <class T>
   std::span<T> span() {
+    check_on_host();
     return {data<T>(), static_cast<size_t>(numel())};
   }
   template <class T>
   std::span<const T> span() const {
+    check_on_host();
     return {data<T>(), static_cast<size_t>(numel())};
   }
   void* raw() { return defined() ? static_cast<char*>(buffer_->data()) + offset_ : nullptr; }
@@ -102,6 +105,7 @@ class Tensor {
 
  private:
   void check_access(DType dtype) const;
+  void check_on_host() const;
   void assign(const void* source, size_t bytes);
 
   std::shared_ptr<Buffer> buffer_;

@@ -7,8 +7,10 @@
 
 namespace ds::cuda {
 
-/// Throws Error naming what was attempted and the runtime's own words, unless the status is success.
+/// Throws Error naming what was attempted and the runtime's own words, unless the status is success. An error
+/// that is reported here is not found again by whoever asks for the last one.
 inline void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) cudaGetLastError();
   DS_CHECK(status == cudaSuccess, "[cuda] {}: {}", what, cudaGetErrorString(status));
 }
 

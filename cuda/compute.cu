@@ -1,22 +1,18 @@
 #include "cuda/compute.h"
 
-#include <array>
-#include <mutex>
-
 #include "cuda/check.h"
+#include "cuda/per_device.h"
 
 namespace ds::cuda {
 
 cudaStream_t compute_stream(int index) {
-  constexpr int kMaxDevices = 64;
-  static std::array<cudaStream_t, kMaxDevices> streams{};
-  static std::mutex mutex;
+  static auto* streams = new PerDevice<cudaStream_t>();
   check(cudaSetDevice(index), "selecting the device");
-  DS_CHECK(index < kMaxDevices, "[cuda] device {}, expected at most {} devices", index, kMaxDevices);
-  const std::lock_guard lock(mutex);
-  cudaStream_t& stream = streams[static_cast<size_t>(index)];
-  if (stream == nullptr) check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
-  return stream;
+  return streams->get(index, [] {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+    return stream;
+  });
 }
 
 }  // namespace ds::cuda

@@ -30,7 +30,7 @@ bool takes_few_rows(const infer::cuda::FilterGeometry& g, DType input, int devic
   const bool in_order = g.kernel_height == 1 && g.kernel_width == 1 && g.stride_height == 1 &&
                         g.stride_width == 1 && g.padding_height == 0 && g.padding_width == 0;
   return in_order && g.rows() <= kFewRows && size_of(input) == 1 && g.channels % 16 == 0 &&
-         attribute(cudaDevAttrComputeCapabilityMajor) >= 9 &&
+         attribute(cudaDevAttrComputeCapabilityMajor) >= 9 && linear_knows_clusters_of<4>() &&
          attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) >= kLinearSharedBytes;
 }
 

@@ -108,6 +108,10 @@ void run_filter_of(const FilterArguments& arguments, DType input, const FilterCh
                    cudaStream_t stream);
 template <int bits>
 void run_patch_of(const FilterArguments& arguments, cudaStream_t stream);
+/// Whether the code that runs on the device in use was compiled for clusters, which a device may have
+/// without.
+template <int bits>
+bool linear_knows_clusters_of();
 template <int bits>
 void run_linear_of(const FilterArguments& arguments, DType input, const LinearChoice& choice,
                    cudaStream_t stream);

@@ -249,6 +249,14 @@ void start_linear(const FilterArguments& args, int splits, cudaStream_t stream) 
 }
 
 template <int bits>
+bool linear_knows_clusters_of() {
+  cudaFuncAttributes attributes = {};
+  check(cudaFuncGetAttributes(&attributes, linear_kernel<LinearConfig<bits, DType::kU8, 1, 1>>),
+        "asking for what a kernel was compiled for");
+  return attributes.ptxVersion >= 90;
+}
+
+template <int bits>
 void run_linear_of(const FilterArguments& args, DType input, const LinearChoice& choice,
                    cudaStream_t stream) {
   const auto start = [&]<DType type, int tiles>() {

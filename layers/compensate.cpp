@@ -306,8 +306,9 @@ class Compensator {
 
 CompensateReport compensate(Module& model, Tensor images, const CompensateOptions& options,
                             const ConvertPredicate& predicate) {
-  DS_CHECK(images.defined() && images.rank() == 4 && images.dtype() == DType::kF32 && images.size(0) >= 1,
-           "[compensate] images are {}, expected f32 [N,H,W,C] with N >= 1",
+  DS_CHECK(images.defined() && images.device() == Device{} && images.rank() == 4 &&
+               images.dtype() == DType::kF32 && images.size(0) >= 1,
+           "[compensate] images are {}, expected f32 [N,H,W,C] on cpu with N >= 1",
            images.defined() ? TensorType::of(images).str() : "missing");
   DS_CHECK(options.compensation.damping > 0.0, "[compensate] damping is {}, expected more than 0",
            options.compensation.damping);

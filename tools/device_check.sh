@@ -75,7 +75,7 @@ step ladder "$build/bin/bench_cuda_ladder"
 train() {
   local name=$1
   shift
-  rm -rf "$logs/runs/$name"
+  [ -f "$logs/$name.log" ] || rm -rf "$logs/runs/$name"
   step "$name" "$build/bin/train_cifar" --data "$data" --arch resnet18_cifar --batch-size 512 --device cuda \
     --workers "$(nproc)" --output "$logs/runs/$name" "$@"
 }

@@ -50,7 +50,7 @@ def collect(folder):
         figures["nets"][path.stem.removeprefix("bench_")] = bench(path.read_text())
     figures["torch"] = json_lines(read(folder, "torch"))
     figures["linear"] = json_lines(read(folder, "linear"))
-    figures["ladder"] = [row for row in json_lines(read(folder, "ladder")) if "rung" in row]
+    figures["ladder"] = [row for row in json_lines(read(folder, "ladder")) if "times_first" in row]
     figures["training"] = {path.stem: training(path.read_text())
                            for path in sorted([*folder.glob("train_*.log"), *folder.glob("accuracy_*.log")])}
     figures["torch_training"] = [row for path in sorted(folder.glob("torch_train_*.log"))
@@ -119,8 +119,9 @@ def training_table(figures):
             if run is None:
                 continue
             rate = run["images_a_second"]
+            share = f"{plain['images_a_second'] / rate:.2f}" if plain else ""
             beside = f"{peer['images_per_s']:.0f} | {rate / peer['images_per_s']:.2f}" if peer else " | "
-            lines.append(f"| {precision} | {method} | {rate:.0f} | {plain['images_a_second'] / rate:.2f} | "
+            lines.append(f"| {precision} | {method} | {rate:.0f} | {share} | "
                          f"{run['waiting_percent']:.1f} % | {beside} |")
     lines += ["", "| run | top-1 | trained in |", "|---|---|---|"]
     for name, run in runs.items():

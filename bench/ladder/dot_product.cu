@@ -86,10 +86,7 @@ std::vector<uint32_t> pack(const Problem& problem, const TileArguments& args) {
 }  // namespace
 
 Prepared prepare_dot_product(const Problem& problem, cuda::DeviceMemory& memory) {
-  const Problem filled = with_whole_channels(problem, kQuad);
-  TileArguments args = tile_arguments(filled, memory);
-  args.codes = memory.upload(pack(filled, args));
-  return prepare_tiles(dot_product_kernel, args, memory);
+  return prepare_tiles(problem, memory, dot_product_kernel, pack);
 }
 
 }  // namespace ds::bench::ladder

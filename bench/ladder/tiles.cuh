@@ -107,10 +107,13 @@ inline TileArguments tile_arguments(const Problem& problem, cuda::DeviceMemory& 
           .steps = static_cast<int>(parts(problem.geometry.depth(), kDepth))};
 }
 
-/// A layer of `kernel`: its depth in as many parts as give each multiprocessor two blocks, of four steps or
-/// more.
-inline Prepared prepare_tiles(void (*kernel)(TileArguments), const TileArguments& args,
-                              cuda::DeviceMemory& memory) {
+/// A layer of `kernel`, with codes as `pack` lays them out: its depth in as many parts as give each
+/// multiprocessor two blocks, of four steps or more.
+inline Prepared prepare_tiles(const Problem& given, cuda::DeviceMemory& memory, void (*kernel)(TileArguments),
+                              std::vector<uint32_t> (*pack)(const Problem&, const TileArguments&)) {
+  const Problem problem = with_whole_channels(given, kQuad);
+  TileArguments args = tile_arguments(problem, memory);
+  args.codes = memory.upload(pack(problem, args));
   int multiprocessors = 0;
   cuda::check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, memory.device().index),
               "asking for multiprocessors");

@@ -5,6 +5,7 @@
 
 #include "core/cpu/kernels.h"
 #include "core/cpu/reduction.h"
+#include "core/formulas/batch_norm_gradient.h"
 
 namespace ds::cpu {
 namespace {
@@ -101,11 +102,6 @@ void chunk_moments(int64_t rows, int64_t channels, const T* x, Moments* moments)
   }
 }
 
-/// What a ReLU after the normalisation does to the gradient: nothing without one; else dy passes where the
-/// output is above 0, which is read, or, where nothing was added to it, made again from the input: one tensor
-/// less to read.
-enum class Gate { kNone, kOutput, kInput };
-
 /// What the gradients of rows are made from.
 template <class T>
 struct GradientRows {
@@ -120,17 +116,17 @@ struct GradientRows {
 };
 
 /// g, the gradient that reaches the normalisation, at element i of channel c.
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 inline T gradient_at(const GradientRows<T>& of, int64_t i, int64_t c) {
-  if constexpr (kGate == Gate::kOutput) return of.y[i] > T{0} ? of.dy[i] : T{0};
-  if constexpr (kGate == Gate::kInput) {
+  if constexpr (kGate == ReluGate::kOutput) return of.y[i] > T{0} ? of.dy[i] : T{0};
+  if constexpr (kGate == ReluGate::kInput) {
     return (of.x[i] - of.mean[c]) * of.scale[c] + of.shift[c] > T{0} ? of.dy[i] : T{0};
   }
   return of.dy[i];
 }
 
 /// Adds the sums of g and of g (x - mean) over rows [begin, end); with kKeep, g is written down too.
-template <Gate kGate, bool kKeep, class T>
+template <ReluGate kGate, bool kKeep, class T>
 void add_gradients(const GradientRows<T>& rows, int64_t begin, int64_t end, double* __restrict sum,
                    double* __restrict products) {
   const GradientRows<T> of = rows;
@@ -168,7 +164,7 @@ void add_gradients(const GradientRows<T>& rows, int64_t begin, int64_t end, doub
 }
 
 /// Those sums over all rows: of each channel, and then their products.
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
   const int64_t grain = rows_per_chunk(of.channels);
   std::vector<double> partial(static_cast<size_t>(chunk_count(rows, grain) * 2 * of.channels));
@@ -249,7 +245,7 @@ struct InputGradient {
   std::vector<T> constant;
 };
 
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 void write_input_gradient(int64_t rows, const GradientRows<T>& given, const InputGradient<T>& formula,
                           T* out) {
   const int64_t channels = given.channels;
@@ -268,10 +264,7 @@ void write_input_gradient(int64_t rows, const GradientRows<T>& given, const Inpu
   });
 }
 
-// With s = 1 / sqrt(variance + eps) and the sums over the M rows D = sum g, P = sum g (x - mean):
-//   dbeta = D, dgamma = s P, dx = gamma s g for constant statistics, and for those of the batch
-//   dx = gamma s (g - D / M - (x - mean) s^2 P / M).
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
   const int64_t width = in.x.size(-1);
   const int64_t count = in.x.shape().rows();
@@ -280,14 +273,14 @@ void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& d
   const std::vector<T> means = tiled(in.mean.data<T>(), width, repeat);
   std::vector<T> scales;
   std::vector<T> shifts;
-  if (kGate == Gate::kInput) {
+  if (kGate == ReluGate::kInput) {
     scales = tiled(scale_of<T>(in.gamma, in.variance, in.eps).data(), width, repeat);
     shifts = tiled(in.beta.data<T>(), width, repeat);
   }
   GradientRows<T> of{.channels = width * repeat,
                      .dy = in.dy.data<T>(),
                      .x = in.x.data<T>(),
-                     .y = kGate == Gate::kOutput ? in.y.data<T>() : nullptr,
+                     .y = kGate == ReluGate::kOutput ? in.y.data<T>() : nullptr,
                      .mean = means.data(),
                      .scale = scales.data(),
                      .shift = shifts.data(),
@@ -302,15 +295,15 @@ void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& d
       sum += sums[i];
       product += sums[size + i];
     }
-    const double s = 1.0 / std::sqrt(static_cast<double>(in.variance.data<T>()[c]) + in.eps);
-    const double scale = static_cast<double>(in.gamma.data<T>()[c]) * s;
-    dbeta.data<T>()[c] = static_cast<T>(sum);
-    dgamma.data<T>()[c] = static_cast<T>(s * product);
-    const bool moving = in.batch_statistics && count > 0;
+    const auto gradient = BatchNormGradient::of(
+        static_cast<double>(in.gamma.data<T>()[c]), static_cast<double>(in.variance.data<T>()[c]), in.eps,
+        sum, product, in.batch_statistics ? static_cast<double>(count) : 0.0);
+    dbeta.data<T>()[c] = static_cast<T>(gradient.dbeta);
+    dgamma.data<T>()[c] = static_cast<T>(gradient.dgamma);
     for (size_t i = c; i < size; i += static_cast<size_t>(width)) {
-      formula.of_g[i] = static_cast<T>(scale);
-      formula.of_x[i] = moving ? static_cast<T>(-scale * s * s * product / static_cast<double>(count)) : T{0};
-      formula.constant[i] = moving ? static_cast<T>(-scale * sum / static_cast<double>(count)) : T{0};
+      formula.of_g[i] = static_cast<T>(gradient.of_g);
+      formula.of_x[i] = static_cast<T>(gradient.of_x);
+      formula.constant[i] = static_cast<T>(gradient.constant);
     }
   }
   T* out = dx.data<T>();
@@ -318,7 +311,7 @@ void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& d
     write_input_gradient<kGate>(rows, of, formula, out);
   } else {  // what was kept is g already
     of.dy = of.kept;
-    write_input_gradient<Gate::kNone>(rows, of, formula, out);
+    write_input_gradient<ReluGate::kNone>(rows, of, formula, out);
   }
 }
 
@@ -366,8 +359,8 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, 
                          Tensor& dbeta) {
   dispatch_float(x.dtype(), "batch_norm_backward", [&](auto zero) {
     Tensor no_shortcut;
-    backward<Gate::kNone, decltype(zero)>({dy, x, {}, mean, variance, gamma, {}, eps, batch_statistics}, dx,
-                                          no_shortcut, dgamma, dbeta);
+    backward<ReluGate::kNone, decltype(zero)>({dy, x, {}, mean, variance, gamma, {}, eps, batch_statistics},
+                                              dx, no_shortcut, dgamma, dbeta);
   });
 }
 
@@ -378,7 +371,7 @@ void batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y
   dispatch_float(x.dtype(), "batch_norm_relu_backward", [&](auto zero) {
     using T = decltype(zero);
     const BackwardInputs in{dy, x, y, mean, variance, gamma, beta, eps, batch_statistics};
-    const auto run = y.defined() ? &backward<Gate::kOutput, T> : &backward<Gate::kInput, T>;
+    const auto run = y.defined() ? &backward<ReluGate::kOutput, T> : &backward<ReluGate::kInput, T>;
     run(in, dx, dshortcut, dgamma, dbeta);
   });
 }

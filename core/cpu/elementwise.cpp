@@ -11,6 +11,8 @@
 #include "core/cpu/kernels.h"
 #include "core/cpu/random_words.h"
 #include "core/cpu/reduction.h"
+#include "core/formulas/axes.h"
+#include "core/formulas/convert.h"
 #include "core/parallel.h"
 
 namespace ds::cpu {
@@ -43,39 +45,6 @@ inline float pow4(float x) {
 }
 inline double pow4(double x) { return std::exp2(2 * x); }
 
-/// One element type to another. A float becomes an integer by truncation; integers saturate, and NaN gives 0.
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) {
-    return value;
-  } else if constexpr (std::is_same_v<From, Bf16>) {
-    return convert<To>(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<To, Bf16>) {
-    return Bf16(static_cast<float>(value));
-  } else if constexpr (std::is_floating_point_v<To>) {
-    return static_cast<To>(value);
-  } else if constexpr (std::is_floating_point_v<From>) {
-    using Limits = std::numeric_limits<To>;
-    // The first value too large, exactly.
-    constexpr From kEnd = static_cast<From>(Limits::max() / 2 + 1) * 2;  // NOLINT(bugprone-integer-division)
-    if (!(value == value)) return 0;
-    if (value >= kEnd) return Limits::max();
-    return value <= static_cast<From>(Limits::min()) ? Limits::min() : static_cast<To>(value);
-  } else {
-    using Limits = std::numeric_limits<To>;
-    const auto wide = static_cast<int64_t>(value);
-    if (wide < static_cast<int64_t>(Limits::min())) return Limits::min();
-    return wide > static_cast<int64_t>(Limits::max()) ? Limits::max() : static_cast<To>(wide);
-  }
-}
-
-/// One axis of a broadcast result: its size, and the distance of neighbours in both operands (0: constant).
-struct BroadcastAxis {
-  int64_t size = 1;
-  int64_t stride_a = 0;
-  int64_t stride_b = 0;
-};
-
 /// Two operands broadcast to y, cut into rows along which each is either contiguous or constant.
 struct BroadcastPlan {
   BroadcastAxis row;
@@ -97,29 +66,11 @@ struct BroadcastPlan {
 };
 
 BroadcastPlan plan_broadcast(const Shape& a, const Shape& b, const Shape& y) {
-  std::vector<BroadcastAxis>
-      axes;  // last to first; axes along which both operands go on in the same way are one
-  int64_t stride_a = 1;
-  int64_t stride_b = 1;
-  for (int axis = 1; axis <= y.rank(); ++axis) {
-    const int64_t size_a = axis <= a.rank() ? a[-axis] : 1;
-    const int64_t size_b = axis <= b.rank() ? b[-axis] : 1;
-    const BroadcastAxis next{
-        .size = y[-axis], .stride_a = size_a == 1 ? 0 : stride_a, .stride_b = size_b == 1 ? 0 : stride_b};
-    stride_a *= size_a;
-    stride_b *= size_b;
-    if (next.size == 1) continue;
-    if (!axes.empty() && next.stride_a == axes.back().size * axes.back().stride_a &&
-        next.stride_b == axes.back().size * axes.back().stride_b) {
-      axes.back().size *= next.size;
-    } else {
-      axes.push_back(next);
-    }
-  }
+  const BroadcastAxes axes = broadcast_axes(a, b, y);
   BroadcastPlan plan;
-  if (axes.empty()) return plan;
-  plan.row = axes.front();
-  plan.outer.assign(axes.begin() + 1, axes.end());
+  if (axes.count == 0) return plan;
+  plan.row = axes.axes.front();
+  plan.outer.assign(axes.axes.begin() + 1, axes.axes.begin() + axes.count);
   for (const BroadcastAxis& axis : plan.outer) plan.rows *= axis.size;
   return plan;
 }

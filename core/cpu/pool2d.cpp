@@ -4,7 +4,7 @@
 #include "core/cpu/kernels.h"
 #include "core/cpu/reduction.h"
 #include "core/error.h"
-#include "core/pool_window.h"
+#include "core/formulas/pool_window.h"
 
 namespace ds::cpu {
 namespace {

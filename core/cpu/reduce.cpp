@@ -1,22 +1,15 @@
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
 #include "core/cpu/kernels.h"
 #include "core/cpu/reduction.h"
+#include "core/formulas/axes.h"
+#include "core/formulas/ordered_bits.h"
 
 namespace ds::cpu {
 namespace {
-
-/// A tensor [outer, length, inner] of which the middle axis is summed.
-struct Reduction {
-  int64_t outer = 1;
-  int64_t length = 1;
-  int64_t inner = 1;
-};
 
 /// sums[j] = sum over rows of x[row, j].
 template <class In>
@@ -67,58 +60,25 @@ void reduce_axis(const Reduction& shape, const In* x, Out* y) {
   }
 }
 
-/// Runs of neighbouring axes that are summed, first to last; `outer` counts the axes that are kept only.
-std::vector<Reduction> reductions(const Shape& x, const Shape& y) {
-  std::vector<Reduction> runs;
-  int64_t outer = 1;
-  int64_t inner = x.numel();
-  bool run_is_open = false;
-  for (int axis = 0; axis < x.rank(); ++axis) {
-    const int64_t size = x[axis];
-    if (size == 1) continue;
-    inner /= size;
-    const int y_axis = axis - (x.rank() - y.rank());
-    const bool summed = y_axis < 0 || y[y_axis] == 1;
-    if (!summed) {
-      outer *= size;
-    } else if (run_is_open) {
-      runs.back().length *= size;
-      runs.back().inner = inner;
-    } else {
-      runs.push_back({.outer = outer, .length = size, .inner = inner});
-    }
-    run_is_open = summed;
-  }
-  return runs;
-}
-
+/// With intermediate sums in double.
 template <class T>
-void sum_runs(std::vector<Reduction> runs, const T* x, T* y) {
-  // From the last run to the first, with intermediate sums in double.
+void sum_runs(const std::vector<Reduction>& runs, const T* x, T* y) {
   std::vector<double> sums;
-  for (size_t i = runs.size(); i-- > 0;) {
-    Reduction run = runs[i];
-    for (size_t earlier = 0; earlier < i; ++earlier) run.outer *= runs[earlier].length;
-    for (size_t later = i + 1; later < runs.size(); ++later) run.inner /= runs[later].length;
-    std::vector<double> result(i == 0 ? 0 : static_cast<size_t>(run.outer * run.inner));
-    const bool first = i + 1 == runs.size();
-    if (first && i == 0) {
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const Reduction& run = runs[i];
+    const bool last = i + 1 == runs.size();
+    std::vector<double> result(last ? 0 : static_cast<size_t>(run.outer * run.inner));
+    if (i == 0 && last) {
       reduce_axis(run, x, y);
-    } else if (first) {
-      reduce_axis(run, x, result.data());
     } else if (i == 0) {
+      reduce_axis(run, x, result.data());
+    } else if (last) {
       reduce_axis(run, sums.data(), y);
     } else {
       reduce_axis(run, sums.data(), result.data());
     }
     sums.swap(result);
   }
-}
-
-/// Integers that order as the numbers do, with the NaNs beyond the infinity of their sign. Its own inverse.
-template <class Int>
-Int ordered(Int bits) {
-  return bits ^ ((bits >> (8 * sizeof(Int) - 1)) & std::numeric_limits<Int>::max());
 }
 
 }  // namespace
@@ -174,7 +134,7 @@ void argmax(const Tensor& x, Tensor& y) {
 void extremes(const Tensor& x, Tensor& y) {
   dispatch_float(x.dtype(), "extremes", [&](auto zero) {
     using T = decltype(zero);
-    using Int = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
+    using Int = OrderedBits<T>;
     struct Pair {
       Int least = std::numeric_limits<Int>::max();
       Int greatest = std::numeric_limits<Int>::min();
@@ -186,7 +146,7 @@ void extremes(const Tensor& x, Tensor& y) {
       Int greatest = std::numeric_limits<Int>::min();
 #pragma omp simd reduction(min : least) reduction(max : greatest)
       for (int64_t i = begin; i < end; ++i) {
-        const Int key = ordered(std::bit_cast<Int>(in[i]));
+        const Int key = ordered_bits(in[i]);
         least = std::min(least, key);
         greatest = std::max(greatest, key);
       }
@@ -196,8 +156,8 @@ void extremes(const Tensor& x, Tensor& y) {
     for (const Pair& pair : partial) {
       all = {.least = std::min(all.least, pair.least), .greatest = std::max(all.greatest, pair.greatest)};
     }
-    y.data<double>()[0] = static_cast<double>(std::bit_cast<T>(ordered(all.least)));
-    y.data<double>()[1] = static_cast<double>(std::bit_cast<T>(ordered(all.greatest)));
+    y.data<double>()[0] = static_cast<double>(from_ordered_bits<T>(all.least));
+    y.data<double>()[1] = static_cast<double>(from_ordered_bits<T>(all.greatest));
   });
 }
 

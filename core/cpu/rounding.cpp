@@ -4,7 +4,7 @@
 
 #include "core/cpu/kernels.h"
 #include "core/cpu/random_words.h"
-#include "core/fixed_point.h"
+#include "core/formulas/fixed_point.h"
 #include "core/parallel.h"
 #include "core/shift/levels.h"
 #include "core/shift/pow2.h"
@@ -51,11 +51,8 @@ void shift_q_clamp(ShiftRange range, Tensor& w, Tensor& zeros) {
       int64_t count = 0;
       for (int64_t i = begin; i < end; ++i) {
         const T value = values[i];
-        const T raised = std::abs(value) < low ? low : std::abs(value);  // a NaN stays
-        const T clamped = std::copysign(raised > high ? high : raised, value);
-        const bool is_zero = value == T{0};
-        count += is_zero ? 1 : 0;
-        values[i] = is_zero ? low : clamped;
+        count += value == T{0} ? 1 : 0;
+        values[i] = pow2::clamp_magnitude(value, low, high);
       }
       counts[static_cast<size_t>(begin / kElementwiseGrain)] = count;
     });

@@ -73,6 +73,14 @@ DS_HOST_DEVICE inline T round_q_stochastic(T w, ShiftRange range, float uniform)
   return w < T{0} ? -magnitude : magnitude;
 }
 
+/// |w| kept within [low, high], with its sign; an exact 0 becomes low. A NaN stays.
+template <class T>
+DS_HOST_DEVICE inline T clamp_magnitude(T w, T low, T high) {
+  const T magnitude = std::abs(w);
+  const T raised = magnitude < low ? low : magnitude;
+  return w == T{0} ? low : std::copysign(raised > high ? high : raised, w);
+}
+
 /// The ternary sign of DeepShift-PS: sign(round(s)), half to even, so 0 for |s| <= 0.5.
 template <class T>
 DS_HOST_DEVICE inline T ternary_sign(T s) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/formulas/batch_norm_gradient.h"
 #include "cuda/check.h"
 #include "cuda/compute.h"
 #include "cuda/ops/elementwise.cuh"
@@ -197,24 +198,21 @@ struct Normalise {
   }
 };
 
-/// What a ReLU after the normalisation does to the gradient (core/cpu/batchnorm.cpp).
-enum class Gate { kNone, kOutput, kInput };
-
 /// g, the gradient that reaches the normalisation.
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 struct GradientAt {
   const T* dy;
   const T* x;
   const T* y;  // kOutput
   __device__ T operator()(const Line<T>& line, int64_t i) const {
-    if constexpr (kGate == Gate::kOutput) return y[i] > T{0} ? dy[i] : T{0};
-    if constexpr (kGate == Gate::kInput) return line(x[i]) > T{0} ? dy[i] : T{0};
+    if constexpr (kGate == ReluGate::kOutput) return y[i] > T{0} ? dy[i] : T{0};
+    if constexpr (kGate == ReluGate::kInput) return line(x[i]) > T{0} ? dy[i] : T{0};
     return dy[i];
   }
 };
 
 /// Sums of g and of g (x - mean); where a shortcut's gradient is asked for, g is written down.
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 struct GradientSums {
   GradientAt<kGate, T> gradient;
   Lines<T> lines;
@@ -227,14 +225,10 @@ struct GradientSums {
   }
 };
 
-/// dx = of_g g + of_x (x - mean) + constant, a channel; all that is needed of the sums D of g and P of g (x -
-/// mean) over the M rows. With s = 1 / sqrt(variance + eps):
-///   dbeta = D, dgamma = s P, dx = gamma s g for constant statistics, and for those of the batch
-///   dx = gamma s (g - D / M - (x - mean) s^2 P / M).
+/// Of each channel, from its sums.
 template <class T>
 struct Formulas {
-  double rows;
-  bool moving;  // statistics of the batch
+  double rows;  // 0 for constant statistics
   double eps;
   const T* variance;
   const T* gamma;
@@ -243,17 +237,17 @@ struct Formulas {
   T* formula;  // [3][channels]
   int64_t channels;
   __device__ void operator()(int64_t c, double sum, double product) const {
-    const double s = 1.0 / sqrt(static_cast<double>(variance[c]) + eps);
-    const double scale = static_cast<double>(gamma[c]) * s;
-    dbeta[c] = static_cast<T>(sum);
-    dgamma[c] = static_cast<T>(s * product);
-    formula[c] = static_cast<T>(scale);
-    formula[channels + c] = moving ? static_cast<T>(-scale * s * s * product / rows) : T{0};
-    formula[2 * channels + c] = moving ? static_cast<T>(-scale * sum / rows) : T{0};
+    const auto gradient = BatchNormGradient::of(static_cast<double>(gamma[c]),
+                                                static_cast<double>(variance[c]), eps, sum, product, rows);
+    dbeta[c] = static_cast<T>(gradient.dbeta);
+    dgamma[c] = static_cast<T>(gradient.dgamma);
+    formula[c] = static_cast<T>(gradient.of_g);
+    formula[channels + c] = static_cast<T>(gradient.of_x);
+    formula[2 * channels + c] = static_cast<T>(gradient.constant);
   }
 };
 
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 struct InputGradient {
   GradientAt<kGate, T> gradient;
   Lines<T> lines;
@@ -288,20 +282,18 @@ struct BackwardInputs {
   bool batch_statistics;
 };
 
-template <Gate kGate, class T>
+template <ReluGate kGate, class T>
 void backward(const BackwardInputs& in, Tensor& dx, Tensor& dshortcut, Tensor& dgamma, Tensor& dbeta) {
   const int64_t channels = in.x.size(-1);
-  const int64_t rows = in.x.shape().rows();
   Tensor formula = Tensor::empty({3, channels}, in.x.dtype(), in.x.device());
   const GradientAt<kGate, T> gradient{in.dy.data<T>(), in.x.data<T>(),
-                                      kGate == Gate::kOutput ? in.y.data<T>() : nullptr};
+                                      kGate == ReluGate::kOutput ? in.y.data<T>() : nullptr};
   // Without a ReLU nobody asks for the shift: gamma stands in for what there is not.
   const Lines<T> lines{in.mean.data<T>(), in.variance.data<T>(), in.gamma.data<T>(),
                        in.beta.defined() ? in.beta.data<T>() : in.gamma.data<T>(), in.eps};
   sum_channels(in.x,
                GradientSums<kGate, T>{gradient, lines, dshortcut.defined() ? dshortcut.data<T>() : nullptr},
-               Formulas<T>{.rows = static_cast<double>(rows),
-                           .moving = in.batch_statistics && rows > 0,
+               Formulas<T>{.rows = in.batch_statistics ? static_cast<double>(in.x.shape().rows()) : 0.0,
                            .eps = in.eps,
                            .variance = in.variance.data<T>(),
                            .gamma = in.gamma.data<T>(),
@@ -351,8 +343,8 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, 
                          Tensor& dbeta) {
   dispatch_float(x.dtype(), "batch_norm_backward", [&](auto zero) {
     Tensor no_shortcut;
-    backward<Gate::kNone, decltype(zero)>({dy, x, {}, mean, variance, gamma, {}, eps, batch_statistics}, dx,
-                                          no_shortcut, dgamma, dbeta);
+    backward<ReluGate::kNone, decltype(zero)>({dy, x, {}, mean, variance, gamma, {}, eps, batch_statistics},
+                                              dx, no_shortcut, dgamma, dbeta);
   });
 }
 
@@ -363,7 +355,7 @@ void batch_norm_relu_backward(const Tensor& dy, const Tensor& x, const Tensor& y
   dispatch_float(x.dtype(), "batch_norm_relu_backward", [&](auto zero) {
     using T = decltype(zero);
     const BackwardInputs in{dy, x, y, mean, variance, gamma, beta, eps, batch_statistics};
-    const auto run = y.defined() ? &backward<Gate::kOutput, T> : &backward<Gate::kInput, T>;
+    const auto run = y.defined() ? &backward<ReluGate::kOutput, T> : &backward<ReluGate::kInput, T>;
     run(in, dx, dshortcut, dgamma, dbeta);
   });
 }

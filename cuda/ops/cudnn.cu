@@ -1,9 +1,10 @@
 // Convolutions by cuDNN: f32, or with products of another precision, channels last, by the first algorithm of
-// its suggestions that is deterministic and whose workspace can be had. Suggestions are asked for once a
-// shape.
+// its suggestions that is deterministic and whose workspace is not too large. Suggestions are asked for once
+// a shape. Tensors of up to 2^31 elements, which is as many as it counts.
 #include <cudnn.h>
 
 #include <array>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include "cuda/compute.h"
 #include "cuda/ops/conv2d.h"
 #include "cuda/ops/kernels.h"
+#include "cuda/per_device.h"
 
 namespace ds::cuda {
 namespace {
@@ -44,16 +46,15 @@ Key key_of(const Convolution& c) {
           c.x.device().index};
 }
 
-/// One of a device; kept until the process ends, when the driver may be gone already.
 cudnnHandle_t handle_of(int index) {
-  static auto* handles = new std::map<int, cudnnHandle_t>();
-  cudnnHandle_t& handle = (*handles)[index];
+  static auto* handles = new PerDevice<cudnnHandle_t>();
   const cudaStream_t stream = compute_stream(index);
-  if (handle == nullptr) {
+  return handles->get(index, [&] {
+    cudnnHandle_t handle = nullptr;
     check_cudnn(cudnnCreate(&handle), "starting");
     check_cudnn(cudnnSetStream(handle, stream), "choosing a stream");
-  }
-  return handle;
+    return handle;
+  });
 }
 
 /// The descriptions of a convolution, and the algorithm chosen for it.
@@ -225,6 +226,9 @@ bool run_in_bf16(const Convolution& convolution) {
 
 bool run_cudnn(const Convolution& convolution) {
   if (convolution.x.dtype() != DType::kF32) return false;
+  for (const Tensor& tensor : {convolution.x, convolution.w, convolution.y}) {
+    if (tensor.numel() == 0 || tensor.numel() > std::numeric_limits<int32_t>::max()) return false;
+  }
   return precision() == Precision::kBf16 ? run_in_bf16(convolution) : run_as_it_is(convolution);
 }
 

@@ -1,7 +1,7 @@
 // Convolutions of one channel a group: nothing to share between channels, so a thread computes one element.
 #include <algorithm>
 
-#include "core/implicit_gemm.h"
+#include "core/formulas/implicit_gemm.h"
 #include "cuda/ops/conv2d.h"
 #include "cuda/ops/elementwise.cuh"
 #include "cuda/ops/kernels.h"

@@ -1,11 +1,9 @@
 #include "cuda/ops/elementwise.cuh"
 
-#include <cmath>
-#include <limits>
 #include <numbers>
-#include <type_traits>
 
-#include "core/host_device.h"
+#include "core/formulas/axes.h"
+#include "core/formulas/convert.h"
 #include "core/op_options.h"
 #include "core/random.h"
 #include "cuda/ops/kernels.h"
@@ -17,38 +15,6 @@ namespace {
 /// 4^x.
 __device__ inline float pow4(float x) { return exp2f(2 * x); }
 __device__ inline double pow4(double x) { return exp2(2 * x); }
-
-/// One element type to another, by the rules of the CPU: a float becomes an integer by truncation, integers
-/// saturate, NaN gives 0.
-template <class To, class From>
-DS_HOST_DEVICE To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) {
-    return value;
-  } else if constexpr (std::is_same_v<From, Bf16>) {
-    return convert<To>(std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16));
-  } else if constexpr (std::is_same_v<To, Bf16>) {
-    const auto narrow = static_cast<float>(value);
-    const auto raw = std::bit_cast<uint32_t>(narrow);
-    const bool is_nan = !(narrow == narrow);
-    To result;
-    result.bits =
-        static_cast<uint16_t>(is_nan ? (raw >> 16) | 0x40 : (raw + 0x7FFF + ((raw >> 16) & 1)) >> 16);
-    return result;
-  } else if constexpr (std::is_floating_point_v<To>) {
-    return static_cast<To>(value);
-  } else if constexpr (std::is_floating_point_v<From>) {
-    using Limits = std::numeric_limits<To>;
-    constexpr From kEnd = static_cast<From>(Limits::max() / 2 + 1) * 2;  // the first value too large, exactly
-    if (!(value == value)) return 0;
-    if (value >= kEnd) return Limits::max();
-    return value <= static_cast<From>(Limits::min()) ? Limits::min() : static_cast<To>(value);
-  } else {
-    using Limits = std::numeric_limits<To>;
-    const auto wide = static_cast<int64_t>(value);
-    if (wide < static_cast<int64_t>(Limits::min())) return Limits::min();
-    return wide > static_cast<int64_t>(Limits::max()) ? Limits::max() : static_cast<To>(wide);
-  }
-}
 
 template <class T>
 struct Fill {
@@ -64,41 +30,6 @@ struct Cast {
   __device__ void operator()(int64_t i) const { y[i] = convert<To>(x[i]); }
 };
 
-/// The axes of a broadcast result, last to first, and the distance of neighbours in both operands (0:
-/// constant).
-struct Broadcast {
-  int rank = 0;
-  int64_t size[Shape::kMaxRank];
-  int64_t stride_a[Shape::kMaxRank];
-  int64_t stride_b[Shape::kMaxRank];
-};
-
-Broadcast plan_broadcast(const Shape& a, const Shape& b, const Shape& y) {
-  Broadcast plan;
-  int64_t stride_a = 1;
-  int64_t stride_b = 1;
-  for (int axis = 1; axis <= y.rank(); ++axis) {
-    const int64_t size_a = axis <= a.rank() ? a[-axis] : 1;
-    const int64_t size_b = axis <= b.rank() ? b[-axis] : 1;
-    const int64_t step_a = size_a == 1 ? 0 : stride_a;
-    const int64_t step_b = size_b == 1 ? 0 : stride_b;
-    stride_a *= size_a;
-    stride_b *= size_b;
-    if (y[-axis] == 1) continue;
-    const int last = plan.rank - 1;
-    if (last >= 0 && step_a == plan.size[last] * plan.stride_a[last] &&
-        step_b == plan.size[last] * plan.stride_b[last]) {
-      plan.size[last] *= y[-axis];  // both operands go on in the same way
-    } else {
-      plan.size[plan.rank] = y[-axis];
-      plan.stride_a[plan.rank] = step_a;
-      plan.stride_b[plan.rank] = step_b;
-      ++plan.rank;
-    }
-  }
-  return plan;
-}
-
 template <class T>
 __device__ T apply(Arithmetic kind, T a, T b) {
   switch (kind) {
@@ -113,7 +44,7 @@ __device__ T apply(Arithmetic kind, T a, T b) {
 template <class T>
 struct BroadcastArithmetic {
   Arithmetic kind;
-  Broadcast plan;
+  BroadcastAxes of;
   const T* a;
   const T* b;
   T* y;
@@ -122,11 +53,12 @@ struct BroadcastArithmetic {
     int64_t rest = i;
     int64_t of_a = 0;
     int64_t of_b = 0;
-    for (int axis = 0; axis < plan.rank; ++axis) {
-      const int64_t position = axis + 1 < plan.rank ? rest % plan.size[axis] : rest;
-      of_a += position * plan.stride_a[axis];
-      of_b += position * plan.stride_b[axis];
-      rest /= plan.size[axis];
+    for (int n = 0; n < of.count; ++n) {
+      const BroadcastAxis& axis = of.axes[static_cast<size_t>(n)];
+      const int64_t position = rest % axis.size;
+      of_a += position * axis.stride_a;
+      of_b += position * axis.stride_b;
+      rest /= axis.size;
     }
     y[i] = apply(kind, a[of_a], b[of_b]);
   }
@@ -251,8 +183,8 @@ void arithmetic(Arithmetic kind, const Tensor& a, const Tensor& b, Tensor& y) {
     if (a.shape() == b.shape()) {
       for_each(y, y.numel(), EqualArithmetic<T>{kind, a.data<T>(), b.data<T>(), y.data<T>()});
     } else {
-      const Broadcast plan = plan_broadcast(a.shape(), b.shape(), y.shape());
-      for_each(y, y.numel(), BroadcastArithmetic<T>{kind, plan, a.data<T>(), b.data<T>(), y.data<T>()});
+      const BroadcastAxes axes = broadcast_axes(a.shape(), b.shape(), y.shape());
+      for_each(y, y.numel(), BroadcastArithmetic<T>{kind, axes, a.data<T>(), b.data<T>(), y.data<T>()});
     }
   });
 }

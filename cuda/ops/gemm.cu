@@ -2,12 +2,13 @@
 // a^T.
 #include <cublas_v2.h>
 
-#include <map>
-#include <mutex>
+#include <algorithm>
+#include <limits>
 
 #include "core/backend.h"
 #include "cuda/compute.h"
 #include "cuda/ops/kernels.h"
+#include "cuda/per_device.h"
 
 namespace ds::cuda {
 namespace {
@@ -16,18 +17,21 @@ void check_cublas(cublasStatus_t status, const char* what) {
   DS_CHECK(status == CUBLAS_STATUS_SUCCESS, "[cublas] {}: {}", what, cublasGetStatusString(status));
 }
 
-/// One of a device; kept until the process ends, when the driver may be gone already.
 cublasHandle_t handle_of(int index) {
-  static std::mutex mutex;
-  static auto* handles = new std::map<int, cublasHandle_t>();
-  const std::lock_guard lock(mutex);
-  cublasHandle_t& handle = (*handles)[index];
+  static auto* handles = new PerDevice<cublasHandle_t>();
   const cudaStream_t stream = compute_stream(index);
-  if (handle == nullptr) {
+  return handles->get(index, [&] {
+    cublasHandle_t handle = nullptr;
     check_cublas(cublasCreate(&handle), "starting");
     check_cublas(cublasSetStream(handle, stream), "choosing a stream");
-  }
-  return handle;
+    return handle;
+  });
+}
+
+int narrow(int64_t size) {
+  DS_CHECK(size <= std::numeric_limits<int>::max(), "[gemm] {} rows or columns, expected at most {}", size,
+           std::numeric_limits<int>::max());
+  return static_cast<int>(size);
 }
 
 cublasComputeType_t compute_type() {
@@ -42,15 +46,15 @@ cublasComputeType_t compute_type() {
 }  // namespace
 
 void gemm(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y) {
-  const int rows = static_cast<int>(y.size(0));
-  const int columns = static_cast<int>(y.size(1));
-  const int inner = static_cast<int>(a.size(options.transpose_a ? 0 : 1));
+  const int rows = narrow(y.size(0));
+  const int columns = narrow(y.size(1));
+  const int inner = narrow(a.size(options.transpose_a ? 0 : 1));
   if (y.numel() == 0) return;
   const cublasHandle_t handle = handle_of(y.device().index);
   const cublasOperation_t of_a = options.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
   const cublasOperation_t of_b = options.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
-  const int stride_a = std::max(1, static_cast<int>(a.size(1)));
-  const int stride_b = std::max(1, static_cast<int>(b.size(1)));
+  const int stride_a = std::max(1, narrow(a.size(1)));
+  const int stride_b = std::max(1, narrow(b.size(1)));
   if (y.dtype() == DType::kF64) {
     check_cublas(cublasDgemm(handle, of_b, of_a, columns, rows, inner, &options.alpha, b.data<double>(),
                              stride_b, a.data<double>(), stride_a, &options.beta, y.data<double>(), columns),

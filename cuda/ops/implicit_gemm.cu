@@ -1,7 +1,7 @@
 // Convolution as a product of matrices whose elements are fetched from where they stand
-// (core/implicit_gemm.h): tiles of 64 x 64 in shared memory, 4 x 4 sums a thread. Serves where cuDNN does
-// not: without it, and in f64.
-#include "core/implicit_gemm.h"
+// (core/formulas/implicit_gemm.h): tiles of 64 x 64 in shared memory, 4 x 4 sums a thread. Serves where cuDNN
+// does not: without it, and in f64.
+#include "core/formulas/implicit_gemm.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // Pooling: a thread computes one element of the result from all that it is made of, in order, so that no two
 // threads write to the same place.
-#include "core/pool_window.h"
+#include "core/formulas/pool_window.h"
 #include "cuda/ops/elementwise.cuh"
 #include "cuda/ops/kernels.h"
 

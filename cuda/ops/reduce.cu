@@ -1,48 +1,15 @@
 #include "cuda/ops/reduce.cuh"
 
-#include <bit>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
+#include "core/formulas/axes.h"
+#include "core/formulas/ordered_bits.h"
 #include "cuda/ops/kernels.h"
 
 namespace ds::cuda {
 namespace {
-
-/// A tensor [outer, length, inner] of which the middle axis is summed.
-struct Reduction {
-  int64_t outer = 1;
-  int64_t length = 1;
-  int64_t inner = 1;
-};
-
-/// Runs of neighbouring axes that are summed, last to first, each as the tensor stands when those after it
-/// are done.
-std::vector<Reduction> reductions(const Shape& x, const Shape& y) {
-  std::vector<Reduction> runs;
-  int64_t inner = 1;
-  int64_t outer = x.numel();
-  bool run_is_open = false;
-  for (int axis = x.rank() - 1; axis >= 0; --axis) {
-    const int64_t size = x[axis];
-    if (size == 1) continue;
-    outer /= size;
-    const int y_axis = axis - (x.rank() - y.rank());
-    const bool summed = y_axis < 0 || y[y_axis] == 1;
-    if (!summed) {
-      inner *= size;
-    } else if (run_is_open) {
-      runs.back().length *= size;
-      runs.back().outer = outer;
-    } else {
-      runs.push_back({.outer = outer, .length = size, .inner = inner});
-    }
-    run_is_open = summed;
-  }
-  return runs;
-}
 
 /// The rows of one sum are shared out among pieces, so that there is work for all multiprocessors.
 struct Pieces {
@@ -117,15 +84,6 @@ struct Argmax {
   }
 };
 
-template <class T>
-using IntegerOf = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
-
-/// Integers that order as the numbers do, with the NaNs beyond the infinity of their sign. Its own inverse.
-template <class Int>
-__device__ Int ordered(Int bits) {
-  return bits ^ ((bits >> (8 * sizeof(Int) - 1)) & std::numeric_limits<Int>::max());
-}
-
 /// least[0] and greatest[1] as ordered integers; whatever comes first, the result is the same.
 template <class T>
 struct Extreme {
@@ -137,7 +95,7 @@ struct Extreme {
     long long least = std::numeric_limits<long long>::max();
     long long greatest = std::numeric_limits<long long>::min();
     for (int64_t i = thread; i < count; i += threads) {
-      const auto key = static_cast<long long>(ordered(std::bit_cast<IntegerOf<T>>(x[i])));
+      const auto key = static_cast<long long>(ordered_bits(x[i]));
       least = min(least, key);
       greatest = max(greatest, key);
     }
@@ -158,7 +116,7 @@ struct EndExtremes {
   const long long* found;
   double* y;
   __device__ void operator()(int64_t i) const {
-    y[i] = static_cast<double>(std::bit_cast<T>(ordered(static_cast<IntegerOf<T>>(found[i]))));
+    y[i] = static_cast<double>(from_ordered_bits<T>(static_cast<OrderedBits<T>>(found[i])));
   }
 };
 

@@ -2,7 +2,7 @@
 #include <numbers>
 #include <vector>
 
-#include "core/fixed_point.h"
+#include "core/formulas/fixed_point.h"
 #include "core/random.h"
 #include "core/shift/levels.h"
 #include "core/shift/pow2.h"
@@ -35,11 +35,8 @@ struct ShiftQClamp {
   T* w;
   unsigned long long* zeros;
   __device__ void operator()(int64_t i) const {
-    const T value = w[i];
-    const T magnitude = fabs(value);
-    const T raised = magnitude < low ? low : magnitude;  // a NaN stays
-    if (value == T{0}) atomicAdd(zeros, 1ULL);           // seldom
-    w[i] = value == T{0} ? low : copysign(raised > high ? high : raised, value);
+    if (w[i] == T{0}) atomicAdd(zeros, 1ULL);  // seldom
+    w[i] = pow2::clamp_magnitude(w[i], low, high);
   }
 };
 

@@ -63,6 +63,13 @@ std::string error_of(Call&& call) {
   return "no error";
 }
 
+TEST(Ops, SumsSquaresOfSeveralTensors) {
+  const Tensor single = Tensor::from(std::vector<float>{1.0F, 2.0F}, {2});
+  const Tensor twice = Tensor::from(std::vector<double>{3.0}, {1, 1});
+  EXPECT_EQ(ops::sum_squares(std::vector{single, twice, single}), 19.0);
+  EXPECT_EQ(ops::sum_squares(std::vector<Tensor>{}), 0.0);
+}
+
 TEST(Ops, ErrorsNameOperationFoundAndExpected) {
   const Tensor x = Tensor::zeros({2, 8, 8, 5});
   EXPECT_EQ(error_of([&] {

@@ -24,6 +24,11 @@ TEST_F(CudaMemory, ThatIsNotThereIsAnErrorAndTheDeviceGoesOn) {
   EXPECT_EQ(ops::sum_squares(x), 4000.0);
 }
 
+TEST_F(CudaMemory, IsNotReadByTheHost) {
+  const Tensor x = Tensor::zeros({3}, DType::kF32, kCuda);
+  EXPECT_THAT(test::error_of([&] { x.span<float>(); }), testing::HasSubstr("on cuda:0, expected one on cpu"));
+}
+
 TEST_F(CudaMemory, HasANameForItsDevice) {
   EXPECT_THAT(cuda::describe_device(0), testing::HasSubstr("compute capability"));
 }

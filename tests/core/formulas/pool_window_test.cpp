@@ -1,4 +1,4 @@
-#include "core/pool_window.h"
+#include "core/formulas/pool_window.h"
 
 #include <gtest/gtest.h>
 

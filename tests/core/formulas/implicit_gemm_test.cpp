@@ -1,6 +1,6 @@
 // The index arithmetic of convolutions on CUDA devices, on the host: products of the matrices that it
 // describes are the convolutions of the reference.
-#include "core/implicit_gemm.h"
+#include "core/formulas/implicit_gemm.h"
 
 #include <gtest/gtest.h>
 
