@@ -1,6 +1,6 @@
-// Symmetric positive definite systems in f64, by LAPACK.
+// Symmetric positive definite systems in f64, by LAPACK and BLAS.
 //
-// Matrices are n x n, row-major and whole (both triangles).
+// Matrices are n x n and row-major.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +9,11 @@
 
 namespace ds {
 
-/// A = L L^T.
-class Cholesky {
- public:
-  /// Nothing where the matrix is not positive definite.
-  static std::optional<Cholesky> factor(std::vector<double> matrix, int64_t n);
+/// L^-1, lower triangular with zeros above, of A = L L^T: A^-1 = L^-T L^-1. Nothing where A, of which the
+/// lower triangle is read, is not positive definite.
+std::optional<std::vector<double>> inverse_cholesky(std::vector<double> matrix, int64_t n);
 
-  /// Solves A x = b for `count` right sides of n numbers each, one after the other, in place.
-  void solve(double* b, int64_t count) const;
-  /// A^-1, in the factor's place.
-  std::vector<double> inverse() &&;
-  /// L^T, upper triangular, zeros below; likewise.
-  std::vector<double> upper() &&;
-
- private:
-  Cholesky(std::vector<double> factor, int64_t n) : factor_(std::move(factor)), n_(n) {}
-
-  std::vector<double> factor_;  // L^T in the upper triangle
-  int64_t n_;
-};
+/// b A^-1 in place of each of `count` rows b of n numbers, with L^-1 from inverse_cholesky().
+void solve_rows(const std::vector<double>& inverse, double* rows, int64_t count);
 
 }  // namespace ds

@@ -11,9 +11,9 @@
 #include "core/buffer.h"
 #include "core/error.h"
 #include "core/value_counts.h"
+#include "layers/compensation/block_outputs.h"
 #include "layers/compensation/layer_rounding.h"
 #include "layers/compensation/moments.h"
-#include "layers/compensation/output_sums.h"
 #include "layers/compensation/stream_pair.h"
 #include "layers/compensation/vectors.h"
 
@@ -22,37 +22,44 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kBatchBytes = int64_t{64} << 20;  // of the windows of images that are computed together
+constexpr int64_t kBatchBytes = int64_t{64} << 20;  // of a value of images that are computed together
 constexpr int64_t kWideDepth = 1024;                // of windows whose matrices are worth making room for
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// What a conversion changes, by layer or buffer.
+struct Changes {
+  std::map<std::string, int> offsets;
+  std::map<std::string, Tensor> weights;
+  std::map<std::string, Tensor> biases;
+  std::map<std::string, Tensor> buffers;
+};
+
 class Compensator {
  public:
+  /// The plan must outlive it.
   Compensator(Module& model, Tensor images, const CompensateOptions& options,
-              const ConvertPredicate& predicate)
-      : model_(model),
-        options_(options),
-        plan_(plan_conversion(model, options.conversion, predicate)),
+              const std::vector<PlannedLayer>& plan)
+      : options_(options),
+        plan_(plan),
         graph_(trace(model, images.slice(0, 1))),
         layers_(first_calls()),
         streams_(graph_, std::move(images), prepare_streams()) {}
 
-  CompensateReport run() {
-    const Clock::time_point start = Clock::now();
-    CompensateReport report;
+  Changes run(CompensateReport& report) && {
+    const auto total = std::ranges::count_if(layers_, [](const auto* layer) { return layer != nullptr; });
     for (size_t node = 0; node < graph_.nodes.size(); ++node) {
-      if (layers_[node] != nullptr) report.layers.push_back(convert(node, *layers_[node]));
+      if (const PlannedLayer* layer = layers_[node]) {
+        if (options_.progress) {
+          options_.progress(static_cast<int64_t>(report.layers.size()), total, layer->named.path);
+        }
+        report.layers.push_back(convert(node, *layer));
+      }
       streams_.pass(node);
     }
-    apply();
-    ConvertOptions conversion = options_.conversion;
-    for (const auto& [path, offset] : offsets_) conversion.layer_offsets[path] = offset;
-    report.conversion = convert_to_shift(model_, conversion, chosen());
-    report.seconds = seconds_since(start);
-    return report;
+    return std::move(changes_);
   }
 
  private:
@@ -69,15 +76,12 @@ class Compensator {
     return calls;
   }
 
-  /// Images are taken together as long as their values, and windows, have kBatchBytes. The recording's image,
-  /// and what was computed from it, are given up.
+  /// Images are computed together as long as no value of them has more than kBatchBytes. The recording's
+  /// image, and what was computed from it, are given up.
   StreamOptions prepare_streams() {
     StreamOptions result{.kept_bytes = options_.kept_bytes};
     int64_t largest = 1;
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      result.readers.push_back(layers_[i] != nullptr);
-      largest = std::max(largest, window_bytes(graph_.nodes[i]));
-    }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) result.readers.push_back(layers_[i] != nullptr);
     for (TracedValue& value : graph_.values) {
       result.bytes.push_back(static_cast<int64_t>(value.value.bytes()));
       if (value.producer < 0) continue;
@@ -89,12 +93,13 @@ class Compensator {
     return result;
   }
 
-  /// Of one image.
-  int64_t window_bytes(const TracedNode& node) const {
-    if (node.kind != "conv2d") return 0;
-    const Shape& y = graph_.values[at(node.output)].value.shape();
-    const Shape& w = graph_.values[at(node.inputs[1])].value.shape();
-    return y.numel() / w[0] * (w.numel() / w[0]) * static_cast<int64_t>(sizeof(float));
+  /// For the images of a layer whose values are smaller than the network's largest, more together: the sums
+  /// of a wide layer are read and written once for all of them.
+  template <class Body>
+  void for_images(const TracedNode& node, Body&& body) const {
+    const int64_t bytes = std::max<int64_t>(streams_.bytes(node.inputs[0]), streams_.bytes(node.output));
+    const int64_t images = std::clamp<int64_t>(kBatchBytes / std::max<int64_t>(bytes, 1), 1, options_.batch);
+    streams_.for_images(std::max<int64_t>(1, images / streams_.batch()), body);
   }
 
   CompensatedLayer convert(size_t index, const PlannedLayer& layer) {
@@ -112,9 +117,9 @@ class Compensator {
     const std::vector<ChannelBlock> blocks = blocks_of(node, task.weight);
     const RoundedFilters best = round(node, task, blocks);
     const OutputStatistics& statistics = best.statistics;
-    offsets_[node.scope] = best.format.offset;
+    changes_.offsets[node.scope] = best.format.offset;
     streams_.converted().set_constant(node.inputs[1], best.weight);
-    new_weights_[node.scope] = best.weight;
+    changes_.weights[node.scope] = best.weight;
     if (norm >= 0) {
       match_norm(graph_.nodes[at(norm)], node, statistics);
     } else if (bias >= 0) {
@@ -134,7 +139,7 @@ class Compensator {
     const int value = reader.inputs[0];
     if (!options_.activations || streams_.converted().rounds(value)) return;
     ValueCounts counts;
-    streams_.for_batches([&](int64_t begin, int64_t end) {
+    for_images(reader, [&](int64_t begin, int64_t end) {
       counts.add(streams_.converted().rows(value, begin, end).span<float>());
     });
     DS_CHECK(std::isfinite(counts.lowest()) && std::isfinite(counts.highest()),
@@ -163,14 +168,16 @@ class Compensator {
   RoundedFilters round(const TracedNode& node, const LayerToRound& task,
                        const std::vector<ChannelBlock>& blocks) const {
     LayerRounding rounding(task, options_.compensation);
+    BlockOutputs outputs(streams_.images());
     for (const ChannelBlock& block : blocks) {
-      std::vector<GroupMoments> moments = collect(node, task.weight, block);
+      std::vector<GroupMoments> moments = collect(node, task.weight, block, outputs);
       // The matrices to come are not tensors: what those have left in the cache is no use to them.
       if (moments.front().depth >= kWideDepth) release_cached_memory();
       rounding.add(std::move(moments), block);
+      if (blocks.size() > 1) add_outputs(node, task, rounding.filters(block), block, outputs);
     }
     RoundedFilters result = std::move(rounding).finish();
-    if (blocks.size() > 1) result.statistics = measure(node, task, result);
+    if (blocks.size() > 1) result.statistics = outputs.statistics(result.scales, task.mean_is_free);
     return result;
   }
 
@@ -178,17 +185,15 @@ class Compensator {
     return node.kind == "conv2d" ? std::any_cast<const Conv2dOptions&>(node.options) : Conv2dOptions();
   }
 
-  /// Of the channels of a block, and what they give in the float layer.
-  std::vector<GroupMoments> collect(const TracedNode& node, const Tensor& weight,
-                                    const ChannelBlock& block) const {
+  /// Of the channels of a block, and what they are to give.
+  std::vector<GroupMoments> collect(const TracedNode& node, const Tensor& weight, const ChannelBlock& block,
+                                    const BlockOutputs& before) const {
     const ReplayedCall call = replayed_call(node.kind, node.options, node.scope);
-    const bool whole = block.count == weight.size(-1);  // then of every group
-    const auto input = [&](const Tensor& x) { return whole ? x : channels_of(x, block); };
     const Tensor filters = channels_of(weight, block);
     MomentSums sums(filters.shape(), convolution_of(node));
-    streams_.for_batches([&](int64_t begin, int64_t end) {
-      sums.add(input(streams_.converted().rows(node.inputs[0], begin, end)),
-               call({input(streams_.of_float().rows(node.inputs[0], begin, end)), filters, {}}));
+    for_images(node, [&](int64_t begin, int64_t end) {
+      const Tensor share = call({input_of(streams_.of_float(), node, block, begin, end), filters, {}});
+      sums.add(input_of(streams_.converted(), node, block, begin, end), before.wanted(begin, share));
     });
     std::vector<GroupMoments> moments = std::move(sums).moments();
     for (const GroupMoments& group : moments) {
@@ -198,17 +203,23 @@ class Compensator {
     return moments;
   }
 
-  OutputStatistics measure(const TracedNode& node, const LayerToRound& task,
-                           const RoundedFilters& rounded) const {
+  void add_outputs(const TracedNode& node, const LayerToRound& task, const Tensor& rounded,
+                   const ChannelBlock& block, BlockOutputs& outputs) const {
     const ReplayedCall call = replayed_call(node.kind, node.options, node.scope);
-    const Tensor plain = make_weight(task.format, task.weight)->rounded();
-    OutputSums sums(task.weight.size(0));
-    streams_.for_batches([&](int64_t begin, int64_t end) {
-      const Tensor x = streams_.converted().rows(node.inputs[0], begin, end);
-      sums.add(call({streams_.of_float().rows(node.inputs[0], begin, end), task.weight, {}}),
-               call({x, rounded.weight, {}}), call({x, plain, {}}));
+    const Tensor filters = channels_of(task.weight, block);
+    const Tensor plain = make_weight(task.format, filters)->rounded();
+    for_images(node, [&](int64_t begin, int64_t end) {
+      const Tensor x = input_of(streams_.converted(), node, block, begin, end);
+      outputs.add(begin, call({input_of(streams_.of_float(), node, block, begin, end), filters, {}}),
+                  call({x, rounded, {}}), call({x, plain, {}}));
     });
-    return sums.statistics(rounded.scales, task.mean_is_free);
+  }
+
+  /// A block of what a layer reads: all of it where the layer has groups.
+  static Tensor input_of(const Stream& stream, const TracedNode& node, const ChannelBlock& block,
+                         int64_t begin, int64_t end) {
+    const Tensor x = stream.rows(node.inputs[0], begin, end);
+    return convolution_of(node).groups > 1 ? x : channels_of(x, block);
   }
 
   /// The batch norm that alone takes a node's output, or -1.
@@ -235,7 +246,7 @@ class Compensator {
     for (size_t o = 0; o < bias.size(); ++o) bias[o] += statistics.float_mean[o] - statistics.mean[o];
     const Tensor result = floats(bias, {static_cast<int64_t>(bias.size())});
     streams_.converted().set_constant(leaf, result);
-    new_biases_[path] = result;
+    changes_.biases[path] = result;
   }
 
   /// The norm gives for the outputs, brought to the float layer's mean and deviation, what it gave before:
@@ -257,50 +268,37 @@ class Compensator {
       variance[o] = std::max((variance[o] + eps) * ratio * ratio - eps, 0.0);
     }
     const Shape shape{static_cast<int64_t>(mean.size())};
-    new_buffers_[norm.scope + ".running_mean"] = floats(mean, shape);
-    new_buffers_[norm.scope + ".running_var"] = floats(variance, shape);
-    streams_.converted().set_constant(norm.inputs[3], new_buffers_[norm.scope + ".running_mean"]);
-    streams_.converted().set_constant(norm.inputs[4], new_buffers_[norm.scope + ".running_var"]);
+    changes_.buffers[norm.scope + ".running_mean"] = floats(mean, shape);
+    changes_.buffers[norm.scope + ".running_var"] = floats(variance, shape);
+    streams_.converted().set_constant(norm.inputs[3], changes_.buffers[norm.scope + ".running_mean"]);
+    streams_.converted().set_constant(norm.inputs[4], changes_.buffers[norm.scope + ".running_var"]);
   }
 
-  /// From here on nothing can fail.
-  void apply() {
-    for (const PlannedLayer& layer : plan_) {
-      if (const auto found = new_weights_.find(layer.named.path); found != new_weights_.end()) {
-        const WeightOptions weight_options{.layout = layer.named.layer->weight().options().layout};
-        layer.named.layer->replace_weight(make_weight(std::nullopt, found->second, weight_options));
-      }
-      if (const auto found = new_biases_.find(layer.named.path); found != new_biases_.end()) {
-        Variable bias = layer.named.layer->bias();
-        bias.mutable_value().copy_from(found->second);
-      }
-    }
-    for (const NamedBuffer& buffer : model_.named_buffers()) {
-      if (const auto found = new_buffers_.find(buffer.name); found != new_buffers_.end()) {
-        buffer.value->copy_from(found->second);
-      }
-    }
-  }
-
-  ConvertPredicate chosen() const {
-    return [this](const std::string& path, int64_t) {
-      return std::ranges::any_of(plan_, [&](const PlannedLayer& layer) {
-        return layer.named.path == path && layer.format.has_value();
-      });
-    };
-  }
-
-  Module& model_;
   const CompensateOptions& options_;
-  std::vector<PlannedLayer> plan_;
+  const std::vector<PlannedLayer>& plan_;
   Graph graph_;
   std::vector<const PlannedLayer*> layers_;  // by node
   StreamPair streams_;
-  std::map<std::string, int> offsets_;
-  std::map<std::string, Tensor> new_weights_;
-  std::map<std::string, Tensor> new_biases_;
-  std::map<std::string, Tensor> new_buffers_;
+  Changes changes_;
 };
+
+/// From here on nothing can fail. Each change is given up for the layer's own, so that no weight is there
+/// twice.
+void apply(Changes changes, const std::vector<PlannedLayer>& plan, Module& model) {
+  for (const PlannedLayer& layer : plan) {
+    if (auto change = changes.weights.extract(layer.named.path)) {
+      const WeightOptions weight_options{.layout = layer.named.layer->weight().options().layout};
+      layer.named.layer->replace_weight(make_weight(std::nullopt, change.mapped(), weight_options));
+    }
+    if (const auto change = changes.biases.extract(layer.named.path)) {
+      Variable bias = layer.named.layer->bias();
+      bias.mutable_value().copy_from(change.mapped());
+    }
+  }
+  for (const NamedBuffer& buffer : model.named_buffers()) {
+    if (const auto change = changes.buffers.extract(buffer.name)) buffer.value->copy_from(change.mapped());
+  }
+}
 
 }  // namespace
 
@@ -321,7 +319,20 @@ CompensateReport compensate(Module& model, Tensor images, const CompensateOption
   DS_CHECK(!options.activations || !activation_quant_options(model),
            "[compensate] activations are to be rounded to {}, but the network itself rounds them to {}",
            options.activations->str(), activation_quant_options(model)->format.str());
-  return Compensator(model, std::move(images), options, predicate).run();
+  const Clock::time_point start = Clock::now();
+  const std::vector<PlannedLayer> plan = plan_conversion(model, options.conversion, predicate);
+  CompensateReport report;
+  Changes changes = Compensator(model, std::move(images), options, plan).run(report);
+  ConvertOptions conversion = options.conversion;
+  for (const auto& [path, offset] : changes.offsets) conversion.layer_offsets[path] = offset;
+  apply(std::move(changes), plan, model);
+  report.conversion = convert_to_shift(model, conversion, [&](const std::string& path, int64_t) {
+    const auto found =
+        std::ranges::find(plan, path, [](const PlannedLayer& each) { return each.named.path; });
+    return found != plan.end() && found->format.has_value();
+  });
+  report.seconds = seconds_since(start);
+  return report;
 }
 
 std::string CompensateReport::str() const {

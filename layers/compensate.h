@@ -13,10 +13,12 @@
 // (q - w*)^T (H + r I) (q - w*) is small (layers/compensation/rounding.h). The means of the outputs are
 // matched through the bias, means and variances through the running statistics of a batch norm that follows.
 //
-// Memory: three matrices of f64 with the side of a window's values, and `kept_bytes` of activations, beside
-// the images, as long as they are needed, and the network.
+// Memory: three matrices of f64 with the side of a window's values and two of the layer's filters in f64, and
+// `kept_bytes` of activations, beside the images, as long as they are needed, and the network before and
+// after.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,10 +35,13 @@ struct CompensateOptions {
   /// bits whose fraction bits have the least squared error over the images, without a sign where nothing is
   /// below 0, or I.F. The model itself is not told.
   std::optional<ActivationFormat> activations = {};
-  int64_t batch = 32;  // images that are computed together; fewer where their windows take very much memory
+  int64_t batch = 32;  // images that are computed together; fewer where their values take very much memory
   /// Values of a window that are rounded together, at most. A layer with more of them, and without groups, is
-  /// done in blocks of input channels, each of which is to give its own share of the outputs.
+  /// done in blocks of input channels, each of which is to give its own share of the outputs and what those
+  /// before it lack.
   int64_t block_inputs = 4608;
+  /// Told before each layer: how many of how many are done, and its path.
+  std::function<void(int64_t done, int64_t total, const std::string& path)> progress = {};
   /// Of activations that are kept for all images, in both streams. What does not fit is computed again for
   /// each layer that needs it.
   int64_t kept_bytes = int64_t{400} << 20;

@@ -13,6 +13,8 @@
 namespace ds {
 namespace {
 
+constexpr int64_t kFilters = 256;  // that are rounded together, which bounds the memory
+
 double mean_diagonal(const GroupMoments& moments) {
   double trace = 0.0;
   for (int64_t i = 0; i < moments.depth; ++i) trace += moments.xx[at(i * moments.depth + i)];
@@ -27,22 +29,13 @@ double damping_of(double mean_moment, const GroupMoments& used, double damping) 
   return r > 0.0 ? r : 1.0;
 }
 
-/// H + r I, which is positive definite.
-struct Damped {
-  double r;
-  std::vector<double> matrix;
-  std::optional<Cholesky> factor;
-};
-
 /// With r, or where that is too little for the rounding of the moments, which grows with the layer and shows
-/// where few images say little, with ten times as much until it is enough.
-Damped damp(const GroupMoments& moments, double r, const std::string& path) {
+/// where few images say little, with ten times as much until it is enough. Throws Error otherwise.
+CompensatedRounding damped(const GroupMoments& moments, double& r, const std::string& path) {
   constexpr int kMostSteps = 8;
   for (int step = 0; step < kMostSteps; ++step, r *= 10.0) {
-    std::vector<double> matrix = moments.xx;
-    for (int64_t i = 0; i < moments.depth; ++i) matrix[at(i * moments.depth + i)] += r;
-    std::optional<Cholesky> factor = Cholesky::factor(matrix, moments.depth);
-    if (factor) return {.r = r, .matrix = std::move(matrix), .factor = std::move(factor)};
+    std::optional<CompensatedRounding> rounding = CompensatedRounding::make(moments.xx, r, moments.depth);
+    if (rounding) return *std::move(rounding);
   }
   fail("[compensate] the system of layer {} is singular: more damping or images are needed", path);
 }
@@ -54,70 +47,77 @@ std::vector<double> scaled(std::vector<double> filters, const std::vector<double
   return filters;
 }
 
+}  // namespace
+
 /// One group of a layer's filters on a block of its inputs, and all that does not depend on how they are
 /// scaled.
-class Group {
+class LayerRounding::Group {
  public:
-  Group(GroupMoments moments, std::vector<double> filters, const LayerToRound& layer,
+  /// `first`: its first output.
+  Group(GroupMoments moments, int64_t first, std::vector<double> filters, const LayerToRound& layer,
         const CompensationOptions& options)
-      : used_(std::move(moments)),
-        options_(options),
-        plain_(doubles(make_weight(layer.format, floats(filters, {used_.outputs, used_.depth}))->rounded())),
-        target_(std::move(filters)) {
+      : used_(std::move(moments)), first_(first), is_centred_(layer.mean_is_free), options_(options) {
     const double mean_moment = mean_diagonal(used_);
-    if (layer.mean_is_free) used_.centre();
-    is_centred_ = layer.mean_is_free;
+    if (is_centred_) used_.centre();
     if (options.compensation == Compensation::kStatistics) return;
-    Damped damped = damp(used_, damping_of(mean_moment, used_, options.damping), layer.path);
-    if (options.compensation == Compensation::kFull) fit(damped);
-    damped.factor.reset();  // room for the next
-    rounding_.emplace(std::move(damped.matrix), used_.depth);
+    double r = damping_of(mean_moment, used_, options.damping);
+    rounding_.emplace(damped(used_, r, layer.path));
+    target_ = std::move(filters);
+    if (options.compensation == Compensation::kFull) fit(r);
   }
 
-  int64_t outputs() const { return used_.outputs; }
-
-  /// Its filters with these scales, to levels of the grid.
-  std::vector<double> round(const std::vector<double>& scales, const Levels& grid) const {
-    return rounding_ ? rounding_->round(scaled(target_, scales), grid, options_.sweeps) : plain_;
+  /// The layer's filters from `first` on, with these scales, to levels of the grid; nothing where errors are
+  /// not handed on.
+  std::vector<double> round(int64_t first, const std::vector<double>& scales, const Levels& grid) const {
+    if (!rounding_) return {};
+    const auto begin = target_.begin() + (first - first_) * used_.depth;
+    const std::vector<double> targets(begin, begin + static_cast<int64_t>(scales.size()) * used_.depth);
+    return rounding_->round(scaled(targets, scales), grid, options_.sweeps);
   }
 
-  /// Adds what filters q do to the statistics of outputs from `first` on.
-  void add_statistics(const std::vector<double>& q, std::vector<double> scales, int64_t first,
+  /// What filters q from `first` on do.
+  void set_statistics(int64_t first, const std::vector<double>& q, std::vector<double> scales,
                       OutputStatistics& statistics) const {
     for (double& scale : scales) scale = 1.0 / scale;
     const std::vector<double> squares = used_.squares(q);
-    const std::vector<double> errors = used_.errors(scaled(q, scales));
-    const std::vector<double> plain_errors = used_.errors(plain_);
-    for (int64_t i = 0; i < used_.outputs; ++i) {
-      const size_t o = at(first + i);
-      const double* w = q.data() + i * used_.depth;
+    const std::vector<double> errors =
+        used_.errors(scaled(q, scales), scaled(scaled(squares, scales), scales), first - first_);
+    for (size_t i = 0; i < scales.size(); ++i) {
+      const size_t o = at(first) + i;
+      const auto w = q.begin() + static_cast<int64_t>(i) * used_.depth;
       const double mean = std::inner_product(used_.x.begin(), used_.x.end(), w, 0.0);
-      const double float_mean = used_.y[at(i)];
-      const double variance = squares[at(i)] - (is_centred_ ? 0.0 : mean * mean);
-      const double float_variance = used_.yy[at(i)] - (is_centred_ ? 0.0 : float_mean * float_mean);
-      statistics.mean[o] += mean;
-      statistics.variance[o] += std::max(variance, 0.0);
-      statistics.float_mean[o] += float_mean;
-      statistics.float_variance[o] += std::max(float_variance, 0.0);
-      statistics.error[o] += errors[at(i)];
-      statistics.plain_error[o] += plain_errors[at(i)];
+      const double float_mean = used_.y[o - at(first_)];
+      const double variance = squares[i] - (is_centred_ ? 0.0 : mean * mean);
+      const double float_variance = used_.yy[o - at(first_)] - (is_centred_ ? 0.0 : float_mean * float_mean);
+      statistics.mean[o] = mean;
+      statistics.variance[o] = std::max(variance, 0.0);
+      statistics.float_mean[o] = float_mean;
+      statistics.float_variance[o] = std::max(float_variance, 0.0);
+      statistics.error[o] = errors[i];
     }
+  }
+
+  /// The mean square errors of `plain` filters from `first` on.
+  std::vector<double> errors(int64_t first, const std::vector<double>& plain) const {
+    return used_.errors(plain, used_.squares(plain), first - first_);
   }
 
  private:
   /// The target becomes w*: the filters that give y from x best, not far from the float ones.
-  void fit(const Damped& damped) {
-    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used_.yx[i] + damped.r * target_[i];
-    damped.factor->solve(target_.data(), used_.outputs);
+  void fit(double r) {
+    for (size_t i = 0; i < target_.size(); ++i) target_[i] = used_.yx[i] + r * target_[i];
+    rounding_->solve(target_);
   }
 
   GroupMoments used_;  // about the means, where they are free
-  bool is_centred_ = false;
+  int64_t first_;
+  bool is_centred_;
   const CompensationOptions& options_;
-  std::vector<double> plain_;   // rounded one by one
   std::vector<double> target_;  // w*, or the float filters
   std::optional<CompensatedRounding> rounding_;
 };
+
+namespace {
 
 /// By filter.
 std::vector<double> largest_of(const Tensor& weight) {
@@ -201,35 +201,56 @@ LayerRounding::LayerRounding(const LayerToRound& layer, const CompensationOption
 }
 
 void LayerRounding::add(std::vector<GroupMoments> moments, const ChannelBlock& block) {
-  const std::vector<double> filters = doubles(channels_of(layer_.weight, block));
-  std::vector<Group> groups;
-  auto first = filters.begin();
-  for (GroupMoments& group : moments) {
-    const auto end = first + group.outputs * group.depth;
-    groups.emplace_back(std::move(group), std::vector<double>(first, end), layer_, options_);
-    first = end;
-  }
-  for (RoundedFilters& candidate : candidates_) {
-    const Levels grid(candidate.format);
-    std::vector<double> rounded;
-    int64_t output = 0;
-    for (const Group& group : groups) {
-      const auto scale = candidate.scales.begin() + output;
-      const std::vector<double> scales(scale, scale + group.outputs());
-      const std::vector<double> q = group.round(scales, grid);
-      group.add_statistics(q, scales, output, candidate.statistics);
-      rounded.insert(rounded.end(), q.begin(), q.end());
-      output += group.outputs();
+  int64_t first = 0;
+  for (GroupMoments& of_group : moments) {
+    const int64_t end = first + of_group.outputs;
+    const Tensor filters = channels_of(layer_.weight.slice(first, end), block);
+    const Group group(std::move(of_group), first, doubles(filters), layer_, options_);
+    for (; first < end; first = std::min(first + kFilters, end)) {
+      round(group, first, std::min(first + kFilters, end), block);
     }
-    const Tensor part = floats(rounded, layer_.weight.shape().with(-1, block.count));
-    ops::copy_channels(part, 0, block.count, candidate.weight, block.first);
+  }
+  settle();
+}
+
+/// Filters [begin, end), in every candidate.
+void LayerRounding::round(const Group& group, int64_t begin, int64_t end, const ChannelBlock& block) {
+  const Tensor filters = channels_of(layer_.weight.slice(begin, end), block);
+  const std::vector<double> plain = doubles(make_weight(layer_.format, filters)->rounded());
+  const std::vector<double> plain_errors = is_settled_ ? std::vector<double>() : group.errors(begin, plain);
+  for (RoundedFilters& candidate : candidates_) {
+    const std::vector<double> scales(candidate.scales.begin() + begin, candidate.scales.begin() + end);
+    std::vector<double> q = group.round(begin, scales, Levels(candidate.format));
+    if (q.empty()) q = plain;
+    if (!is_settled_) {
+      group.set_statistics(begin, q, scales, candidate.statistics);
+      std::ranges::copy(plain_errors, candidate.statistics.plain_error.begin() + begin);
+    }
+    Tensor target = candidate.weight.slice(begin, end);
+    ops::copy_channels(floats(q, filters.shape()), 0, block.count, target, block.first);
   }
 }
 
-RoundedFilters LayerRounding::finish() && {
-  RoundedFilters best = std::move(candidates_.front());
-  for (size_t i = 1; i < candidates_.size(); ++i) take_better(candidates_[i], layer_.norm_follows, best);
-  return best;
+/// The better candidate stays.
+void LayerRounding::settle() {
+  for (size_t i = 1; i < candidates_.size(); ++i) {
+    take_better(candidates_[i], layer_.norm_follows, candidates_.front());
+  }
+  candidates_.resize(1);
+  is_settled_ = true;
 }
+
+Tensor LayerRounding::filters(const ChannelBlock& block) const {
+  const RoundedFilters& found = candidates_.front();
+  Tensor filters = Tensor::empty(found.weight.shape().with(-1, block.count));
+  ops::copy_channels(found.weight, block.first, block.count, filters, 0);
+  const int64_t depth = filters.numel() / filters.size(0);
+  for (int64_t i = 0; i < filters.numel(); ++i) {
+    filters.data<float>()[i] /= static_cast<float>(found.scales[at(i / depth)]);
+  }
+  return filters;
+}
+
+RoundedFilters LayerRounding::finish() && { return std::move(candidates_.front()); }
 
 }  // namespace ds

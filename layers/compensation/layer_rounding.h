@@ -65,17 +65,25 @@ class LayerRounding {
  public:
   LayerRounding(const LayerToRound& layer, const CompensationOptions& options);
 
-  /// Moments, by group, of the channels of a block and of the share that they have in the float layer's
-  /// outputs. Throws Error naming the path where the system is singular whatever the damping.
+  /// Moments, by group, of the channels of a block and of what its share of the outputs is to be. The first
+  /// block decides about scales or an offset. Throws Error naming the path where the system is singular
+  /// whatever the damping.
   void add(std::vector<GroupMoments> moments, const ChannelBlock& block);
-  /// The statistics of several blocks are the sums of theirs: means are exact then, variances and errors are
-  /// as if blocks had nothing in common.
+  /// Those of a block that was added, in the float layer's scale.
+  Tensor filters(const ChannelBlock& block) const;
+  /// The statistics are those of the first block alone.
   RoundedFilters finish() &&;
 
  private:
+  class Group;
+
+  void round(const Group& group, int64_t begin, int64_t end, const ChannelBlock& block);
+  void settle();
+
   const LayerToRound& layer_;
   const CompensationOptions& options_;
-  std::vector<RoundedFilters> candidates_;  // by scale or offset
+  std::vector<RoundedFilters> candidates_;  // by scale or offset, until that is settled
+  bool is_settled_ = false;
 };
 
 /// Channels of a block of the last axis, for one that is not all of it a copy.

@@ -21,12 +21,12 @@ struct GroupMoments {
 
   /// Makes them moments about the means, which stay.
   void centre();
-  /// Mean of (w^T x)^2, by output, of filters [outputs][depth].
+  /// Mean of (w^T x)^2, by filter, of rows of `depth` numbers.
   std::vector<double> squares(const std::vector<double>& filters) const;
-  /// Mean of (y - w^T x)^2 likewise.
-  std::vector<double> errors(const std::vector<double>& filters) const;
-  /// Dot products of the rows of two [outputs][depth].
-  std::vector<double> dots(const std::vector<double>& a, const std::vector<double>& b) const;
+  /// Mean of (y - w^T x)^2 likewise, of the filters of outputs from `first` on.
+  /// `squares`: theirs.
+  std::vector<double> errors(const std::vector<double>& filters, const std::vector<double>& squares,
+                             int64_t first = 0) const;
 };
 
 class MomentSums {
@@ -34,12 +34,14 @@ class MomentSums {
   /// `weight`: O,kh,kw,I/groups, or O,I for a linear layer.
   MomentSums(const Shape& weight, const Conv2dOptions& options);
 
-  /// x: N,H,W,I or N,I; y: N,H',W',O or N,O. f32, on the CPU.
+  /// x: N,H,W,I or N,I; y: N,H',W',O or N,O. f32, on the CPU. The windows of a few images are there at a
+  /// time.
   void add(const Tensor& x, const Tensor& y);
   /// By group; the sums are gone then.
   std::vector<GroupMoments> moments() &&;
 
  private:
+  void add_images(const Tensor& x, const Tensor& y);
   void add_group(const Tensor& windows, const Tensor& y, size_t group);
 
   Shape weight_;

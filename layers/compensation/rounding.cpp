@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "core/cpu/blas.h"
-#include "core/error.h"
 #include "core/linear_algebra.h"
 #include "core/parallel.h"
 #include "layers/compensation/vectors.h"
@@ -16,28 +15,13 @@ namespace {
 
 constexpr int64_t kRows = 8;  // filters that share what is read of the moments
 
+/// Of equal moments the first is the last: it is rounded first.
 std::vector<int64_t> order_of(const std::vector<double>& moments, int64_t depth) {
   std::vector<int64_t> order(at(depth));
   std::iota(order.begin(), order.end(), 0);
   std::ranges::stable_sort(order, std::greater<>(), [&](int64_t i) { return moments[at(i * depth + i)]; });
+  std::ranges::reverse(order);
   return order;
-}
-
-/// Rows and columns in another order. Takes the matrix, which does not outlive this.
-std::vector<double> permuted(std::vector<double> matrix, const std::vector<int64_t>& order) {
-  const auto n = static_cast<int64_t>(order.size());
-  std::vector<double> result(matrix.size());
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < n; ++j) result[at(i * n + j)] = matrix[at(order[at(i)] * n + order[at(j)])];
-  }
-  return result;
-}
-
-Cholesky factor(std::vector<double> matrix, int64_t depth) {
-  std::optional<Cholesky> result = Cholesky::factor(std::move(matrix), depth);
-  DS_CHECK(result.has_value(), "[compensate] the moments of {} values are singular, expected damped ones",
-           depth);
-  return *std::move(result);
 }
 
 }  // namespace
@@ -48,28 +32,52 @@ struct CompensatedRounding::Descent {
   std::vector<double> costs = {};
 };
 
-CompensatedRounding::CompensatedRounding(std::vector<double> moments, int64_t depth)
-    : depth_(depth),
-      order_(order_of(moments, depth)),
-      moments_(permuted(std::move(moments), order_)),
-      upper_(factor(factor(moments_, depth).inverse(), depth).upper()) {}
+std::optional<CompensatedRounding> CompensatedRounding::make(const std::vector<double>& moments, double r,
+                                                             int64_t depth) {
+  CompensatedRounding result(depth);
+  result.order_ = order_of(moments, depth);
+  result.moments_.resize(moments.size());
+  for (int64_t i = 0; i < depth; ++i) {
+    const double* row = moments.data() + result.order_[at(i)] * depth;
+    double* target = result.moments_.data() + i * depth;
+    for (int64_t j = 0; j < depth; ++j) target[j] = row[result.order_[at(j)]];
+    target[i] += r;
+  }
+  std::optional<std::vector<double>> inverse = inverse_cholesky(result.moments_, depth);
+  if (!inverse) return std::nullopt;
+  result.inverse_ = *std::move(inverse);
+  return result;
+}
+
+std::vector<double> CompensatedRounding::in_order(const std::vector<double>& rows) const {
+  std::vector<double> result(rows.size());
+  for (int64_t first = 0; first < static_cast<int64_t>(rows.size()); first += depth_) {
+    for (int64_t j = 0; j < depth_; ++j) result[at(first + j)] = rows[at(first + order_[at(j)])];
+  }
+  return result;
+}
+
+std::vector<double> CompensatedRounding::out_of_order(const std::vector<double>& rows) const {
+  std::vector<double> result(rows.size());
+  for (int64_t first = 0; first < static_cast<int64_t>(rows.size()); first += depth_) {
+    for (int64_t j = 0; j < depth_; ++j) result[at(first + order_[at(j)])] = rows[at(first + j)];
+  }
+  return result;
+}
+
+void CompensatedRounding::solve(std::vector<double>& rows) const {
+  std::vector<double> ordered = in_order(rows);
+  solve_rows(inverse_, ordered.data(), static_cast<int64_t>(rows.size()) / depth_);
+  rows = out_of_order(ordered);
+}
 
 std::vector<double> CompensatedRounding::round(const std::vector<double>& filters, const Levels& grid,
                                                int sweeps) const {
-  const auto rows = static_cast<int64_t>(filters.size()) / depth_;
-  std::vector<double> rounded(filters.size());
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t j = 0; j < depth_; ++j)
-      rounded[at(r * depth_ + j)] = filters[at(r * depth_ + order_[at(j)])];
-  }
-  parallel_for(rows, kRows, [&](int64_t begin, int64_t end) {
+  std::vector<double> rounded = in_order(filters);
+  parallel_for(static_cast<int64_t>(filters.size()) / depth_, kRows, [&](int64_t begin, int64_t end) {
     round_rows(rounded.data() + begin * depth_, end - begin, grid, sweeps);
   });
-  std::vector<double> result(filters.size());
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t j = 0; j < depth_; ++j) result[at(r * depth_ + order_[at(j)])] = rounded[at(r * depth_ + j)];
-  }
-  return result;
+  return out_of_order(rounded);
 }
 
 /// From where errors were handed on, and from the nearest levels, of which the better end counts.
@@ -88,33 +96,44 @@ void CompensatedRounding::round_rows(double* targets, int64_t count, const Level
 
 /// Rounds filters in place.
 void CompensatedRounding::hand_errors_on(double* filters, int64_t count, const Levels& grid) const {
-  for (int64_t j = 0; j < depth_; ++j) {
-    const double* row = upper_.data() + j * depth_;
+  for (int64_t j = depth_ - 1; j >= 0; --j) {
+    const double* row = inverse_.data() + j * depth_;
     for (int64_t r = 0; r < count; ++r) {
       double* w = filters + r * depth_;
       const double level = grid.nearest(w[j]);
       const double error = (w[j] - level) / row[j];
       w[j] = level;
-      for (int64_t k = j + 1; k < depth_; ++k) w[k] -= error * row[k];
+      for (int64_t k = 0; k < j; ++k) w[k] -= error * row[k];
     }
   }
 }
 
-/// Moves the levels of one filter while that lowers the cost; `gradient` is H (q - w*).
-void CompensatedRounding::descend(double* levels, double* gradient, const Levels& grid, int sweeps) const {
-  for (int sweep = 0; sweep < sweeps; ++sweep) {
-    bool moved = false;
-    for (int64_t j = 0; j < depth_; ++j) {
-      const double* row = moments_.data() + j * depth_;
-      const double level = grid.nearest(levels[j] - gradient[j] / row[j]);
-      const double step = level - levels[j];
-      // Of two levels as good as each other the old one stays: a step has to lower the cost.
-      if (step == 0.0 || !(step * (2.0 * gradient[j] + step * row[j]) < 0.0)) continue;
-      levels[j] = level;
-      for (int64_t k = 0; k < depth_; ++k) gradient[k] += step * row[k];
-      moved = true;
+/// Moves weight j of a filter to the level that is best, if that lowers the cost; `gradient` is H (q - w*).
+bool CompensatedRounding::move(int64_t j, double* levels, double* gradient, const Levels& grid) const {
+  const double* row = moments_.data() + j * depth_;
+  const double level = grid.nearest(levels[j] - gradient[j] / row[j]);
+  const double step = level - levels[j];
+  // Of two levels as good as each other the old one stays: a step has to lower the cost.
+  if (step == 0.0 || !(step * (2.0 * gradient[j] + step * row[j]) < 0.0)) return false;
+  levels[j] = level;
+  for (int64_t k = 0; k < depth_; ++k) gradient[k] += step * row[k];
+  return true;
+}
+
+/// Each filter until none of its weights moves. They go through the moments together, which do not fit into a
+/// cache.
+void CompensatedRounding::descend(double* levels, double* gradients, int64_t count, const Levels& grid,
+                                  int sweeps) const {
+  std::vector<int64_t> moving(at(count));
+  std::iota(moving.begin(), moving.end(), 0);
+  for (int sweep = 0; sweep < sweeps && !moving.empty(); ++sweep) {
+    std::vector<bool> moved(at(count));
+    for (int64_t j = depth_ - 1; j >= 0; --j) {
+      for (const int64_t r : moving) {
+        if (move(j, levels + r * depth_, gradients + r * depth_, grid)) moved[at(r)] = true;
+      }
     }
-    if (!moved) return;
+    std::erase_if(moving, [&](int64_t r) { return !moved[at(r)]; });
   }
 }
 
@@ -132,11 +151,11 @@ CompensatedRounding::Descent CompensatedRounding::descend_from(std::vector<doubl
                                             .b = {.data = moments_.data(), .pitch = depth_},
                                             .y = gradient.data(),
                                             .y_pitch = depth_});
+  descend(levels.data(), gradient.data(), count, grid, sweeps);
   Descent result{.levels = std::move(levels)};
   for (int64_t r = 0; r < count; ++r) {
-    double* row = result.levels.data() + r * depth_;
-    double* of_row = gradient.data() + r * depth_;
-    descend(row, of_row, grid, sweeps);
+    const double* row = result.levels.data() + r * depth_;
+    const double* of_row = gradient.data() + r * depth_;
     double cost = 0.0;
     for (int64_t j = 0; j < depth_; ++j) cost += (row[j] - targets[r * depth_ + j]) * of_row[j];
     result.costs.push_back(cost);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/shift/levels.h"
@@ -17,25 +18,31 @@ namespace ds {
 /// Rounds filters that read the same values.
 class CompensatedRounding {
  public:
-  /// `moments` is H, depth x depth. Throws Error where it is not positive definite.
-  CompensatedRounding(std::vector<double> moments, int64_t depth);
+  /// H = moments + r I, depth x depth. Nothing where that is not positive definite.
+  static std::optional<CompensatedRounding> make(const std::vector<double>& moments, double r, int64_t depth);
 
+  /// H^-1 b in place of each row b of `depth` numbers.
+  void solve(std::vector<double>& rows) const;
   /// `filters`: rows of `depth` numbers, w*. At most so many sweeps of coordinate descent.
   std::vector<double> round(const std::vector<double>& filters, const Levels& grid, int sweeps) const;
 
  private:
   struct Descent;
 
+  explicit CompensatedRounding(int64_t depth) : depth_(depth) {}
+  std::vector<double> in_order(const std::vector<double>& rows) const;
+  std::vector<double> out_of_order(const std::vector<double>& rows) const;
   void round_rows(double* targets, int64_t count, const Levels& grid, int sweeps) const;
   void hand_errors_on(double* filters, int64_t count, const Levels& grid) const;
-  void descend(double* levels, double* gradient, const Levels& grid, int sweeps) const;
+  bool move(int64_t j, double* levels, double* gradient, const Levels& grid) const;
+  void descend(double* levels, double* gradients, int64_t count, const Levels& grid, int sweeps) const;
   Descent descend_from(std::vector<double> levels, const double* targets, const Levels& grid,
                        int sweeps) const;
 
   int64_t depth_;
-  std::vector<int64_t> order_;   // of rounding: by moments, the largest first
-  std::vector<double> moments_;  // in that order
-  std::vector<double> upper_;    // U, H^-1 = U^T U
+  std::vector<int64_t> order_ = {};   // by moments, the largest last: rounding goes from the end
+  std::vector<double> moments_ = {};  // H in that order
+  std::vector<double> inverse_ = {};  // L^-1, H = L L^T
 };
 
 }  // namespace ds

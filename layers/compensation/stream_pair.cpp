@@ -8,8 +8,8 @@ StreamPair::StreamPair(const Graph& graph, Tensor images, const StreamOptions& o
     : graph_(graph),
       images_(images.size(0)),
       options_(options),
-      float_(graph, images),
-      converted_(graph, std::move(images)) {}
+      float_(graph, images, options.batch),
+      converted_(graph, std::move(images), options.batch) {}
 
 void StreamPair::keep(int value) {
   if (kept_.contains(value)) return;
@@ -20,8 +20,8 @@ void StreamPair::keep(int value) {
     if (each != 0) total += 2 * images_ * options_.bytes[static_cast<size_t>(each)];
   }
   if (total > options_.kept_bytes) return;
-  float_.keep(value, options_.batch);
-  converted_.keep(value, options_.batch);
+  float_.keep(value);
+  converted_.keep(value);
   kept_ = std::move(kept);
   forget_unneeded();
 }

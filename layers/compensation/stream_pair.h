@@ -26,17 +26,20 @@ class StreamPair {
   const Stream& of_float() const { return float_; }
   const Stream& converted() const { return converted_; }
   Stream& converted() { return converted_; }
+  int64_t images() const { return images_; }
+  int64_t batch() const { return options_.batch; }
+  /// Of one image.
+  int64_t bytes(int value) const { return options_.bytes[static_cast<size_t>(value)]; }
 
   /// Keeps a value that a reader is about to read, if there is room for it and what is needed beside it.
   void keep(int value);
   /// A node, reader or not, has been passed: what nobody needs any more is forgotten.
   void pass(size_t node);
-  /// Calls body(begin, end) for the images, a batch at a time.
+  /// Calls body(begin, end) for the images, some batches at a time.
   template <class Body>
-  void for_batches(Body&& body) const {
-    for (int64_t begin = 0; begin < images_; begin += options_.batch) {
-      body(begin, std::min(begin + options_.batch, images_));
-    }
+  void for_images(int64_t batches, Body&& body) const {
+    const int64_t step = batches * options_.batch;
+    for (int64_t begin = 0; begin < images_; begin += step) body(begin, std::min(begin + step, images_));
   }
 
  private:

@@ -7,7 +7,8 @@
 
 namespace ds {
 
-Stream::Stream(const Graph& graph, Tensor images) : graph_(graph), images_(images.size(0)) {
+Stream::Stream(const Graph& graph, Tensor images, int64_t batch)
+    : graph_(graph), images_(images.size(0)), batch_(batch) {
   kept_[0] = std::move(images);
   for (size_t i = 1; i < graph.values.size(); ++i) {
     const TracedValue& value = graph.values[i];
@@ -30,9 +31,21 @@ Tensor Stream::rounded(int value, const Tensor& tensor) const {
   return format == formats_.end() ? tensor : ops::fixed_point(tensor, format->second);
 }
 
-/// Evaluates what the value is made of, each part for no longer than it is needed.
 Tensor Stream::rows(int value, int64_t begin, int64_t end) const {
   if (Tensor known = at_hand(value, begin, end); known.defined()) return known;
+  if (end - begin <= batch_) return computed(value, begin, end);
+  Tensor all;
+  for (int64_t first = begin; first < end; first += batch_) {
+    const Tensor part = computed(value, first, std::min(first + batch_, end));
+    if (!all.defined()) all = Tensor::empty(part.shape().with(0, end - begin), part.dtype());
+    Tensor target = all.slice(first - begin, first - begin + part.size(0));
+    target.copy_from(part);
+  }
+  return all;
+}
+
+/// Evaluates what the value is made of, each part for no longer than it is needed.
+Tensor Stream::computed(int value, int64_t begin, int64_t end) const {
   std::map<int, int> uses = {{value, 1}};  // of what must be evaluated
   for (size_t i = graph_.nodes.size(); i-- > 0;) {
     if (!uses.contains(graph_.nodes[i].output)) continue;
@@ -58,17 +71,8 @@ Tensor Stream::rows(int value, int64_t begin, int64_t end) const {
   return alive.at(value);
 }
 
-void Stream::keep(int value, int64_t batch) {
-  if (keeps(value)) return;
-  Tensor all;
-  for (int64_t begin = 0; begin < images_; begin += batch) {
-    const int64_t end = std::min(begin + batch, images_);
-    const Tensor part = rows(value, begin, end);
-    if (!all.defined()) all = Tensor::empty(part.shape().with(0, images_), part.dtype());
-    Tensor target = all.slice(begin, end);
-    target.copy_from(part);
-  }
-  kept_[value] = all;
+void Stream::keep(int value) {
+  if (!keeps(value)) kept_[value] = rows(value, 0, images_);
 }
 
 void Stream::forget(int value) { kept_.erase(value); }

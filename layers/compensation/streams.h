@@ -13,13 +13,14 @@ namespace ds {
 
 class Stream {
  public:
-  /// The graph must outlive it, and its constants stay as they are.
-  Stream(const Graph& graph, Tensor images);
+  /// The graph must outlive it, and its constants stay as they are. Images are computed in batches that begin
+  /// at multiples of `batch`.
+  Stream(const Graph& graph, Tensor images, int64_t batch);
 
-  /// Rows [begin, end) of a value.
+  /// Rows [begin, end) of a value; `begin` is a multiple of the batch.
   Tensor rows(int value, int64_t begin, int64_t end) const;
-  /// Keeps a value for all images, `batch` of which are computed together.
-  void keep(int value, int64_t batch);
+  /// Keeps a value for all images.
+  void keep(int value);
   void forget(int value);
   bool keeps(int value) const { return kept_.contains(value); }
 
@@ -33,10 +34,12 @@ class Stream {
  private:
   /// A constant, or rows of a value that is kept; undefined for others.
   Tensor at_hand(int value, int64_t begin, int64_t end) const;
+  Tensor computed(int value, int64_t begin, int64_t end) const;
   Tensor rounded(int value, const Tensor& tensor) const;
 
   const Graph& graph_;
   int64_t images_;
+  int64_t batch_;
   std::map<int, Tensor> kept_;                // by value
   std::map<int, FixedPointOptions> formats_;  // of those that are rounded
   std::map<int, Tensor> constants_;           // leaves but the input

@@ -54,22 +54,20 @@ double cost(const std::vector<double>& q, const std::vector<double>& w, const st
   return sum;
 }
 
-TEST(Cholesky, SolvesAndInverts) {
-  const std::vector<double> matrix = {4.0, 2.0, 2.0, 3.0};
-  auto factor = Cholesky::factor(matrix, 2);
-  ASSERT_TRUE(factor.has_value());
-  std::vector<double> b = {8.0, 7.0};
-  factor->solve(b.data(), 1);
-  EXPECT_NEAR(b[0], 1.25, 1e-12);
-  EXPECT_NEAR(b[1], 1.5, 1e-12);
-  const std::vector<double> inverse = Cholesky(*factor).inverse();
-  EXPECT_NEAR(inverse[0], 0.375, 1e-12);
-  EXPECT_NEAR(inverse[1], -0.25, 1e-12);
-  EXPECT_NEAR(inverse[2], -0.25, 1e-12);
-  const std::vector<double> upper = (*std::move(factor)).upper();
-  EXPECT_NEAR(upper[0], 2.0, 1e-12);
-  EXPECT_EQ(upper[2], 0.0);
-  EXPECT_FALSE(Cholesky::factor({1.0, 2.0, 2.0, 1.0}, 2).has_value());
+TEST(InverseCholesky, SolvesAndInverts) {
+  const auto inverse = inverse_cholesky({4.0, 2.0, 2.0, 3.0}, 2);  // L = 2 0; 1 sqrt 2
+  ASSERT_TRUE(inverse.has_value());
+  EXPECT_NEAR((*inverse)[0], 0.5, 1e-12);
+  EXPECT_EQ((*inverse)[1], 0.0);
+  EXPECT_NEAR((*inverse)[2], -0.5 / std::sqrt(2.0), 1e-12);
+  EXPECT_NEAR((*inverse)[3], 1.0 / std::sqrt(2.0), 1e-12);
+  std::vector<double> rows = {8.0, 7.0, 4.0, 2.0};
+  solve_rows(*inverse, rows.data(), 2);
+  EXPECT_NEAR(rows[0], 1.25, 1e-12);
+  EXPECT_NEAR(rows[1], 1.5, 1e-12);
+  EXPECT_NEAR(rows[2], 1.0, 1e-12);
+  EXPECT_NEAR(rows[3], 0.0, 1e-12);
+  EXPECT_FALSE(inverse_cholesky({1.0, 2.0, 2.0, 1.0}, 2).has_value());
 }
 
 /// Levels of the format; a cost below that of rounding one by one; and no single weight that would lower it.
@@ -83,7 +81,7 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
         const std::vector<float> values = normal({kDepth}, static_cast<uint64_t>(bits)).to_vector<float>();
         std::vector<double> w(values.begin(), values.end());
         for (double& each : w) each *= 0.3;
-        const std::vector<double> q = CompensatedRounding(moments, kDepth).round(w, grid, 100);
+        const std::vector<double> q = CompensatedRounding::make(moments, 0.0, kDepth)->round(w, grid, 100);
         std::vector<double> plain;
         for (const double each : w) plain.push_back(grid.nearest(each));
         EXPECT_LE(cost(q, w, moments), cost(plain, w, moments) * 1.0001);
@@ -103,8 +101,26 @@ TEST(CompensatedRounding, EndsWhereNoWeightCanBeMoved) {
   }
 }
 
-TEST(CompensatedRounding, RefusesSingularMoments) {
-  EXPECT_THAT(error_of([] { CompensatedRounding({1.0, 1.0, 1.0, 1.0}, 2); }), HasSubstr("singular"));
+TEST(CompensatedRounding, SolvesInTheOrderOfItsInputs) {
+  constexpr int64_t kDepth = 12;
+  const std::vector<double> moments = random_moments(kDepth, 7);
+  const auto rounding = CompensatedRounding::make(moments, 0.5, kDepth);
+  ASSERT_TRUE(rounding.has_value());
+  const std::vector<double> b = doubles(normal({3 * kDepth}, 1));
+  std::vector<double> w = b;
+  rounding->solve(w);
+  for (int64_t row = 0; row < 3 * kDepth; row += kDepth) {
+    for (int64_t i = 0; i < kDepth; ++i) {
+      double product = 0.5 * w[at(row + i)];
+      for (int64_t j = 0; j < kDepth; ++j) product += moments[at(i * kDepth + j)] * w[at(row + j)];
+      EXPECT_NEAR(product, b[at(row + i)], 1e-9);
+    }
+  }
+}
+
+TEST(CompensatedRounding, IsNotToBeHadOfSingularMoments) {
+  EXPECT_FALSE(CompensatedRounding::make({1.0, 1.0, 1.0, 1.0}, 0.0, 2).has_value());
+  EXPECT_TRUE(CompensatedRounding::make({1.0, 1.0, 1.0, 1.0}, 0.1, 2).has_value());
 }
 
 /// Against the layer itself: errors of the outputs are what the moments say.
@@ -125,7 +141,7 @@ TEST(Moments, GiveTheErrorsOfAGroupedConvolution) {
   for (size_t g = 0; g < 2; ++g) {
     const std::vector<double> own(filters.begin() + static_cast<int64_t>(g * 36),
                                   filters.begin() + static_cast<int64_t>((g + 1) * 36));
-    const std::vector<double> errors = moments[g].errors(own);
+    const std::vector<double> errors = moments[g].errors(own, moments[g].squares(own));
     for (size_t o = 0; o < 3; ++o) {
       double expected = 0.0;
       for (size_t i = g * 3 + o; i < difference.size(); i += 6) {
