@@ -26,15 +26,25 @@ WeightPtr random_ps(const Weight& weight, ShiftFormat format, const WeightOption
   return std::make_unique<ShiftPsWeight>(shift, sign, format, options);
 }
 
+/// Of part after part, so that a layer of many weights is not there once more.
 double relative_distance(const Tensor& rounded, const Tensor& original) {
-  const double norm = std::sqrt(ops::sum_squares(original));
-  const Tensor difference = ops::arithmetic(Arithmetic::kSubtract, rounded, original);
-  return norm > 0.0 ? std::sqrt(ops::sum_squares(difference)) / norm : 0.0;
+  constexpr int64_t kPart = 1 << 22;
+  const Tensor a = rounded.reshape({rounded.numel()});
+  const Tensor b = original.reshape({original.numel()});
+  double norm = 0.0;
+  double distance = 0.0;
+  for (int64_t begin = 0; begin < a.numel(); begin += kPart) {
+    const int64_t end = std::min(begin + kPart, a.numel());
+    norm += ops::sum_squares(b.slice(begin, end));
+    distance +=
+        ops::sum_squares(ops::arithmetic(Arithmetic::kSubtract, a.slice(begin, end), b.slice(begin, end)));
+  }
+  return norm > 0.0 ? std::sqrt(distance / norm) : 0.0;
 }
 
 int64_t count_zeros(const Tensor& values) {
-  const std::vector<double> host = values.to(DType::kF64).to_vector<double>();
-  return std::count(host.begin(), host.end(), 0.0);
+  const Tensor host = values.to(Device{}).to(DType::kF32);
+  return std::ranges::count(host.span<float>(), 0.0F);
 }
 
 ConvertedLayer convert(const NamedLayer& named, ShiftFormat format, const ConvertOptions& options) {

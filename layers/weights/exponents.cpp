@@ -16,22 +16,29 @@ std::string line(const std::string& label, int64_t count, int64_t largest, int64
                      100.0 * static_cast<double>(count) / static_cast<double>(total));
 }
 
+void count(float term, ExponentCounts& counts) {
+  if (term == 0.0F) {
+    ++counts.zeros;
+    return;
+  }
+  int exponent = 0;
+  const float fraction = std::frexp(term, &exponent);  // +-[0.5, 1) times 2^exponent
+  DS_CHECK(std::abs(fraction) == 0.5F, "[count_exponents] weight {} found, expected 0 or a power of two",
+           term);
+  ++counts.exponents[exponent - 1];
+}
+
 }  // namespace
 
 ExponentCounts count_exponents(const Tensor& weights, ShiftFormat format) {
   const Tensor host = weights.to(Device{}).to(DType::kF32);
   ExponentCounts counts{.count = format.terms * host.numel(), .exponents = {}};
-  for (const std::vector<float>& terms : split_terms(host.span<float>(), format)) {
-    for (const float term : terms) {
-      if (term == 0.0F) {
-        ++counts.zeros;
-        continue;
-      }
-      int exponent = 0;
-      const float fraction = std::frexp(term, &exponent);  // +-[0.5, 1) times 2^exponent
-      DS_CHECK(std::abs(fraction) == 0.5F, "[count_exponents] weight {} found, expected 0 or a power of two",
-               term);
-      ++counts.exponents[exponent - 1];
+  const std::span<const float> values = host.span<float>();
+  constexpr size_t kPart = 1 << 20;  // terms of so many weights are there at a time
+  for (size_t begin = 0; begin < values.size(); begin += kPart) {
+    const auto part = values.subspan(begin, std::min(kPart, values.size() - begin));
+    for (const std::vector<float>& terms : split_terms(part, format)) {
+      for (const float term : terms) count(term, counts);
     }
   }
   return counts;
