@@ -104,6 +104,8 @@ std::optional<ShiftKind> shift_kind(Module& model) {
     const int bits = weight.format()->bits;
     if (!kind) kind = {.format = *weight.format(), .most_bits = bits, .rounding = weight.options().rounding};
     kind->format.bits = std::min(kind->format.bits, bits);
+    kind->format.terms = std::min(kind->format.terms, weight.format()->terms);
+    kind->most_terms = std::max(kind->most_terms, weight.format()->terms);
     kind->most_bits = std::max(kind->most_bits, bits);
   }
   return kind;
@@ -116,8 +118,11 @@ std::string ShiftKind::bits() const {
 std::string method_name(Module& model) {
   const auto kind = shift_kind(model);
   if (!kind) return "float";
-  const std::string most = kind->mixed() ? fmt::format("-{}", kind->most_bits) : "";
-  return fmt::format("{}{}{}", name_of(kind->format.method), kind->format.bits, most);
+  std::string name = fmt::format("{}{}", name_of(kind->format.method), kind->format.bits_str());
+  if (kind->mixed()) name += fmt::format("-{}", kind->most_bits);
+  if (kind->most_terms > kind->format.terms)
+    name += fmt::format("+{}x{}", kind->most_terms, kind->format.bits);
+  return name;
 }
 
 }  // namespace ds::apps

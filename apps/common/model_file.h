@@ -50,8 +50,9 @@ int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tenso
 
 /// The kind of shift weights of a network; nothing when all are float.
 struct ShiftKind {
-  ShiftFormat format;  // with the fewest bits, where layers differ
+  ShiftFormat format;  // with the fewest bits and terms, where layers differ
   int most_bits = 0;
+  int most_terms = 1;
   Rounding rounding = Rounding::kNearest;
 
   bool mixed() const { return most_bits != format.bits; }
@@ -59,7 +60,7 @@ struct ShiftKind {
   std::string bits() const;
 };
 std::optional<ShiftKind> shift_kind(Module& model);
-/// "float", "q5", "ps4", "q3-5".
+/// "float", "q5", "ps4", "q3-5", "q2x4" where all weights have two terms, "q4+2x4" where some have.
 std::string method_name(Module& model);
 
 }  // namespace ds::apps

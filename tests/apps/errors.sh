@@ -153,6 +153,8 @@ expect 'has shift weights, but --layer-bits' "$bin/deepshift" lower "$work/mixed
   --calibration-images 20 | grep -q '^conv1 .*shift-q 2x4 bits' || { echo "FAILED: convert to two terms"; failures=1; }
 "$bin/deepshift" inspect "$work/two.safetensors" | grep 'exponents p of the terms' >/dev/null ||
   { echo "FAILED: inspect of two terms"; failures=1; }
+"$bin/deepshift" inspect "$work/two.safetensors" | grep ' q4+2x4 weights' >/dev/null ||
+  { echo "FAILED: inspect names weights of one and of two terms"; failures=1; }
 "$bin/deepshift" lower "$work/two.safetensors" "$work/two_net.safetensors" --data "$data" --calibration-images 20 |
   grep -q 'q 2x4 bits' || { echo "FAILED: lower of two terms"; failures=1; }
 "$bin/deepshift" verify "$work/two_net.safetensors" --data "$data" --reference-images 2 | grep -q 'all results are equal' ||
@@ -166,7 +168,7 @@ expect 'no integer net' "$bin/deepshift" verify "$model" --data "$data"
 "$bin/deepshift" verify "$net" --data "$data" --reference-images 2 | grep -q 'all results are equal' ||
   { echo "FAILED: verify of an integer net"; failures=1; }
 "$bin/deepshift" bench "$net" --runs 2 --layers | grep -q 'images/s' || { echo "FAILED: bench of an integer net"; failures=1; }
-expect 'is an integer net: it holds its network' "$bin/deepshift" eval "$net" --data "$data" --activation-bits 8
+expect 'is an integer net: it holds the rounding of its activations' "$bin/deepshift" eval "$net" --data "$data" --activation-bits 8
 expect 'gives \[10\], expected \[100\]' "$bin/deepshift" eval "$net" --data "$data" --dataset cifar100
 head -c 2000 "$net" >"$work/short.safetensors"
 expect 'short.safetensors' "$bin/deepshift" eval "$work/short.safetensors" --data "$data"
