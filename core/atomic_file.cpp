@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -36,6 +37,17 @@ int create_beside(const std::string& path, std::string& name) {
   return number;
 }
 
+std::array<std::atomic<const char*>, 16> g_unfinished = {};  // names of temporary files
+
+/// Notes a name while there is room.
+std::atomic<const char*>* note(const char* name) {
+  for (std::atomic<const char*>& place : g_unfinished) {
+    const char* expected = nullptr;
+    if (place.compare_exchange_strong(expected, name)) return &place;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 FileDescriptor::~FileDescriptor() { close(); }
@@ -45,9 +57,11 @@ bool FileDescriptor::close() { return !valid() || ::close(std::exchange(number_,
 AtomicFile::AtomicFile(const std::string& path)
     : path_(checked_target(path)), file_(create_beside(path, part_)) {
   check(file_.valid(), "cannot be created");
+  noted_ = note(part_.c_str());
 }
 
 AtomicFile::~AtomicFile() {
+  if (noted_ != nullptr) *noted_ = nullptr;
   if (!committed_) ::unlink(part_.c_str());
 }
 
@@ -71,11 +85,20 @@ void AtomicFile::commit() {
   check(file_.close(), "cannot be closed");
   check(::rename(part_.c_str(), path_.c_str()) == 0, "cannot be renamed into place");
   committed_ = true;
+  if (noted_ != nullptr) *std::exchange(noted_, nullptr) = nullptr;
   const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
   const FileDescriptor handle(
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // EINVAL: a file system that has no use for it.
   check(handle.valid() && (::fsync(handle.number()) == 0 || errno == EINVAL), "its folder cannot be flushed");
+}
+
+void check_can_be_written(const std::string& path) { const AtomicFile writable(path); }
+
+void remove_unfinished_files() noexcept {
+  for (const std::atomic<const char*>& place : g_unfinished) {
+    if (const char* name = place) ::unlink(name);
+  }
 }
 
 void write_file_atomically(const std::string& path, std::string_view content) {

@@ -6,6 +6,7 @@
 // Error naming the file and the system's reason.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -44,10 +45,17 @@ class AtomicFile {
   void check(bool success, const char* what) const;
 
   std::string path_;
-  std::string part_;  // name of the temporary file
+  std::string part_;                           // name of the temporary file
+  std::atomic<const char*>* noted_ = nullptr;  // where a signal's handler finds that name
   FileDescriptor file_;
   bool committed_ = false;
 };
+
+/// Before work whose result is to be written: throws Error where no such file can be made.
+void check_can_be_written(const std::string& path);
+
+/// Removes what unfinished AtomicFiles have written so far; for handlers of signals that end the process.
+void remove_unfinished_files() noexcept;
 
 void write_file_atomically(const std::string& path, std::string_view content);
 

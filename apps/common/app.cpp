@@ -1,5 +1,7 @@
 #include "apps/common/app.h"
 
+#include "apps/common/interrupt.h"
+
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
@@ -48,6 +50,7 @@ std::string quoted(const std::string& path) {
 }
 
 int run(const Program& program, int argc, char** argv) noexcept {
+  clean_up_when_interrupted();
   const char* message = "unknown error";
   try {
     return parse_and_run(program, argc, argv);

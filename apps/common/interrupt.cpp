@@ -7,6 +7,7 @@
 #include <array>
 
 #include "apps/common/app.h"
+#include "core/atomic_file.h"
 
 namespace ds::apps {
 
@@ -28,23 +29,37 @@ void note_interrupt(int) {
   }
   const double seconds = static_cast<double>(now.tv_sec - g_first.tv_sec) +
                          1e-9 * static_cast<double>(now.tv_nsec - g_first.tv_nsec);
-  if (seconds >= kRepetitionSeconds) _exit(kExitInterrupted);
+  if (seconds < kRepetitionSeconds) return;
+  remove_unfinished_files();
+  _exit(kExitInterrupted);
+}
+
+void clean_up_and_end(int signal) {
+  remove_unfinished_files();
+  ::signal(signal, SIG_DFL);
+  raise(signal);  // arrives when this handler is left
+}
+
+/// But for a SIGHUP that the process was started to ignore, by nohup(1).
+void catch_with(void (*handler)(int), int flags) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  for (const int signal : kCaught)
+    sigaddset(&action.sa_mask, signal);  // the handler is not interrupted by itself
+  for (const int signal : kCaught) {
+    struct sigaction before {};
+    sigaction(signal, nullptr, &before);
+    if (signal != SIGHUP || before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+  }
 }
 
 }  // namespace
 
+void clean_up_when_interrupted() { catch_with(clean_up_and_end, 0); }
+
 void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = note_interrupt;
-  action.sa_flags = SA_RESTART;  // reads and writes in progress go on
-  for (const int signal : kCaught)
-    sigaddset(&action.sa_mask, signal);  // the handler is not interrupted by itself
-  struct sigaction before {};
-  sigaction(SIGHUP, nullptr, &before);
-  const bool outlives_terminal = before.sa_handler == SIG_IGN;  // nohup(1)
-  for (const int signal : kCaught) {
-    if (signal != SIGHUP || !outlives_terminal) sigaction(signal, &action, nullptr);
-  }
+  catch_with(note_interrupt, SA_RESTART);  // reads and writes in progress go on
   // A reader that goes away, as head(1) does, must not end a training.
   signal(SIGPIPE, SIG_IGN);
 }

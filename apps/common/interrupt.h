@@ -5,7 +5,9 @@
 
 namespace ds::apps {
 
-/// Starts noting signals.
+/// Makes these signals end the process, as they do by default, without leaving half-written files behind.
+void clean_up_when_interrupted();
+/// Starts noting signals instead.
 void catch_interrupts();
 /// Whether one has arrived.
 bool interrupted();

@@ -220,8 +220,7 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   resolve(options);
   if (!resuming) check_effective(table, options);
   if (options.output.empty()) options.output = default_output(options);
-  if (!options.profile_trace.empty())
-    const AtomicFile writable(options.profile_trace);  // now, not after hours
+  if (!options.profile_trace.empty()) check_can_be_written(options.profile_trace);  // now, not after hours
   set_up_machine(options.machine);
   TaskData data = load_task(options);
   settle_normalization(options, data.train.channels());

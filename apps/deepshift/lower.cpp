@@ -13,6 +13,7 @@
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/input_options.h"
 #include "apps/deepshift/layer_bits.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
 #include "infer/integer_net_file.h"
 #include "infer/lower.h"
@@ -61,6 +62,7 @@ int lower_file(LowerFileOptions& options) {
   namespace fs = std::filesystem;
   DS_CHECK(!fs::exists(options.output) || !fs::equivalent(options.input, options.output),
            "[lower] input and output are the same file, {}", options.output);
+  check_can_be_written(options.output);
   set_up_machine(options.machine);
   const Network network = open_network(options.input, {.arch = options.arch});
   const ModelInput input = input_of(network, options.input, options.images);
@@ -71,7 +73,7 @@ int lower_file(LowerFileOptions& options) {
   lowering.formats = parse_format_choice(options.formats);
   lowering.mean = input.normalization.mean;
   lowering.deviation = input.normalization.deviation;
-  const Dataset train = load_dataset(input.in(options.data), Split::kTrain);
+  const Dataset train = load_dataset(input.without_labels(options.data), Split::kTrain);
   const Shape image = train.image_shape();
   const Tensor sample = Tensor::zeros({1, image[0], image[1], image[2]});
   const Dataset chosen = choose_images(train, options.calibration).in_memory();

@@ -90,6 +90,31 @@ TEST(AtomicFile, KeepsTheOldContentWhenItIsNotCommitted) {
   EXPECT_EQ(files_in(folder.path()), 1);
 }
 
+/// What a signal's handler does.
+TEST(AtomicFile, CanBeRemovedUnfinished) {
+  const test::TemporaryFolder folder;
+  const AtomicFile first(folder / "first");
+  {
+    AtomicFile done(folder / "done");
+    const AtomicFile given_up(folder / "given up");
+    done.commit();
+  }
+  EXPECT_EQ(files_in(folder.path()), 2);
+  remove_unfinished_files();
+  EXPECT_EQ(files_in(folder.path()), 1);
+  EXPECT_TRUE(std::filesystem::exists(folder / "done"));
+}
+
+TEST(AtomicFile, SaysBeforehandWhetherItCanBeWritten) {
+  const test::TemporaryFolder folder;
+  write_file_atomically(folder / "file", "old");
+  check_can_be_written(folder / "file");
+  check_can_be_written(folder / "other");
+  EXPECT_EQ(contents(folder / "file"), "old");
+  EXPECT_EQ(files_in(folder.path()), 1);
+  EXPECT_THROW(check_can_be_written(folder / "absent/file"), Error);
+}
+
 TEST(AtomicFile, LeavesWhatIsNoRegularFile) {
   const test::TemporaryFolder folder;
   const std::string pipe = folder / "pipe";
