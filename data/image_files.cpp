@@ -16,7 +16,7 @@ Framing framing_for(int64_t size) {
 }
 
 Image frame(const Image& photograph, const Framing& framing) {
-  return center_crop(resize_shorter_side(photograph, framing.shorter_side), framing.size);
+  return resize_center(photograph, framing.shorter_side, framing.size);
 }
 
 class ImageFiles::BrokenList {

@@ -33,11 +33,14 @@ bool is_image(const fs::path& path) {
   return std::ranges::find(kEndings, ending) != kEndings.end();
 }
 
+/// What file managers and notebooks leave behind.
+bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
+
 /// Names of the folders in one, in order.
 std::vector<std::string> subfolders(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+    if (entry.is_directory() && !is_hidden(entry.path())) names.push_back(entry.path().filename().string());
   }
   std::ranges::sort(names);
   return names;
@@ -47,8 +50,14 @@ std::vector<std::string> subfolders(const fs::path& folder) {
 std::vector<std::string> images_below(const fs::path& folder) {
   std::vector<std::string> paths;
   const auto follow = fs::directory_options::follow_directory_symlink;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, follow)) {
-    if (!entry.is_directory() && is_image(entry.path())) paths.push_back(entry.path().string());
+  fs::recursive_directory_iterator entries(folder, follow);
+  for (; entries != fs::recursive_directory_iterator(); ++entries) {
+    const fs::path& path = entries->path();
+    if (is_hidden(path)) {
+      entries.disable_recursion_pending();
+    } else if (!entries->is_directory() && is_image(path)) {
+      paths.push_back(path.string());
+    }
   }
   std::ranges::sort(paths);
   return paths;
@@ -100,7 +109,7 @@ std::vector<std::string> classes_of(const CsvTable& table) {
   for (int64_t row = 0; row < table.rows(); ++row) {
     const auto index = static_cast<size_t>(table.integer(row, "class_index", 0, kMostClasses));
     for (size_t next = classes.size(); next <= index; ++next)
-      classes.push_back(fmt::format("class {}", next));
+      classes.push_back(unnamed_class(static_cast<int64_t>(next)));
     if (table.has(column)) classes[index] = table.cell(row, column);
   }
   return classes;
@@ -155,6 +164,8 @@ Listing list(const std::string& folder, Split split, const ImageFolderOptions& o
 }
 
 }  // namespace
+
+std::string unnamed_class(int64_t label) { return fmt::format("class {}", label); }
 
 Dataset image_folder(const std::string& folder, Split split, const ImageFolderOptions& options) {
   Listing listing;

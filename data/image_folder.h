@@ -3,6 +3,7 @@
 // Either a folder a class, DIR/train/<class>/*.jpg and DIR/val/<class>/*.jpg, or a table, DIR/labels.csv (or
 // DIR/train/labels.csv and DIR/val/labels.csv) with the columns file and class_index, and perhaps wnid and
 // class_name; the files lie beside it or in images/. Without train and val the table's images serve for both.
+// Files and folders whose names begin with a dot are passed over.
 #pragma once
 
 #include <string>
@@ -20,6 +21,9 @@ struct ClassName {
   /// The words where there are some.
   const std::string& shown() const { return words.empty() ? id : words; }
 };
+
+/// "class 7", of a label that nobody has named.
+std::string unnamed_class(int64_t label);
 
 struct ImageFolderOptions {
   Framing framing = {};

@@ -24,14 +24,23 @@ struct Taps {
   int64_t end() const { return first + static_cast<int64_t>(weights.size()); }
 };
 
-/// Those of one axis, in order: `count` outputs from the inputs [start, start + length) of `size`.
-std::vector<Taps> make_taps(int64_t size, int64_t start, int64_t length, int64_t count) {
+/// One axis: `count` outputs from the inputs [start, start + length) of `size`.
+struct Axis {
+  int64_t size;
+  int64_t start;
+  int64_t length;
+  int64_t count;
+};
+
+/// Those of the outputs [begin, end) of an axis, in order.
+std::vector<Taps> make_taps(const Axis& axis, int64_t begin, int64_t end_output) {
+  const auto& [size, start, length, count] = axis;
   const double scale = static_cast<double>(length) / static_cast<double>(count);
   const double support = std::max(scale, 1.0);
-  std::vector<Taps> taps(static_cast<size_t>(count));
+  std::vector<Taps> taps(static_cast<size_t>(end_output - begin));
   std::vector<double> weights;
-  for (int64_t i = 0; i < count; ++i) {
-    const double center = static_cast<double>(start) + (static_cast<double>(i) + 0.5) * scale;
+  for (int64_t i = 0; i < end_output - begin; ++i) {
+    const double center = static_cast<double>(start) + (static_cast<double>(begin + i) + 0.5) * scale;
     const auto first = std::max<int64_t>(rounded(center - support), 0);
     const auto end = std::min<int64_t>(rounded(center + support), size);
     weights.clear();
@@ -94,8 +103,8 @@ struct Resampling {
 };
 
 Resampling make_resampling(Size2d image, Size2d size, const Box& box) {
-  return {.rows = make_taps(image.height, box.top, box.height, size.height),
-          .columns = make_taps(image.width, box.left, box.width, size.width)};
+  return {.rows = make_taps({image.height, box.top, box.height, size.height}, 0, size.height),
+          .columns = make_taps({image.width, box.left, box.width, size.width}, 0, size.width)};
 }
 
 /// The horizontal pass on a part. Results are `stride` bytes apart, more than the pixels take.
@@ -158,18 +167,19 @@ int64_t centered(int64_t length, int64_t size) {
                      : -(-border / 2);
 }
 
-std::vector<Taps> middle(const std::vector<Taps>& taps, int64_t size) {
-  const auto first = taps.begin() + centered(static_cast<int64_t>(taps.size()), size);
-  return {first, first + size};
+/// Those of the middle `size` outputs of an axis that is resized from `length` to `count`.
+std::vector<Taps> middle_taps(int64_t length, int64_t count, int64_t size) {
+  const int64_t first = centered(count, size);
+  return make_taps({.size = length, .start = 0, .length = length, .count = count}, first, first + size);
 }
 
-/// What resize_shorter_side and center_crop leave.
+/// What resize_shorter_side and center_crop leave, and no more: of a narrow image that were very much.
 Resampling make_centered(Size2d image, int64_t shorter_side, int64_t size) {
   DS_CHECK(1 <= size && size <= shorter_side, "[resize_center] {} pixels of {}, expected 1 <= size <= side",
            size, shorter_side);
-  const Resampling all =
-      make_resampling(image, resized(image, shorter_side), {0, 0, image.height, image.width});
-  return {.rows = middle(all.rows, size), .columns = middle(all.columns, size)};
+  const Size2d all = resized(image, shorter_side);
+  return {.rows = middle_taps(image.height, all.height, size),
+          .columns = middle_taps(image.width, all.width, size)};
 }
 
 }  // namespace

@@ -248,11 +248,12 @@ void carry_out(std::vector<LayerPlan>& plans, const Staged& staged, Module& mode
 }  // namespace
 
 std::string wrapper_prefix(const std::vector<TensorSpec>& found, const Module& model) {
-  constexpr std::string_view kPrefix = "module.";
-  const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(kPrefix); };
-  return std::ranges::none_of(model.named_parameters(), has_prefix) && std::ranges::all_of(found, has_prefix)
-             ? std::string(kPrefix)
-             : "";
+  for (const std::string_view prefix : {"module.", "model."}) {
+    const auto has_prefix = [&](const auto& tensor) { return tensor.name.starts_with(prefix); };
+    if (std::ranges::none_of(model.named_parameters(), has_prefix) && std::ranges::all_of(found, has_prefix))
+      return std::string(prefix);
+  }
+  return "";
 }
 
 void save_model(const std::string& path, Module& model, const ModelInfo& info) {

@@ -53,8 +53,8 @@ void load_model(const SafetensorsFile& file, Module& model);
 /// throws the Error that load_model would.
 void check_tensors(const std::string& path, const std::vector<TensorSpec>& tensors, Module& model);
 
-/// "module.", which torch.nn.DataParallel puts before every name, where the tensors of a file have it and the
-/// model has not; else empty.
+/// "module.", which torch.nn.DataParallel puts before every name, or "model.", as training scripts name what
+/// they wrap, where the tensors of a file have it and the model has not; else empty.
 std::string wrapper_prefix(const std::vector<TensorSpec>& found, const Module& model);
 
 /// Tensors of `extra` (an average of weights) are stored as "extra.<name>" and read with file.read().

@@ -24,9 +24,10 @@ int64_t batch_size(const EvaluateOptions& options, const Dataset& images) {
 }
 
 Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptions& options) {
-  DS_CHECK(!options.activation_bits && !options.activation_rounding && options.input.mean.empty() &&
-               options.arch.empty(),
-           "[eval] {} is an integer net: it holds its network, its normalisation and its rounding",
+  check_integer_net_choices(options.file, options.arch, options.input);
+  DS_CHECK(!options.activation_bits && !options.activation_rounding,
+           "[options] {} is an integer net: it holds the rounding of its activations (--activation-bits, "
+           "--activation-rounding)",
            options.file);
   const IntegerNetTask task = load_integer_net_task(file, options.data, options.input, options.strict);
   const infer::CpuNet cpu(task.net, {.batch = kIntegerBatch});

@@ -34,6 +34,13 @@ std::vector<ClassName> integer_net_classes(const SafetensorsFile& file, const In
   return class_names(choice, names, classes);
 }
 
+void check_integer_net_choices(const std::string& file, const std::string& arch, const InputChoice& choice) {
+  DS_CHECK(arch.empty() && choice.image_size == 0 && choice.mean.empty() && choice.deviation.empty(),
+           "[options] {} is an integer net: it holds its network, the size of its images and their "
+           "normalisation (--arch, --image-size, --mean, --std)",
+           file);
+}
+
 IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::string& data,
                                      const InputChoice& choice, bool strict) {
   infer::IntegerNet net = infer::load_integer_net(file);

@@ -25,6 +25,8 @@ struct IntegerNetTask {
 /// says them.
 std::vector<ClassName> integer_net_classes(const SafetensorsFile& file, const InputChoice& choice,
                                            int64_t classes);
+/// Throws Error for choices that an integer net, which holds its network and its input, would ignore.
+void check_integer_net_choices(const std::string& file, const std::string& arch, const InputChoice& choice);
 /// `data` is the folder of the data set. Throws Error naming file or folder where one cannot be read, or the
 /// net gives other classes than the data set has.
 IntegerNetTask load_integer_net_task(const SafetensorsFile& file, const std::string& data,

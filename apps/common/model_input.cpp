@@ -16,6 +16,10 @@ DatasetChoice ModelInput::in(const std::string& folder) const {
           .class_count = class_count};
 }
 
+DatasetChoice ModelInput::without_labels(const std::string& folder) const {
+  return {.name = dataset, .folder = folder, .image_size = image_size};
+}
+
 ModelNotes notes_of(const ModelInput& input) {
   return {.dataset = input.dataset,
           .normalization = input.normalization,

@@ -30,6 +30,8 @@ struct ModelInput {
 
   /// The data set in a folder, as the network sees it.
   DatasetChoice in(const std::string& folder) const;
+  /// The same for images whose labels nobody reads: of any classes.
+  DatasetChoice without_labels(const std::string& folder) const;
 };
 
 /// Throws Error naming the file when its network has other classes, or takes other images, than the data set

@@ -8,6 +8,7 @@
 #include "apps/common/task.h"
 #include "core/error.h"
 #include "core/random.h"
+#include "data/image_folder.h"
 #include "layers/convert.h"
 #include "layers/sequential.h"
 #include "layers/weighted_layer.h"
@@ -179,7 +180,10 @@ Network make_network(const TrainOptions& options, std::optional<Network> pretrai
   network.notes = {};
   network.notes.dataset = options.dataset;
   network.notes.image_size = options.image_size;
-  if (static_cast<int64_t>(class_names.size()) == classes) network.notes.classes = class_names;
+  network.notes.classes = class_names;
+  for (auto label = static_cast<int64_t>(class_names.size()); !class_names.empty() && label < classes;
+       ++label)
+    network.notes.classes.push_back(unnamed_class(label));
   network.notes.normalization.mean.assign(options.mean.begin(), options.mean.end());
   network.notes.normalization.deviation.assign(options.deviation.begin(), options.deviation.end());
   network.info.options = to_json(network.notes);

@@ -119,12 +119,12 @@ CLI::Validator number(const std::string& expected, Condition condition) {
 }  // namespace
 
 CLI::Validator between(double low, double high) {
-  return number(fmt::format("{:g} to {:g}", low, high),
+  return number(fmt::format("{} to {}", low, high),
                 [=](double value) { return value >= low && value <= high; });
 }
 
 CLI::Validator at_least(double low) {
-  return number(fmt::format("{:g} or more", low),
+  return number(fmt::format("{} or more", low),
                 [=](double value) { return value >= low && value <= kLargest; });
 }
 

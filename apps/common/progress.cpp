@@ -37,29 +37,42 @@ Progress::Progress(std::string label, int64_t total, int64_t done, std::FILE* st
 std::string Progress::line(int64_t done, const Status& status, double seconds) const {
   const double rate = static_cast<double>(done - first_) / seconds;
   const double left = static_cast<double>(total_ - done) / rate;
-  const auto filled = static_cast<int>(std::clamp<int64_t>(kBarWidth * done / total_, 0, kBarWidth));
-  const std::string bar =
-      on_terminal_ ? fmt::format("[{:-<{}}]  ", std::string(static_cast<size_t>(filled), '#'), kBarWidth)
-                   : "";
-  return fmt::format("{}  {}{:3} %  loss {:.4f}  accuracy {:5.2f} %  {:.1f} images/s  {} left", label_, bar,
-                     100 * done / total_, status.loss, 100.0 * status.accuracy, rate, format_duration(left));
+  return fmt::format("{}  loss {:.4f}  accuracy {:5.2f} %  {:.1f} images/s  {} left", bar(done), status.loss,
+                     100.0 * status.accuracy, rate, format_duration(left));
+}
+
+std::string Progress::bar(int64_t done) const {
+  const auto filled = static_cast<size_t>(std::clamp<int64_t>(kBarWidth * done / total_, 0, kBarWidth));
+  const std::string drawn =
+      on_terminal_ ? fmt::format("[{:-<{}}]  ", std::string(filled, '#'), kBarWidth) : "";
+  return fmt::format("{}  {}{:3} %", label_, drawn, 100 * done / total_);
+}
+
+bool Progress::is_due(int64_t done) {
+  const auto now = std::chrono::steady_clock::now();
+  const int64_t tenths = 10 * done / total_;
+  if (on_terminal_ ? now - shown_ < kRedrawInterval : tenths == shown_tenths_) return false;
+  shown_ = now;
+  shown_tenths_ = tenths;
+  return true;
 }
 
 void Progress::update(int64_t done, const Status& status) {
-  const auto now = std::chrono::steady_clock::now();
-  const int64_t tenths = 10 * done / total_;
-  if (on_terminal_ ? now - shown_ < kRedrawInterval : tenths == shown_tenths_) return;
-  shown_ = now;
-  shown_tenths_ = tenths;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
-  const std::string text = line(done, status, seconds);
-  show(on_terminal_ ? "\r" + text + "\x1b[K" : text + "\n");
+  if (!is_due(done)) return;
+  const double seconds = std::chrono::duration<double>(shown_ - start_).count();
+  show(line(done, status, seconds));
+}
+
+void Progress::step(int64_t done, const std::string& what) {
+  if (is_due(done)) show(fmt::format("{}  {}", bar(done), what));
 }
 
 void Progress::finish() {
-  if (on_terminal_) show("\r\x1b[K");
+  if (on_terminal_) show("");
 }
 
-void Progress::show(const std::string& text) { say(stream_, text); }
+void Progress::show(const std::string& text) {
+  say(stream_, on_terminal_ ? "\r" + text + "\x1b[K" : text + "\n");
+}
 
 }  // namespace ds::apps

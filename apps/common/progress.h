@@ -1,6 +1,8 @@
-// Progress of an epoch: a bar that is redrawn on a terminal, a line for every tenth of the way elsewhere.
+// Progress of an epoch, or of other work: a bar that is redrawn on a terminal, a line for every tenth of the
+// way elsewhere.
 //
 //   epoch  3/30  [#########---------]  52 %  loss 0.8123  accuracy 71.45 %  1423.1 images/s  0:08 left
+//   convert  [#########---------]  52 %  layer2.1.conv1
 #pragma once
 
 #include <chrono>
@@ -21,11 +23,13 @@ class Progress {
     double accuracy = 0.0;  // of the training images so far, 0 to 1
   };
 
-  /// `label` begins the line; `total` and `done` count images.
+  /// `label` begins the line; `total` and `done` count images, or other steps.
   Progress(std::string label, int64_t total, int64_t done = 0, std::FILE* stream = stderr);
 
   /// Shows the state when it is time to.
   void update(int64_t done, const Status& status);
+  /// The same for other work: `what` is being done.
+  void step(int64_t done, const std::string& what);
   /// Clears the bar, so that the line can hold something else.
   void finish();
 
@@ -34,6 +38,8 @@ class Progress {
   std::string line(int64_t done, const Status& status, double seconds) const;
 
  private:
+  std::string bar(int64_t done) const;
+  bool is_due(int64_t done);
   void show(const std::string& text);
 
   std::string label_;

@@ -88,6 +88,8 @@ Normalization foreign_normalization(const std::string& dataset) {
 
 Normalization given_normalization(const std::vector<double>& mean, const std::vector<double>& deviation,
                                   int64_t channels) {
+  DS_CHECK(mean.empty() == deviation.empty(), "[options] {} is given without {}, expected both",
+           mean.empty() ? "--std" : "--mean", mean.empty() ? "--mean" : "--std");
   DS_CHECK(mean.size() == deviation.size(), "[options] --mean has {} values and --std {}, expected as many",
            mean.size(), deviation.size());
   if (mean.empty()) return {};
@@ -119,6 +121,11 @@ TaskData load_task(const TrainOptions& options) {
     hold_out(task, options.holdout, options.seed);
   } else {
     task.evaluation = task.test;
+  }
+  if (task.train.files && task.test.files && task.train.files->path(0) == task.test.files->path(0)) {
+    say(stderr, fmt::format("note: {} has no folders train and val: its images serve for training and for "
+                            "the test (--holdout N keeps some apart)\n",
+                            options.data));
   }
   if (options.limit_train > 0 && options.limit_train < task.train.size())
     limit(task.train, options.limit_train);

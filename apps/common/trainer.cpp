@@ -17,6 +17,7 @@
 #include "autograd/optim/grad_clip.h"
 #include "autograd/tape.h"
 #include "core/ops.h"
+#include "core/parallel.h"
 #include "layers/convert.h"
 
 namespace ds::apps {
@@ -64,8 +65,14 @@ Trainer::Trainer(const TrainOptions& options, nlohmann::json recipe, Network net
                          .workers = options.workers,
                          .normalization = normalization,
                          .device = device};
+  // Batch norm has no use for one image, whose features may be of one pixel.
+  const bool lonely = options.batch_size > 1 && data_.train.size() % options.batch_size == 1;
+  if (lonely && data_.train.size() > 1) {
+    say(stderr, "note: the last image of an epoch would be alone in its batch and is left out\n");
+  }
   LoaderOptions loading{.batch = options.batch_size,
                         .shuffle = true,
+                        .drop_last = lonely && data_.train.size() > 1,
                         .seed = options.seed,
                         .workers = options.workers,
                         .mixup = options.mixup,
@@ -169,11 +176,13 @@ double Trainer::add_gradients(const Batch& batch, double share, bool with_decay)
 double Trainer::train_batch(const Batch& batch) {
   Module& model = *network_.model;
   const int64_t rows = batch.images.size(0);
-  const int64_t step = options_.micro_batch_size > 0 ? std::min(options_.micro_batch_size, rows) : rows;
+  const int64_t most = options_.micro_batch_size > 0 ? options_.micro_batch_size : rows;
+  const int64_t parts = chunk_count(rows, most);  // as even as can be: none of a few images
   double value = 0.0;
   optimizer_->zero_grad();
-  for (int64_t begin = 0; begin < rows; begin += step) {
-    const int64_t end = std::min(begin + step, rows);
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t begin = rows * part / parts;
+    const int64_t end = rows * (part + 1) / parts;
     value += add_gradients({batch.images.slice(begin, end), batch.labels.slice(begin, end)},
                            static_cast<double>(end - begin) / static_cast<double>(rows), begin == 0);
   }

@@ -1,5 +1,6 @@
 #include "apps/deepshift/calibration.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "apps/common/option_table.h"
@@ -15,20 +16,22 @@ constexpr uint64_t kStream = 0x63616c69;  // of the generator that chooses
 }  // namespace
 
 void add_calibration(CLI::App& app, CalibrationChoice& choice) {
-  app.add_option("--calibration-images", choice.images, "training images that are looked at")
-      ->capture_default_str()
+  app.add_option("--calibration-images", choice.images,
+                 fmt::format("training images that are looked at (default: {}, or all where there are fewer)",
+                             kUsualImages))
       ->check(at_least(1));
   app.add_option("--seed", choice.seed, "of their choice")->capture_default_str();
 }
 
 Dataset choose_images(const Dataset& train, const CalibrationChoice& choice) {
-  DS_CHECK(choice.images <= train.size(), "[calibrate] --calibration-images is {}, but there are only {}",
-           choice.images, train.size());
+  const int64_t count = choice.images.value_or(std::min(kUsualImages, train.size()));
+  DS_CHECK(count <= train.size(), "[calibrate] --calibration-images is {}, but there are only {}", count,
+           train.size());
   std::vector<int64_t> order(static_cast<size_t>(train.size()));
   std::iota(order.begin(), order.end(), 0);
   Generator generator(choice.seed, kStream);
   shuffle(order, generator);
-  return train.select({order.begin(), order.begin() + choice.images});
+  return train.select({order.begin(), order.begin() + count});
 }
 
 }  // namespace ds::apps

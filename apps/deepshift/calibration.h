@@ -3,20 +3,23 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 
 #include "data/dataset.h"
 
 namespace ds::apps {
 
 struct CalibrationChoice {
-  int64_t images = 512;
+  std::optional<int64_t> images = {};  // nothing: kUsualImages, or all where there are fewer
   uint64_t seed = 1;
 };
 
 /// --calibration-images and --seed.
 void add_calibration(CLI::App& app, CalibrationChoice& choice);
 
-/// Chosen at random: their labels play no part. Throws Error where there are not so many.
+inline constexpr int64_t kUsualImages = 512;
+
+/// Chosen at random: their labels play no part. Throws Error where there are not so many as are asked for.
 Dataset choose_images(const Dataset& train, const CalibrationChoice& choice);
 
 }  // namespace ds::apps

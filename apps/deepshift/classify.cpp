@@ -15,8 +15,10 @@
 #include "apps/deepshift/input_options.h"
 #include "core/error.h"
 #include "core/ops.h"
+#include "data/image_files.h"
 #include "data/image_folder.h"
 #include "data/loader.h"
+#include "data/resize.h"
 #include "infer/cpu/cpu_net.h"
 #include "infer/integer_net_file.h"
 #include "models/registry.h"
@@ -41,15 +43,15 @@ struct Classifier {
   std::function<Tensor(const Tensor&)> logits;  // f32 [1,classes] of u8 [1,H,W,C]
 };
 
-/// What nobody has named is "class 7".
 std::vector<ClassName> all_named(std::vector<ClassName> classes, int64_t count) {
   for (auto label = static_cast<int64_t>(classes.size()); label < count; ++label)
-    classes.push_back({.id = fmt::format("class {}", label), .words = {}});
+    classes.push_back({.id = unnamed_class(label), .words = {}});
   return classes;
 }
 
 Classifier make_classifier(const SafetensorsFile& file, const ClassifyOptions& options) {
   if (infer::holds_integer_net(file)) {
+    check_integer_net_choices(options.model, options.arch, options.input);
     auto net = std::make_shared<infer::CpuNet>(infer::load_integer_net(file));
     const infer::Node& result = net->net().result();
     const double unit = std::ldexp(1.0, -result.format.fraction_bits);
@@ -76,8 +78,11 @@ Classifier make_classifier(const SafetensorsFile& file, const ClassifyOptions& o
 
 /// The photograph as the network sees it; one of the network's own size as it is.
 Tensor read_framed(const std::string& path, const Shape& shape) {
-  Image image = read_image(path);
-  if (image.height != shape[0] || image.width != shape[1]) image = frame(image, framing_for(shape[0]));
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  const bool framed = image_size(bytes, path) == Size2d{shape[0], shape[1]};
+  const Framing framing = framing_for(shape[0]);
+  const Image image = framed ? decode_image(bytes, path)
+                             : decode_resized_center(bytes, path, framing.shorter_side, framing.size);
   return Tensor::from(image.pixels, {1, shape[0], shape[1], shape[2]});
 }
 
@@ -109,7 +114,10 @@ int classify_files(ClassifyOptions& options) {
       ++unreadable;
       continue;
     }
-    print_answer(path, classifier, classifier.logits(image), options.top);
+    const Tensor logits = classifier.logits(image);
+    DS_CHECK(std::isfinite(ops::sum_squares(logits)),
+             "[classify] {}: the outputs of the network are not finite", options.model);
+    print_answer(path, classifier, logits, options.top);
   }
   return unreadable == 0 ? kExitOk : kExitError;
 }

@@ -10,12 +10,14 @@
 #include "apps/common/model_input.h"
 #include "apps/common/network.h"
 #include "apps/common/option_table.h"
+#include "apps/common/progress.h"
 #include "apps/common/task.h"
 #include "apps/deepshift/calibration.h"
 #include "apps/deepshift/calibration_file.h"
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/input_options.h"
 #include "apps/deepshift/layer_bits.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
 #include "data/loader.h"
 #include "layers/compensate.h"
@@ -86,13 +88,12 @@ bool looks_at_images(const ConvertFileOptions& options) {
 /// Training images, or those of a file, as the network takes them.
 Tensor sample_images(const ConvertFileOptions& options, const Network& network, const ModelInput& input) {
   if (is_calibration_file(options.calibrate)) {
-    return read_calibration_file(options.calibrate, options.calibration.images,
+    return read_calibration_file(options.calibrate, options.calibration.images.value_or(kUsualImages),
                                  models::find(network.info.architecture).input);
   }
-  const Dataset train = load_dataset(input.in(options.calibrate), Split::kTrain);
-  DataLoader loader(
-      choose_images(train, options.calibration),
-      {.batch = options.calibration.images, .workers = 0, .normalization = input.normalization});
+  const Dataset train = load_dataset(input.without_labels(options.calibrate), Split::kTrain);
+  const Dataset chosen = choose_images(train, options.calibration);
+  DataLoader loader(chosen, {.batch = chosen.size(), .workers = 0, .normalization = input.normalization});
   Tensor images = (*loader.begin()).images;
   report_broken_images(train);
   return images;
@@ -115,6 +116,7 @@ int convert_file(const ConvertFileOptions& options) {
            "[convert] input and output are the same file, {}", options.output);
   DS_CHECK(options.first_last == "shift" || options.layer_bits.empty(),
            "[options] --layer-bits goes with --first-last shift: layers that stay float have no bits");
+  check_can_be_written(options.output);
   MachineOptions machine{.threads = options.threads, .device = "cpu", .engine = {}, .precision = "f32"};
   set_up_machine(machine);
   Network network = open_network(options.input, {.arch = options.arch});
@@ -132,13 +134,20 @@ int convert_file(const ConvertFileOptions& options) {
     fmt::print("{}\n", convert_to_shift(model, conversion, predicate).str());
   } else {
     if (!input.dataset.empty()) network.info.options = to_json(notes_of(input));
+    std::optional<Progress> progress;
+    const auto show = [&](int64_t done, int64_t total, const std::string& path) {
+      if (!progress) progress.emplace("convert", total);
+      progress->step(done, path);
+    };
     const CompensateReport report =
         compensate(model, sample_images(options, network, input),
                    {.conversion = conversion,
                     .compensation = {.compensation = parse_compensation(options.compensation),
                                      .offset_bits = options.offset_bits},
-                    .activations = activation_format(options)},
+                    .activations = activation_format(options),
+                    .progress = show},
                    predicate);
+    if (progress) progress->finish();
     fmt::print("{}\n", report.str());
   }
   print_accuracy("converted:", options.data, input, model);

@@ -8,6 +8,8 @@
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/input_options.h"
+#include "core/error.h"
+#include "infer/integer_net_file.h"
 
 namespace ds::apps {
 
@@ -18,7 +20,17 @@ struct EvalOptions {
   MachineOptions machine;
 };
 
+/// Throws Error for choices that an integer net knows nothing of.
+void check_machine(const EvalOptions& options) {
+  const MachineOptions& machine = options.machine;
+  if (machine.engine.empty() && machine.precision == "f32") return;
+  DS_CHECK(!infer::holds_integer_net(SafetensorsFile(options.evaluation.file)),
+           "[options] {} is an integer net, which no float engine runs (--engine, --precision)",
+           options.evaluation.file);
+}
+
 int evaluate_model(EvalOptions& options) {
+  check_machine(options);
   set_up_machine(options.machine);
   options.evaluation.device = options.machine.device;
   fmt::print("{}\n", accuracy_report(evaluate_file(options.evaluation)));

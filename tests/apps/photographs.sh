@@ -71,6 +71,35 @@ printf 'class_index,wnid,class_name\n0,n01,"crane, the bird"\n1,n02,tench\n' >"$
 expect 'crane, the bird \(n01\)' "$work/answers"
 refuse 'broken.ppm' "$bin/deepshift" classify "$model" "$data/train/n01/broken.ppm"
 
+# Bad choices are told before the work, and what cannot be used is refused.
+rm "$data/train/n01/broken.ppm"
+refuse 'absent/q4: cannot be created' "$bin/deepshift" convert "$model" "$work/absent/q4" --calibrate "$data"
+grep -q seconds "$work/out" && fail "converted before it was known that it cannot be written"
+refuse 'absent/net: cannot be created' "$bin/deepshift" lower "$work/q4.safetensors" "$work/absent/net" --data "$data"
+refuse 'is 13, but there are only 12' "$bin/deepshift" lower "$work/q4.safetensors" "$work/out.st" --data "$data" \
+  --calibration-images 13
+"$bin/deepshift" lower "$work/q4.safetensors" "$work/all.safetensors" --data "$data" >"$work/log"  # all 12, not 512
+for option in '--arch squeezenet1_1' '--image-size 64' '--mean 0 --std 1'; do
+  # shellcheck disable=SC2086  # words
+  refuse 'is an integer net: it holds' "$bin/deepshift" classify "$work/net.safetensors" "$data/val/n01/1.ppm" $option
+  # shellcheck disable=SC2086
+  refuse 'is an integer net: it holds' "$bin/deepshift" eval "$work/net.safetensors" --data "$data" $option
+done
+refuse 'no float engine runs' "$bin/deepshift" eval "$work/net.safetensors" --data "$data" --engine openblas
+refuse '--mean is given without --std' "$bin/deepshift" eval "$model" --data "$data" --mean 0.5
+
+# A narrow image, and 13 images in batches of 6: the last one would be alone.
+{ printf 'P6\n1 60000\n255\n'; head -c 180000 /dev/zero; } >"$data/train/n01/narrow.ppm"
+(ulimit -v 2000000; "$bin/deepshift" classify "$model" "$data/train/n01/narrow.ppm") >"$work/answers"
+train --epochs 1 --micro-batch-size 5 --output "$work/alone" >"$work/log" 2>"$work/err"
+expect 'would be alone in its batch' "$work/err"
+rm "$data/train/n01/narrow.ppm"
+
+# More classes than folders: those that there are keep their names.
+train --epochs 1 --classes 4 --output "$work/more" >"$work/log" 2>&1
+"$bin/deepshift" eval "$work/more/best.safetensors" --data "$data" >"$work/eval"
+expect 'top-1 [0-9]+/12' "$work/eval"
+
 # Another number of classes: the last layer starts anew.
 mv "$data/val/n02" "$data/train/n03"
 train --pretrained "$model" --epochs 1 --output "$work/three" >"$work/log" 2>&1

@@ -49,6 +49,14 @@ TEST(Progress, PlainLinesATenthApartWithoutControlCharacters) {
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }
 
+TEST(Progress, NamesWhatIsBeingDone) {
+  Output output;
+  Progress progress("convert", 4, 0, output.stream());
+  for (int64_t done = 0; done < 4; ++done) progress.step(done, "layer " + std::to_string(done));
+  progress.finish();
+  EXPECT_EQ(output.text(), "convert   25 %  layer 1\nconvert   50 %  layer 2\nconvert   75 %  layer 3\n");
+}
+
 TEST(Progress, TheRateCountsOnlyWhatThisProcessDid) {
   Output output;
   const Progress progress("epoch", 1000, 500, output.stream());

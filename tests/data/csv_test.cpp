@@ -42,6 +42,15 @@ TEST_F(Csv, ReadsQuotedCellsAndBothLineEnds) {
   EXPECT_THAT(table.place(1), HasSubstr("table.csv, line 4"));
 }
 
+TEST_F(Csv, PassesOverTheMarkOfSpreadsheets) {
+  EXPECT_TRUE(read("\xEF\xBB\xBF"
+                   "file,name\na,b\n")
+                  .has("file"));
+  EXPECT_THAT(error_of("\xFF\xFE"
+                       "f"),
+              HasSubstr("UTF-16, expected UTF-8"));
+}
+
 TEST_F(Csv, NamesWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of(""), HasSubstr("empty, expected a heading"));
   EXPECT_THAT(error_of("a,b\n1,2\n3\n"), HasSubstr("line 3: 1 cells, expected 2: a, b"));

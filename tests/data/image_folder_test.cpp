@@ -51,6 +51,16 @@ TEST_F(ImageFolder, LabelsByTheOrderOfTheTrainingFolders) {
   EXPECT_THAT(test.labels.to_vector<int64_t>(), ElementsAre(1));
 }
 
+TEST_F(ImageFolder, PassesOverWhatIsHidden) {
+  write_classes();
+  photograph("train/.checkpoints/n01/c.ppm");
+  photograph("train/n01/.checkpoints/c.ppm");
+  photograph("train/n01/._c.ppm");
+  const Dataset train = image_folder(folder_.path(), Split::kTrain);
+  EXPECT_THAT(train.classes, ElementsAre("n01", "n02"));
+  EXPECT_EQ(train.size(), 3);
+}
+
 TEST_F(ImageFolder, TakesTheOrderOfANetwork) {
   write_classes();
   const Dataset train = image_folder(folder_.path(), Split::kTrain, {.classes = {"n02", "n00", "n01"}});
