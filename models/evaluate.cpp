@@ -32,8 +32,10 @@ class EvaluationScope {
 
 int64_t evaluation_batch(const Shape& image) {
   constexpr int64_t kPixels = 256000;
-  constexpr int64_t kLeast = 25;
-  return std::max(kLeast, kPixels / (image[0] * image[1]));
+  constexpr int64_t kUsual = 25;               // of photographs
+  constexpr int64_t kMost = int64_t{8} << 20;  // pixels, beyond which fewer images fit into the memory
+  const int64_t pixels = image[0] * image[1];
+  return std::max<int64_t>(1, std::min(std::max(kUsual, kPixels / pixels), kMost / pixels));
 }
 
 int64_t count_correct(const Tensor& logits, const Tensor& targets) {

@@ -238,7 +238,9 @@ class Machine {
     if (full == kOrderedDict) return push(Global{kOrderedDict});
     const auto known = std::ranges::find(globals_, full);
     check(known != globals_.end(),
-          "needs the Python class {}, which is not a tensor: this reader executes nothing", full);
+          "needs the Python class {}, which is not a tensor: this reader executes nothing; save the tensors "
+          "alone, by torch.save(model.state_dict(), ...), or of a checkpoint the state dict in it",
+          full);
     push(Global{*known});
   }
 
