@@ -1,6 +1,7 @@
 // Every convolution of a network (bench/shapes/*.txt) as a node of an integer net: u8 values, weights of 2 to
 // 5 bits, rescaling and ReLU to u8; by oneDNN in 8 bits where it is installed, with its own rescaling and
-// ReLU; and in f32 by the OpenBLAS engine, without.
+// ReLU; and in f32: by the native engine as it does inference ("native") and by its direct kernels alone
+// ("direct"), both with filters that stand ready and with ReLU, and by the OpenBLAS engine, without.
 //
 //   bench_integer --benchmark_filter='resnet18/batch:1/.*/(ps4|onednn)' --benchmark_repetitions=5
 //
@@ -13,6 +14,7 @@
 #include "bench/layers.h"
 #include "bench/onednn.h"
 #include "core/backend.h"
+#include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/ops.h"
 #include "core/parallel.h"
 #include "infer/cpu/cpu_net.h"
@@ -83,7 +85,7 @@ void run_integers(benchmark::State& state, const Layer& layer, const cpu::Conv2d
 void run_calls(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& p,
                const std::function<void()>& call) {
   if (!call) {
-    state.SkipWithError("oneDNN has no such primitive");
+    state.SkipWithError("there is no such primitive");
     return;
   }
   call();
@@ -99,6 +101,27 @@ std::function<void()> float_call(const cpu::Conv2dProblem& p) {
   const Tensor w = Tensor::full(linear ? Shape{p.w[0], p.w[3]} : p.w, 0.5);
   if (linear) return [=] { ops::gemm(x, w, {.transpose_b = true}); };
   return [=] { ops::conv2d(x, w, {}, p.options); };
+}
+
+/// f32 by the native engine: whatever its plan chose, with ReLU.
+std::function<void()> native_call(const cpu::Conv2dProblem& p) {
+  set_engine(Engine::kNative);
+  const Tensor w = Tensor::full(p.w, 0.5);
+  const auto convolution =
+      std::make_shared<cpu::FusedConv2d>(p.x, w, Tensor(), cpu::FusedConv2dOptions{p.options, 0.0F});
+  return [convolution, x = Tensor::full(p.x, 0.5)] { (*convolution)(x); };
+}
+
+/// f32 by the direct kernels, with ReLU; none where a depthwise convolution has its own.
+std::function<void()> direct_call(const cpu::Conv2dProblem& p) {
+  set_engine(Engine::kNative);
+  if (p.options.groups == p.x[3] && p.options.groups > 1) return {};
+  const Tensor w = Tensor::full(p.w, 0.5);
+  return
+      [=, filters = cpu::pack_direct(w, {}, p.options.groups, Precision::kF32), x = Tensor::full(p.x, 0.5)] {
+        Tensor y = Tensor::empty(p.y);
+        cpu::conv2d_direct(x, filters, p.options, {.low = 0.0F}, y);
+      };
 }
 
 template <class Body>
@@ -117,6 +140,12 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
   }
   add(name + "/openblas", [=](benchmark::State& state) {
     run_calls(state, layer, p, float_call(p));
+  })->UseRealTime();
+  add(name + "/native", [=](benchmark::State& state) {
+    run_calls(state, layer, p, native_call(p));
+  })->UseRealTime();
+  add(name + "/direct", [=](benchmark::State& state) {
+    run_calls(state, layer, p, direct_call(p));
   })->UseRealTime();
   if (!bench::has_onednn()) return;
   add(name + "/onednn", [=](benchmark::State& state) {

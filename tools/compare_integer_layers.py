@@ -2,9 +2,10 @@
 """Compares the layers of integer nets with oneDNN's in 8 bits and OpenBLAS's in float32.
 
     tools/compare_integer_layers.py --bench build/release/bin/bench_integer [--networks NAME...] [--batch N] [--threads N]
-                                    [--output FILE.md]
+                                    [--isa avx2] [--output FILE.md]
 
-The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians.
+The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians. --isa keeps
+the kernels of everyone to AVX2 and compares with our own float kernels instead: OpenBLAS's are AVX2 on every processor here.
 """
 import argparse
 
@@ -12,12 +13,14 @@ from comparison import layer_medians, parse_layer_options, processor_name, repor
 
 OWN = ["ps4", "q4", "ps2", "ps5"]
 PEERS = {"onednn": "oneDNN s8", "openblas": "OpenBLAS f32"}
+AVX2_PEERS = {"direct": "direct f32", "native": "native f32"}
 
 
 def measure(arguments, network, processors):
     """{layer: {engine: microseconds}} and how many convolutions of the network each layer stands for."""
     times, layers = {}, {}
-    for result in layer_medians(arguments, processors, f"^{network}/batch:{arguments.batch}/"):
+    isa = {"DEEPSHIFT_ISA": arguments.isa} if arguments.isa else {}
+    for result in layer_medians(arguments, processors, f"^{network}/batch:{arguments.batch}/", **isa):
         if "GOP/s" not in result:  # the peer has no such layer
             continue
         _, _, layer, engine = result["run_name"].split("/")[:4]
@@ -32,38 +35,47 @@ def cell(times, engine, peers):
     return [f"{times[engine]:.1f}"] + [f"{times[peer] / times[engine]:.2f}" if peer in times else "" for peer in peers]
 
 
-def total(times, layers):
+def total(times, layers, peers):
     """Of all convolutions of the network, by engine; without those that lack a layer."""
-    engines = [engine for engine in OWN + list(PEERS) if all(engine in layer for layer in times.values())]
+    engines = [engine for engine in OWN + list(peers) if all(engine in layer for layer in times.values())]
     return {engine: sum(times[layer][engine] * count for layer, count in layers.items()) for engine in engines}
 
 
-def table(network, times, layers):
-    header = ["layer", "number"] + [f"{name}, us" for name in PEERS.values()]
-    for engine in OWN:
-        header += [f"{engine}, us"] + [f"{name} / {engine}" for name in PEERS.values()]
-    lines = [f"## {network}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    rows = [(layer, count, times[layer]) for layer, count in layers.items()]
-    if network != "linear":
-        rows.append(("all", sum(layers.values()), total(times, layers)))
-    for layer, count, of_engine in rows:
-        cells = [layer, str(count)] + [cell(of_engine, peer, [])[0] for peer in PEERS]
+def table_beside(peers):
+    def table(network, times, layers):
+        header = ["layer", "number"] + [f"{name}, us" for name in peers.values()]
         for engine in OWN:
-            cells += cell(of_engine, engine, PEERS)
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines + [""]
+            header += [f"{engine}, us"] + [f"{name} / {engine}" for name in peers.values()]
+        lines = [f"## {network}", "", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        rows = [(layer, count, times[layer]) for layer, count in layers.items()]
+        if network != "linear":
+            rows.append(("all", sum(layers.values()), total(times, layers, peers)))
+        for layer, count, of_engine in rows:
+            cells = [layer, str(count)] + [cell(of_engine, peer, [])[0] for peer in peers]
+            for engine in OWN:
+                cells += cell(of_engine, engine, peers)
+            lines.append("| " + " | ".join(cells) + " |")
+        return lines + [""]
+    return table
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--isa", choices=["avx2"], help="instruction set (default: the processor's)")
     arguments = parse_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "mobilenet_v2_cifar", "linear"],
                                     batches=[1, 8, 128], batch=1, repetitions=5, seconds=0.05)
-    heading = ["# Layers of integer nets beside oneDNN's and OpenBLAS's", "",
+    peers = AVX2_PEERS if arguments.isa else PEERS
+    title = "our float kernels, on AVX2" if arguments.isa else "oneDNN's and OpenBLAS's"
+    fused = "all" if arguments.isa else "ours and oneDNN's"
+    heading = [f"# Layers of integer nets beside {title}", "",
                f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "
                f"{thread_count(arguments.threads)}, pinned, of {processor_name()}; medians of {arguments.repetitions} "
-               "interleaved repetitions. u8 values; ours and oneDNN's rescaling and ReLU are fused. PS and Q with 2, 4 and 5 bits. "
+               f"interleaved repetitions. u8 values; rescaling and ReLU of {fused} are fused. PS and Q with 2, 4 and 5 bits. "
                "Made by `tools/compare_integer_layers.py`.", ""]
-    report_layers(arguments, heading, measure, table)
+    if arguments.isa:
+        heading[2:2] = ["DEEPSHIFT_ISA=avx2. Direct: the direct kernels alone. Native: what the float engine's plan chose, "
+                        "Winograd among it. Float filters stand ready as ours do.", ""]
+    report_layers(arguments, heading, measure, table_beside(peers))
 
 
 if __name__ == "__main__":

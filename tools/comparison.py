@@ -81,13 +81,13 @@ def parse_layer_options(parser, program, networks, batches, batch, repetitions, 
     return arguments
 
 
-def layer_medians(arguments, processors, pattern):
+def layer_medians(arguments, processors, pattern, **environment):
     """The medians of a benchmark's cases, run interleaved, in the order in which the program lists them."""
     output = run_pinned(processors, [arguments.bench, "--benchmark_format=json", f"--benchmark_filter={pattern}",
                                      f"--benchmark_repetitions={arguments.repetitions}",
                                      f"--benchmark_min_time={arguments.seconds}",
                                      "--benchmark_enable_random_interleaving=true"],
-                        DEEPSHIFT_THREADS=str(len(processors)), OMP_NUM_THREADS=str(len(processors)))
+                        DEEPSHIFT_THREADS=str(len(processors)), OMP_NUM_THREADS=str(len(processors)), **environment)
     results = sorted(json.loads(output)["benchmarks"], key=lambda result: result["family_index"])
     return [result for result in results if result.get("aggregate_name") == "median"]
 
