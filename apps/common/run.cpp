@@ -20,6 +20,7 @@
 #include "apps/common/system_info.h"
 #include "apps/common/task.h"
 #include "apps/common/trainer.h"
+#include "core/buffer.h"
 #include "core/error.h"
 #include "core/profile.h"
 
@@ -154,6 +155,7 @@ std::string resumed_path(OptionTable& table, TrainOptions options) {
 /// Reloads the chosen model, scores it on the test images and writes summary.json.
 void finish_run(const TrainOptions& options, const Trainer& trainer, const Dataset& test,
                 const RunFolder& folder) {
+  const auto peak = static_cast<int64_t>(memory_stats(trainer.evaluation_options().device).peak_in_use);
   const Network network = open_network(folder.best(), {});
   network.model->to(trainer.evaluation_options().device);
   DataLoader loader(test, trainer.evaluation_options());
@@ -168,16 +170,19 @@ void finish_run(const TrainOptions& options, const Trainer& trainer, const Datas
                      .best_epoch = state.best_epoch,
                      .held_out = chosen.held_out,
                      .test = evaluate(*network.model, loader),
-                     .storage = weight_storage(*network.model)};
+                     .storage = weight_storage(*network.model),
+                     .peak_memory = peak};
   DS_CHECK(chosen.held_out || summary.test.correct == chosen.evaluated.correct,
            "[train] {} scores {} after reloading, {} before it was saved", folder.best(), score(summary.test),
            score(chosen.evaluated));
   for (const EpochRecord& record : state.records) summary.seconds += record.seconds;
   write_json(folder.summary(), to_json(summary));
-  fmt::print("epoch {}{}: {}, {:.2f} bits a weight, {} bytes of weights, trained in {}\n", summary.best_epoch,
-             summary.held_out ? ", best on held-out images" : ", the last one",
-             "top-1 " + score(summary.test), summary.storage.bits_per_weight, summary.storage.bytes,
-             format_duration(summary.seconds));
+  fmt::print(
+      "epoch {}{}: {}, {:.2f} bits a weight, {} bytes of weights, trained in {} with at most {} MiB of "
+      "tensors\n",
+      summary.best_epoch, summary.held_out ? ", best on held-out images" : ", the last one",
+      "top-1 " + score(summary.test), summary.storage.bits_per_weight, summary.storage.bytes,
+      format_duration(summary.seconds), (summary.peak_memory >> 20) + 1);
   DS_CHECK(std::isfinite(summary.test.loss),
            "[train] the loss on the test images is {}: the weights in {} have diverged", summary.test.loss,
            folder.best());

@@ -41,7 +41,8 @@ nlohmann::ordered_json to_json(const RunSummary& summary) {
           {"weights", summary.storage.weights},
           {"bits_per_weight", summary.storage.bits_per_weight},
           {"weight_bytes", summary.storage.bytes},
-          {"seconds", summary.seconds}};
+          {"seconds", summary.seconds},
+          {"peak_memory_bytes", summary.peak_memory}};
 }
 
 RunSummary read_summary(const std::string& folder) {
@@ -67,6 +68,7 @@ RunSummary read_summary(const std::string& folder) {
     json.at("bits_per_weight").get_to(summary.storage.bits_per_weight);
     json.at("weight_bytes").get_to(summary.storage.bytes);
     json.at("seconds").get_to(summary.seconds);
+    summary.peak_memory = json.value("peak_memory_bytes", int64_t{0});  // earlier runs do not say it
   } catch (const nlohmann::json::exception& error) {
     fail("[compare] {}: {}", path, error.what());
   }

@@ -32,7 +32,8 @@ struct RunSummary {
   bool held_out = false;  // how the epoch was chosen: on held-out training images, or the last one
   Evaluation test = {};
   WeightStorage storage = {};
-  double seconds = 0.0;  // of training
+  double seconds = 0.0;     // of training
+  int64_t peak_memory = 0;  // bytes of tensors on the training's device, at most; 0 where it is not known
 };
 
 nlohmann::ordered_json to_json(const RunSummary& summary);

@@ -25,7 +25,8 @@ RunSummary summary() {
           .held_out = true,
           .test = {.correct = 9173, .total = 10000},
           .storage = {.weights = 268336, .bytes = 167710, .bits_per_weight = 5.0},
-          .seconds = 61.25};
+          .seconds = 61.25,
+          .peak_memory = 800000000};
 }
 
 TEST(RunSummary, IsReadBackFromItsFolder) {
@@ -37,6 +38,14 @@ TEST(RunSummary, IsReadBackFromItsFolder) {
     EXPECT_EQ(read.run, "a");
     EXPECT_EQ(to_json(read), to_json(summary()));
   }
+}
+
+TEST(RunSummary, OfAnEarlierVersionIsRead) {
+  const test::TemporaryFolder temporary;
+  nlohmann::ordered_json json = to_json(summary());
+  json.erase("peak_memory_bytes");
+  write_json(temporary / "summary.json", json);
+  EXPECT_EQ(read_summary(temporary.path()).peak_memory, 0);
 }
 
 TEST(RunSummary, ARunThatHasNotEndedIsAnError) {
