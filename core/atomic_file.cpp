@@ -61,8 +61,8 @@ AtomicFile::AtomicFile(const std::string& path)
 }
 
 AtomicFile::~AtomicFile() {
-  if (noted_ != nullptr) *noted_ = nullptr;
   if (!committed_) ::unlink(part_.c_str());
+  if (noted_ != nullptr) *noted_ = nullptr;
 }
 
 void AtomicFile::check(bool success, const char* what) const {

@@ -31,12 +31,12 @@ std::vector<std::string> split(const std::string& line) {
   return cells;
 }
 
-/// Takes the mark of UTF-8 away that spreadsheets write before the first line.
-void check_encoding(const std::string& path, std::string& first_line) {
+/// Without the mark of UTF-8 that spreadsheets write before the first line.
+std::string without_mark(const std::string& path, const std::string& first_line) {
   DS_CHECK(!first_line.starts_with("\xFF\xFE") && !first_line.starts_with("\xFE\xFF"),
            "[csv] {}: UTF-16, expected UTF-8", path);
   constexpr std::string_view kMark = "\xEF\xBB\xBF";
-  if (first_line.starts_with(kMark)) first_line.erase(0, kMark.size());
+  return first_line.starts_with(kMark) ? first_line.substr(kMark.size()) : first_line;
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ CsvTable::CsvTable(const std::string& path) : path_(path) {
   int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
-    if (number == 1) check_encoding(path, line);
+    if (number == 1) line = without_mark(path, line);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
     std::vector<std::string> cells = split(line);

@@ -15,10 +15,6 @@ Framing framing_for(int64_t size) {
           .shorter_side = (size * published.shorter_side + published.size / 2) / published.size};
 }
 
-Image frame(const Image& photograph, const Framing& framing) {
-  return resize_center(photograph, framing.shorter_side, framing.size);
-}
-
 class ImageFiles::BrokenList {
  public:
   void add(const std::string& path, const std::string& reason) {

@@ -24,7 +24,6 @@ struct Framing {
 /// The usual frame around another size: the shorter side is 256/224 of it, rounded.
 Framing framing_for(int64_t size);
 /// A photograph as the network sees it in evaluation.
-Image frame(const Image& photograph, const Framing& framing);
 
 struct BrokenImage {
   std::string path;

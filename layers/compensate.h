@@ -13,9 +13,10 @@
 // (q - w*)^T (H + r I) (q - w*) is small (layers/compensation/rounding.h). The means of the outputs are
 // matched through the bias, means and variances through the running statistics of a batch norm that follows.
 //
-// Memory: three matrices of f64 with the side of a window's values and two of the layer's filters in f64, and
+// Memory: three matrices of f64 with the side of a window's values and two of a block of filters in f64, and
 // `kept_bytes` of activations, beside the images, as long as they are needed, and the network before and
-// after.
+// after; where an exponent offset is looked for, five times the layer, and where a layer is done in blocks,
+// three times its outputs for all images.
 #pragma once
 
 #include <functional>
@@ -37,8 +38,8 @@ struct CompensateOptions {
   std::optional<ActivationFormat> activations = {};
   int64_t batch = 32;  // images that are computed together; fewer where their values take very much memory
   /// Values of a window that are rounded together, at most. A layer with more of them, and without groups, is
-  /// done in blocks of input channels, each of which is to give its own share of the outputs and what those
-  /// before it lack.
+  /// done in blocks of input channels, each of which is to give its own share of the outputs and, with
+  /// Compensation::kFull, what those before it lack.
   int64_t block_inputs = 4608;
   /// Told before each layer: how many of how many are done, and its path.
   std::function<void(int64_t done, int64_t total, const std::string& path)> progress = {};

@@ -5,7 +5,7 @@
                                     [--isa avx2] [--output FILE.md]
 
 The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians. --isa keeps
-the kernels of everyone to AVX2 and compares with our own float kernels instead: OpenBLAS's are AVX2 on every processor here.
+our kernels to AVX2 and compares the integer ones with the float ones.
 """
 import argparse
 
@@ -20,7 +20,8 @@ def measure(arguments, network, processors):
     """{layer: {engine: microseconds}} and how many convolutions of the network each layer stands for."""
     times, layers = {}, {}
     isa = {"DEEPSHIFT_ISA": arguments.isa} if arguments.isa else {}
-    for result in layer_medians(arguments, processors, f"^{network}/batch:{arguments.batch}/", **isa):
+    engines = "|".join(OWN + list(AVX2_PEERS if arguments.isa else PEERS))
+    for result in layer_medians(arguments, processors, f"^{network}/batch:{arguments.batch}/.*/({engines})(/|$)", **isa):
         if "GOP/s" not in result:  # the peer has no such layer
             continue
         _, _, layer, engine = result["run_name"].split("/")[:4]

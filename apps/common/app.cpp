@@ -1,7 +1,5 @@
 #include "apps/common/app.h"
 
-#include "apps/common/interrupt.h"
-
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
@@ -9,6 +7,8 @@
 #include <exception>
 #include <new>
 #include <string>
+
+#include "apps/common/interrupt.h"
 
 namespace ds::apps {
 

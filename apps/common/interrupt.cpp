@@ -40,8 +40,9 @@ void clean_up_and_end(int signal) {
   raise(signal);  // arrives when this handler is left
 }
 
-/// But for a SIGHUP that the process was started to ignore, by nohup(1).
-void catch_with(void (*handler)(int), int flags) {
+/// But for signals that the process was started to ignore: SIGHUP, by nohup(1), and where `all` says so any,
+/// as a shell's background jobs do with SIGINT.
+void catch_with(void (*handler)(int), int flags, bool all) {
   struct sigaction action {};
   action.sa_handler = handler;
   action.sa_flags = flags;
@@ -50,16 +51,17 @@ void catch_with(void (*handler)(int), int flags) {
   for (const int signal : kCaught) {
     struct sigaction before {};
     sigaction(signal, nullptr, &before);
-    if (signal != SIGHUP || before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+    const bool ignored = before.sa_handler == SIG_IGN && (all || signal == SIGHUP);
+    if (!ignored) sigaction(signal, &action, nullptr);
   }
 }
 
 }  // namespace
 
-void clean_up_when_interrupted() { catch_with(clean_up_and_end, 0); }
+void clean_up_when_interrupted() { catch_with(clean_up_and_end, 0, true); }
 
 void catch_interrupts() {
-  catch_with(note_interrupt, SA_RESTART);  // reads and writes in progress go on
+  catch_with(note_interrupt, SA_RESTART, false);  // reads and writes in progress go on
   // A reader that goes away, as head(1) does, must not end a training.
   signal(SIGPIPE, SIG_IGN);
 }

@@ -105,7 +105,7 @@ std::optional<ShiftKind> shift_kind(Module& model) {
     if (!kind) kind = {.format = *weight.format(), .most_bits = bits, .rounding = weight.options().rounding};
     kind->format.bits = std::min(kind->format.bits, bits);
     kind->format.terms = std::min(kind->format.terms, weight.format()->terms);
-    kind->most_terms = std::max(kind->most_terms, weight.format()->terms);
+    if (weight.format()->terms == 2) kind->two_term_bits = std::max(kind->two_term_bits, bits);
     kind->most_bits = std::max(kind->most_bits, bits);
   }
   return kind;
@@ -120,8 +120,7 @@ std::string method_name(Module& model) {
   if (!kind) return "float";
   std::string name = fmt::format("{}{}", name_of(kind->format.method), kind->format.bits_str());
   if (kind->mixed()) name += fmt::format("-{}", kind->most_bits);
-  if (kind->most_terms > kind->format.terms)
-    name += fmt::format("+{}x{}", kind->most_terms, kind->format.bits);
+  if (kind->two_term_bits > 0 && kind->format.terms == 1) name += fmt::format("+2x{}", kind->two_term_bits);
   return name;
 }
 

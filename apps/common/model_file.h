@@ -52,7 +52,7 @@ int64_t outputs_of(const std::string& path, const std::vector<TensorSpec>& tenso
 struct ShiftKind {
   ShiftFormat format;  // with the fewest bits and terms, where layers differ
   int most_bits = 0;
-  int most_terms = 1;
+  int two_term_bits = 0;  // of a term of the layers with two, the most
   Rounding rounding = Rounding::kNearest;
 
   bool mixed() const { return most_bits != format.bits; }

@@ -48,7 +48,8 @@ std::string Progress::bar(int64_t done) const {
   return fmt::format("{}  {}{:3} %", label_, drawn, 100 * done / total_);
 }
 
-bool Progress::is_due(int64_t done) {
+/// Whether it is time to show something, which is then said to be shown.
+bool Progress::take_turn(int64_t done) {
   const auto now = std::chrono::steady_clock::now();
   const int64_t tenths = 10 * done / total_;
   if (on_terminal_ ? now - shown_ < kRedrawInterval : tenths == shown_tenths_) return false;
@@ -58,13 +59,13 @@ bool Progress::is_due(int64_t done) {
 }
 
 void Progress::update(int64_t done, const Status& status) {
-  if (!is_due(done)) return;
+  if (!take_turn(done)) return;
   const double seconds = std::chrono::duration<double>(shown_ - start_).count();
   show(line(done, status, seconds));
 }
 
 void Progress::step(int64_t done, const std::string& what) {
-  if (is_due(done)) show(fmt::format("{}  {}", bar(done), what));
+  if (take_turn(done)) show(fmt::format("{}  {}", bar(done), what));
 }
 
 void Progress::finish() {

@@ -32,6 +32,9 @@ class Progress {
   void step(int64_t done, const std::string& what);
   /// Clears the bar, so that the line can hold something else.
   void finish();
+  ~Progress() { finish(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
 
   bool on_terminal() const { return on_terminal_; }
   /// The text for a state, without the bar's control characters.
@@ -39,7 +42,7 @@ class Progress {
 
  private:
   std::string bar(int64_t done) const;
-  bool is_due(int64_t done);
+  bool take_turn(int64_t done);
   void show(const std::string& text);
 
   std::string label_;

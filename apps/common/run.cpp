@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -155,7 +156,10 @@ std::string resumed_path(OptionTable& table, TrainOptions options) {
 /// Reloads the chosen model, scores it on the test images and writes summary.json.
 void finish_run(const TrainOptions& options, const Trainer& trainer, const Dataset& test,
                 const RunFolder& folder) {
-  const auto peak = static_cast<int64_t>(memory_stats(trainer.evaluation_options().device).peak_in_use);
+  auto peak = static_cast<int64_t>(memory_stats(trainer.evaluation_options().device).peak_in_use);
+  // A run that had ended is only evaluated again.
+  if (fs::exists(folder.summary()))
+    peak = std::max(peak, read_json(folder.summary()).value("peak_memory_bytes", int64_t{0}));
   const Network network = open_network(folder.best(), {});
   network.model->to(trainer.evaluation_options().device);
   DataLoader loader(test, trainer.evaluation_options());

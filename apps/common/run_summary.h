@@ -32,8 +32,9 @@ struct RunSummary {
   bool held_out = false;  // how the epoch was chosen: on held-out training images, or the last one
   Evaluation test = {};
   WeightStorage storage = {};
-  double seconds = 0.0;     // of training
-  int64_t peak_memory = 0;  // bytes of tensors on the training's device, at most; 0 where it is not known
+  double seconds = 0.0;  // of training
+  int64_t peak_memory =
+      0;  // bytes of tensors on the device, at most, in the process that ended the run; 0: unknown
 };
 
 nlohmann::ordered_json to_json(const RunSummary& summary);

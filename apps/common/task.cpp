@@ -117,15 +117,14 @@ TaskData load_task(const TrainOptions& options) {
   DS_CHECK(task.train.size() > 0 && task.test.size() > 0,
            "[data] {}: {} training and {} test images, expected some of both", options.data,
            task.train.size(), task.test.size());
+  if (task.train.files && task.test.files && task.train.files->path(0) == task.test.files->path(0)) {
+    say(stderr, fmt::format("note: {} has no folders train and val: the test is on the training images\n",
+                            options.data));
+  }
   if (options.holdout > 0) {
     hold_out(task, options.holdout, options.seed);
   } else {
     task.evaluation = task.test;
-  }
-  if (task.train.files && task.test.files && task.train.files->path(0) == task.test.files->path(0)) {
-    say(stderr, fmt::format("note: {} has no folders train and val: its images serve for training and for "
-                            "the test (--holdout N keeps some apart)\n",
-                            options.data));
   }
   if (options.limit_train > 0 && options.limit_train < task.train.size())
     limit(task.train, options.limit_train);

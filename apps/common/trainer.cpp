@@ -66,13 +66,15 @@ Trainer::Trainer(const TrainOptions& options, nlohmann::json recipe, Network net
                          .normalization = normalization,
                          .device = device};
   // Batch norm has no use for one image, whose features may be of one pixel.
-  const bool lonely = options.batch_size > 1 && data_.train.size() % options.batch_size == 1;
-  if (lonely && data_.train.size() > 1) {
+  const int64_t images = data_.train.size();
+  const bool lonely =
+      options.batch_size > 1 && images > options.batch_size && images % options.batch_size == 1;
+  if (lonely) {
     say(stderr, "note: the last image of an epoch would be alone in its batch and is left out\n");
   }
   LoaderOptions loading{.batch = options.batch_size,
                         .shuffle = true,
-                        .drop_last = lonely && data_.train.size() > 1,
+                        .drop_last = lonely,
                         .seed = options.seed,
                         .workers = options.workers,
                         .mixup = options.mixup,
@@ -177,7 +179,7 @@ double Trainer::train_batch(const Batch& batch) {
   Module& model = *network_.model;
   const int64_t rows = batch.images.size(0);
   const int64_t most = options_.micro_batch_size > 0 ? options_.micro_batch_size : rows;
-  const int64_t parts = chunk_count(rows, most);  // as even as can be: none of a few images
+  const int64_t parts = chunk_count(rows, most);  // as even as can be
   double value = 0.0;
   optimizer_->zero_grad();
   for (int64_t part = 0; part < parts; ++part) {

@@ -88,8 +88,12 @@ bool looks_at_images(const ConvertFileOptions& options) {
 /// Training images, or those of a file, as the network takes them.
 Tensor sample_images(const ConvertFileOptions& options, const Network& network, const ModelInput& input) {
   if (is_calibration_file(options.calibrate)) {
-    return read_calibration_file(options.calibrate, options.calibration.images.value_or(kUsualImages),
-                                 models::find(network.info.architecture).input);
+    const int64_t wanted = options.calibration.images.value_or(kUsualImages);
+    Tensor images =
+        read_calibration_file(options.calibrate, wanted, models::find(network.info.architecture).input);
+    DS_CHECK(!options.calibration.images || images.size(0) == wanted,
+             "[calibrate] --calibration-images is {}, but there are only {}", wanted, images.size(0));
+    return images;
   }
   const Dataset train = load_dataset(input.without_labels(options.calibrate), Split::kTrain);
   const Dataset chosen = choose_images(train, options.calibration);
@@ -147,7 +151,7 @@ int convert_file(const ConvertFileOptions& options) {
                     .activations = activation_format(options),
                     .progress = show},
                    predicate);
-    if (progress) progress->finish();
+    progress.reset();
     fmt::print("{}\n", report.str());
   }
   print_accuracy("converted:", options.data, input, model);

@@ -23,10 +23,15 @@ struct EvalOptions {
 /// Throws Error for choices that an integer net knows nothing of.
 void check_machine(const EvalOptions& options) {
   const MachineOptions& machine = options.machine;
-  if (machine.engine.empty() && machine.precision == "f32") return;
-  DS_CHECK(!infer::holds_integer_net(SafetensorsFile(options.evaluation.file)),
-           "[options] {} is an integer net, which no float engine runs (--engine, --precision)",
-           options.evaluation.file);
+  const bool on_device = machine.device.starts_with("cuda");
+  if (machine.engine.empty() && machine.precision == "f32" && !on_device) return;
+  const std::string& file = options.evaluation.file;
+  if (!infer::holds_integer_net(SafetensorsFile(file))) return;
+  DS_CHECK(!on_device,
+           "[options] {} is an integer net, which eval runs on the CPU; verify --device {} compares it with "
+           "the GPU",
+           file, machine.device);
+  fail("[options] {} is an integer net, which no float engine runs (--engine, --precision)", file);
 }
 
 int evaluate_model(EvalOptions& options) {

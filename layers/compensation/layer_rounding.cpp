@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "core/error.h"
-#include "core/linear_algebra.h"
 #include "core/ops.h"
 #include "layers/compensation/vectors.h"
 #include "layers/weights/weight.h"
@@ -216,7 +216,9 @@ void LayerRounding::add(std::vector<GroupMoments> moments, const ChannelBlock& b
 /// Filters [begin, end), in every candidate.
 void LayerRounding::round(const Group& group, int64_t begin, int64_t end, const ChannelBlock& block) {
   const Tensor filters = channels_of(layer_.weight.slice(begin, end), block);
-  const std::vector<double> plain = doubles(make_weight(layer_.format, filters)->rounded());
+  const bool needs_plain = !is_settled_ || options_.compensation == Compensation::kStatistics;
+  const std::vector<double> plain =
+      needs_plain ? doubles(make_weight(layer_.format, filters)->rounded()) : std::vector<double>();
   const std::vector<double> plain_errors = is_settled_ ? std::vector<double>() : group.errors(begin, plain);
   for (RoundedFilters& candidate : candidates_) {
     const std::vector<double> scales(candidate.scales.begin() + begin, candidate.scales.begin() + end);

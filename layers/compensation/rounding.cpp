@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "core/cpu/blas.h"
 #include "core/linear_algebra.h"
@@ -49,26 +50,28 @@ std::optional<CompensatedRounding> CompensatedRounding::make(const std::vector<d
   return result;
 }
 
-std::vector<double> CompensatedRounding::in_order(const std::vector<double>& rows) const {
-  std::vector<double> result(rows.size());
-  for (int64_t first = 0; first < static_cast<int64_t>(rows.size()); first += depth_) {
-    for (int64_t j = 0; j < depth_; ++j) result[at(first + j)] = rows[at(first + order_[at(j)])];
+std::vector<double> CompensatedRounding::in_order(std::vector<double> rows) const {
+  std::vector<double> row(at(depth_));
+  for (auto first = rows.begin(); first != rows.end(); first += depth_) {
+    for (int64_t j = 0; j < depth_; ++j) row[at(j)] = first[order_[at(j)]];
+    std::ranges::copy(row, first);
   }
-  return result;
+  return rows;
 }
 
-std::vector<double> CompensatedRounding::out_of_order(const std::vector<double>& rows) const {
-  std::vector<double> result(rows.size());
-  for (int64_t first = 0; first < static_cast<int64_t>(rows.size()); first += depth_) {
-    for (int64_t j = 0; j < depth_; ++j) result[at(first + order_[at(j)])] = rows[at(first + j)];
+std::vector<double> CompensatedRounding::out_of_order(std::vector<double> rows) const {
+  std::vector<double> row(at(depth_));
+  for (auto first = rows.begin(); first != rows.end(); first += depth_) {
+    for (int64_t j = 0; j < depth_; ++j) row[at(order_[at(j)])] = first[j];
+    std::ranges::copy(row, first);
   }
-  return result;
+  return rows;
 }
 
 void CompensatedRounding::solve(std::vector<double>& rows) const {
-  std::vector<double> ordered = in_order(rows);
-  solve_rows(inverse_, ordered.data(), static_cast<int64_t>(rows.size()) / depth_);
-  rows = out_of_order(ordered);
+  rows = in_order(std::move(rows));
+  solve_rows(inverse_, rows.data(), static_cast<int64_t>(rows.size()) / depth_);
+  rows = out_of_order(std::move(rows));
 }
 
 std::vector<double> CompensatedRounding::round(const std::vector<double>& filters, const Levels& grid,
@@ -77,7 +80,7 @@ std::vector<double> CompensatedRounding::round(const std::vector<double>& filter
   parallel_for(static_cast<int64_t>(filters.size()) / depth_, kRows, [&](int64_t begin, int64_t end) {
     round_rows(rounded.data() + begin * depth_, end - begin, grid, sweeps);
   });
-  return out_of_order(rounded);
+  return out_of_order(std::move(rounded));
 }
 
 /// From where errors were handed on, and from the nearest levels, of which the better end counts.

@@ -30,8 +30,8 @@ class CompensatedRounding {
   struct Descent;
 
   explicit CompensatedRounding(int64_t depth) : depth_(depth) {}
-  std::vector<double> in_order(const std::vector<double>& rows) const;
-  std::vector<double> out_of_order(const std::vector<double>& rows) const;
+  std::vector<double> in_order(std::vector<double> rows) const;
+  std::vector<double> out_of_order(std::vector<double> rows) const;
   void round_rows(double* targets, int64_t count, const Levels& grid, int sweeps) const;
   void hand_errors_on(double* filters, int64_t count, const Levels& grid) const;
   bool move(int64_t j, double* levels, double* gradient, const Levels& grid) const;

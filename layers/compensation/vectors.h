@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "core/tensor.h"
@@ -16,10 +17,12 @@ inline double sum_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
+/// Of f32.
 inline std::vector<double> doubles(const Tensor& tensor) {
-  return tensor.to(DType::kF64).to_vector<double>();
+  const std::span<const float> values = tensor.span<float>();
+  return {values.begin(), values.end()};
 }
-/// f32.
+/// To f32.
 inline Tensor floats(const std::vector<double>& values, const Shape& shape) {
   return Tensor::from(values, shape).to(DType::kF32);
 }

@@ -267,7 +267,9 @@ TEST_F(CheckpointTest, ChecksTensorsThatAreNotLoaded) {
   };
   tensors.push_back({"bn.num_batches_tracked", DType::kI64, {}});
   EXPECT_EQ(error_of_tensors(), "");
-  for (TensorSpec& tensor : tensors) tensor.name.insert(0, "module.");
+  for (TensorSpec& tensor : tensors) tensor.name.insert(0, "model.");
+  EXPECT_EQ(error_of_tensors(), "");
+  for (TensorSpec& tensor : tensors) tensor.name.replace(0, 6, "module.");
   EXPECT_EQ(error_of_tensors(), "");
   tensors.front().shape = {7};
   EXPECT_THAT(error_of_tensors(), AllOf(HasSubstr("file.pth does not fit"), HasSubstr("found f32 [7]")));

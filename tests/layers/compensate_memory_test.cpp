@@ -10,6 +10,7 @@
 #include "layers/weighted_layer.h"
 #include "tests/layers/compensate_support.h"
 #include "tests/layers/support.h"
+#include "tests/support/scoped.h"
 
 namespace ds {
 namespace {
@@ -112,6 +113,26 @@ TEST(CompensateInBlocks, OfTheWholeWidthChangesNoBit) {
   EXPECT_EQ(results[0], results[1]);
   EXPECT_THAT(error_of([&] { compensate(*wide_net(), images, {.block_inputs = 0}); }),
               HasSubstr("block_inputs is 0"));
+}
+
+/// More filters than are rounded together, and more windows' values than a block of products has columns: the
+/// errors in the report are those of the outputs, and the same for any number of threads.
+TEST(CompensateMemory, GoesThroughWideLayersInParts) {
+  manual_seed(9);
+  const Tensor images = normal({700, 1, 1, 600}, 3);
+  std::vector<std::vector<float>> results;
+  for (const int threads : {1, 2}) {
+    const test::ScopedThreads scoped(threads);
+    manual_seed(9);
+    auto net = sequential(std::make_shared<Flatten>(), std::make_shared<Linear>(600, 520));
+    net->eval();
+    const Tensor before = (*net)(images).value();
+    const CompensateReport report = compensate(*net, images, {.conversion = {.weight_bits = 4}});
+    EXPECT_NEAR(report.layers[0].error, output_error(*net, images, before), 0.05 * report.layers[0].error);
+    EXPECT_LT(report.layers[0].error, 0.8 * report.layers[0].plain_error);
+    results.push_back(all_values(*net));
+  }
+  EXPECT_EQ(results[0], results[1]);
 }
 
 /// Whatever is kept, nothing or the values of some layers, or of all.
