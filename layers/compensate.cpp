@@ -357,7 +357,8 @@ std::string CompensateReport::str() const {
     }
     text += '\n';
   }
-  return text + fmt::format("errors of the layers' outputs on the sample images; {:.1f} s in all\n", seconds);
+  text += fmt::format("errors of the layers' outputs on the sample images; {:.1f} s in all\n\n", seconds);
+  return text + conversion.shares();
 }
 
 }  // namespace ds

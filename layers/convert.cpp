@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "autograd/functions.h"
 #include "core/error.h"
@@ -168,6 +169,30 @@ ConvertReport convert_to_shift(Module& model, const ConvertOptions& options,
 int64_t ConvertReport::converted() const {
   return std::count_if(layers.begin(), layers.end(),
                        [](const ConvertedLayer& layer) { return layer.converted; });
+}
+
+std::string ConvertReport::shares() const {
+  size_t width = 5;
+  std::set<int> exponents;
+  for (const ConvertedLayer& layer : layers) {
+    width = std::max(width, layer.path.size());
+    for (const auto& [p, number] : layer.rounded.exponents) exponents.insert(p);
+  }
+  std::string text = fmt::format("{:<{}}  {:>6}", "p, in %", width, "zero");
+  for (const int p : exponents) text += fmt::format("{:>6}", p);
+  for (const ConvertedLayer& layer : layers) {
+    if (!layer.converted || layer.rounded.count == 0) continue;
+    const double percent = 100.0 / static_cast<double>(layer.rounded.count);
+    text += fmt::format("\n{:<{}}  {:>6.1f}", layer.path, width,
+                        percent * static_cast<double>(layer.rounded.zeros));
+    for (const int p : exponents) {
+      const auto found = layer.rounded.exponents.find(p);
+      text += found == layer.rounded.exponents.end()
+                  ? std::string(6, ' ')
+                  : fmt::format("{:>6.1f}", percent * static_cast<double>(found->second));
+    }
+  }
+  return text + '\n';
 }
 
 std::string ConvertReport::str() const {

@@ -56,6 +56,8 @@ struct ConvertReport {
   int64_t converted() const;
   /// A table for the terminal.
   std::string str() const;
+  /// Another one: of each converted layer the share of its weights, or terms, that are 0 or +-2^p.
+  std::string shares() const;
 };
 
 /// A layer and what its weight is to become: nothing where it stays as it is.

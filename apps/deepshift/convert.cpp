@@ -11,6 +11,7 @@
 #include "apps/common/network.h"
 #include "apps/common/option_table.h"
 #include "apps/common/progress.h"
+#include "apps/common/run_summary.h"
 #include "apps/common/task.h"
 #include "apps/deepshift/calibration.h"
 #include "apps/deepshift/calibration_file.h"
@@ -154,6 +155,9 @@ int convert_file(const ConvertFileOptions& options) {
     progress.reset();
     fmt::print("{}\n", report.str());
   }
+  const WeightStorage storage = weight_storage(model);
+  fmt::print("weights: {} bytes, {:.2f} bits each, {:.1f} times less than in f32\n", storage.bytes,
+             storage.bits_per_weight, 32.0 / storage.bits_per_weight);
   print_accuracy("converted:", options.data, input, model);
   save_model(options.output, model, network.info);
   fmt::print("wrote {}\n", options.output);

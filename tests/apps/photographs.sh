@@ -56,6 +56,8 @@ train --recipe deepshift-q-pretrained --pretrained "$model" --epochs 1 --output 
 
 "$bin/deepshift" convert "$model" "$work/q4.safetensors" --weight-bits 4 --calibrate "$data" --calibration-images 8 \
   >"$work/log" 2>&1
+expect '^weights: [0-9]+ bytes, 4.00 bits each, 8.0 times less' "$work/log"
+expect '^p, in % +zero +-7 ' "$work/log"
 "$bin/deepshift" lower "$work/q4.safetensors" "$work/net.safetensors" --data "$data" --calibration-images 8 >"$work/log" 2>&1
 "$bin/deepshift" verify "$work/net.safetensors" --data "$data" --device cpu --reference-images 2 >"$work/log"
 expect 'all results are equal' "$work/log"

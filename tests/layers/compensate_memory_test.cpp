@@ -55,6 +55,7 @@ TEST(CompensateInBlocks, StaysFarBelowPlainRounding) {
     EXPECT_EQ(layer_of(of_blocks, "6").blocks, 8);
     EXPECT_THAT(of_blocks.str(), HasSubstr("in 8 blocks of inputs"));
     EXPECT_THAT(of_whole.str(), testing::Not(HasSubstr("blocks")));
+    EXPECT_THAT(of_whole.str(), testing::ContainsRegex("p, in % +zero +-"));
     const double error = output_error(*blocks, images, expected);
     EXPECT_LT(error, 0.4 * output_error(*plain, images, expected)) << bits;
     EXPECT_GE(error, output_error(*whole, images, expected)) << bits;
