@@ -107,10 +107,9 @@ std::vector<std::string> classes_of(const CsvTable& table) {
   std::vector<std::string> classes;
   const char* column = table.has("wnid") ? "wnid" : "class_name";
   for (int64_t row = 0; row < table.rows(); ++row) {
-    const auto index = static_cast<size_t>(table.integer(row, "class_index", 0, kMostClasses));
-    for (size_t next = classes.size(); next <= index; ++next)
-      classes.push_back(unnamed_class(static_cast<int64_t>(next)));
-    if (table.has(column)) classes[index] = table.cell(row, column);
+    const int64_t index = table.integer(row, "class_index", 0, kMostClasses);
+    name_further_classes(classes, index + 1);
+    if (table.has(column)) classes[static_cast<size_t>(index)] = table.cell(row, column);
   }
   return classes;
 }
@@ -165,7 +164,10 @@ Listing list(const std::string& folder, Split split, const ImageFolderOptions& o
 
 }  // namespace
 
-std::string unnamed_class(int64_t label) { return fmt::format("class {}", label); }
+void name_further_classes(std::vector<std::string>& names, int64_t count) {
+  for (auto label = static_cast<int64_t>(names.size()); label < count; ++label)
+    names.push_back(fmt::format("class {}", label));
+}
 
 Dataset image_folder(const std::string& folder, Split split, const ImageFolderOptions& options) {
   Listing listing;

@@ -22,8 +22,8 @@ struct ClassName {
   const std::string& shown() const { return words.empty() ? id : words; }
 };
 
-/// "class 7", of a label that nobody has named.
-std::string unnamed_class(int64_t label);
+/// Adds "class 7" and so on until there are `count` names.
+void name_further_classes(std::vector<std::string>& names, int64_t count);
 
 struct ImageFolderOptions {
   Framing framing = {};

@@ -33,19 +33,19 @@ struct Axis {
 };
 
 /// Those of the outputs [begin, end) of an axis, in order.
-std::vector<Taps> make_taps(const Axis& axis, int64_t begin, int64_t end_output) {
+std::vector<Taps> make_taps(const Axis& axis, int64_t begin, int64_t end) {
   const auto& [size, start, length, count] = axis;
   const double scale = static_cast<double>(length) / static_cast<double>(count);
   const double support = std::max(scale, 1.0);
-  std::vector<Taps> taps(static_cast<size_t>(end_output - begin));
+  std::vector<Taps> taps(static_cast<size_t>(end - begin));
   std::vector<double> weights;
-  for (int64_t i = 0; i < end_output - begin; ++i) {
+  for (int64_t i = 0; i < end - begin; ++i) {
     const double center = static_cast<double>(start) + (static_cast<double>(begin + i) + 0.5) * scale;
     const auto first = std::max<int64_t>(rounded(center - support), 0);
-    const auto end = std::min<int64_t>(rounded(center + support), size);
+    const auto last = std::min<int64_t>(rounded(center + support), size);
     weights.clear();
     double sum = 0.0;
-    for (int64_t x = first; x < end; ++x) {
+    for (int64_t x = first; x < last; ++x) {
       const double distance = std::abs((static_cast<double>(x) - center + 0.5) * (1.0 / support));
       weights.push_back(std::max(0.0, 1.0 - distance));
       sum += weights.back();

@@ -338,21 +338,14 @@ CompensateReport compensate(Module& model, Tensor images, const CompensateOption
 std::string CompensateReport::str() const {
   size_t width = 5;
   for (const ConvertedLayer& layer : conversion.layers) width = std::max(width, layer.path.size());
-  std::string text =
-      fmt::format("{:<{}}  {:<20}  {:>9}  {:>12}  {:>11}  {:>7}  {:<8}  {:>7}\n", "layer", width, "weight",
-                  "weights", "only rounded", "compensated", "zeros", "p", "seconds");
+  std::string text = fmt::format("{:<{}}  {:<20}  {:>9}  {:>12}  {:>11}  {:>7}\n", "layer", width, "weight",
+                                 "weights", "only rounded", "compensated", "seconds");
   for (const ConvertedLayer& layer : conversion.layers) {
     text += fmt::format("{:<{}}  {:<20}  {:>9}", layer.path, width, layer.weight, layer.count);
     const auto found = std::ranges::find(layers, layer.path, &CompensatedLayer::path);
     if (found != layers.end()) {
-      const auto& exponents = layer.rounded.exponents;
-      text += fmt::format(
-          "  {:>10.2f} %  {:>9.2f} %  {:>5.2f} %  {:<8}  {:>7.2f}", 100.0 * found->plain_error,
-          100.0 * found->error,
-          100.0 * static_cast<double>(layer.rounded.zeros) / static_cast<double>(layer.rounded.count),
-          exponents.empty() ? "none"
-                            : fmt::format("{}..{}", exponents.begin()->first, exponents.rbegin()->first),
-          found->seconds);
+      text += fmt::format("  {:>10.2f} %  {:>9.2f} %  {:>7.2f}", 100.0 * found->plain_error,
+                          100.0 * found->error, found->seconds);
       if (found->blocks > 1) text += fmt::format("  in {} blocks of inputs", found->blocks);
     }
     text += '\n';

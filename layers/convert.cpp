@@ -187,9 +187,8 @@ std::string ConvertReport::shares() const {
                         percent * static_cast<double>(layer.rounded.zeros));
     for (const int p : exponents) {
       const auto found = layer.rounded.exponents.find(p);
-      text += found == layer.rounded.exponents.end()
-                  ? std::string(6, ' ')
-                  : fmt::format("{:>6.1f}", percent * static_cast<double>(found->second));
+      const int64_t number = found == layer.rounded.exponents.end() ? 0 : found->second;
+      text += fmt::format("{:>6.1f}", percent * static_cast<double>(number));
     }
   }
   return text + '\n';

@@ -181,9 +181,7 @@ Network make_network(const TrainOptions& options, std::optional<Network> pretrai
   network.notes.dataset = options.dataset;
   network.notes.image_size = options.image_size;
   network.notes.classes = class_names;
-  for (auto label = static_cast<int64_t>(class_names.size()); !class_names.empty() && label < classes;
-       ++label)
-    network.notes.classes.push_back(unnamed_class(label));
+  if (!class_names.empty()) name_further_classes(network.notes.classes, classes);
   network.notes.normalization.mean.assign(options.mean.begin(), options.mean.end());
   network.notes.normalization.deviation.assign(options.deviation.begin(), options.deviation.end());
   network.info.options = to_json(network.notes);

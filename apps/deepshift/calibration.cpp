@@ -23,10 +23,15 @@ void add_calibration(CLI::App& app, CalibrationChoice& choice) {
   app.add_option("--seed", choice.seed, "of their choice")->capture_default_str();
 }
 
+int64_t image_count(const CalibrationChoice& choice, int64_t available) {
+  const int64_t count = choice.images.value_or(std::min(kUsualImages, available));
+  DS_CHECK(count <= available, "[calibrate] --calibration-images is {}, but there are only {}", count,
+           available);
+  return count;
+}
+
 Dataset choose_images(const Dataset& train, const CalibrationChoice& choice) {
-  const int64_t count = choice.images.value_or(std::min(kUsualImages, train.size()));
-  DS_CHECK(count <= train.size(), "[calibrate] --calibration-images is {}, but there are only {}", count,
-           train.size());
+  const int64_t count = image_count(choice, train.size());
   std::vector<int64_t> order(static_cast<size_t>(train.size()));
   std::iota(order.begin(), order.end(), 0);
   Generator generator(choice.seed, kStream);

@@ -19,7 +19,10 @@ void add_calibration(CLI::App& app, CalibrationChoice& choice);
 
 inline constexpr int64_t kUsualImages = 512;
 
-/// Chosen at random: their labels play no part. Throws Error where there are not so many as are asked for.
+/// How many of those that there are. Throws Error where there are not so many as are asked for.
+int64_t image_count(const CalibrationChoice& choice, int64_t available);
+
+/// Chosen at random: their labels play no part.
 Dataset choose_images(const Dataset& train, const CalibrationChoice& choice);
 
 }  // namespace ds::apps

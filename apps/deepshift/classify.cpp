@@ -43,10 +43,12 @@ struct Classifier {
   std::function<Tensor(const Tensor&)> logits;  // f32 [1,classes] of u8 [1,H,W,C]
 };
 
-std::vector<ClassName> all_named(std::vector<ClassName> classes, int64_t count) {
-  for (auto label = static_cast<int64_t>(classes.size()); label < count; ++label)
-    classes.push_back({.id = unnamed_class(label), .words = {}});
-  return classes;
+/// Where nobody has named them, by their labels.
+std::vector<ClassName> all_named(const std::vector<ClassName>& classes, int64_t count) {
+  if (!classes.empty()) return classes;
+  std::vector<std::string> ids;
+  name_further_classes(ids, count);
+  return class_names({}, ids, count);
 }
 
 Classifier make_classifier(const SafetensorsFile& file, const ClassifyOptions& options) {

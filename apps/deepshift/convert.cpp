@@ -89,12 +89,8 @@ bool looks_at_images(const ConvertFileOptions& options) {
 /// Training images, or those of a file, as the network takes them.
 Tensor sample_images(const ConvertFileOptions& options, const Network& network, const ModelInput& input) {
   if (is_calibration_file(options.calibrate)) {
-    const int64_t wanted = options.calibration.images.value_or(kUsualImages);
-    Tensor images =
-        read_calibration_file(options.calibrate, wanted, models::find(network.info.architecture).input);
-    DS_CHECK(!options.calibration.images || images.size(0) == wanted,
-             "[calibrate] --calibration-images is {}, but there are only {}", wanted, images.size(0));
-    return images;
+    return read_calibration_file(options.calibrate, options.calibration,
+                                 models::find(network.info.architecture).input);
   }
   const Dataset train = load_dataset(input.without_labels(options.calibrate), Split::kTrain);
   const Dataset chosen = choose_images(train, options.calibration);

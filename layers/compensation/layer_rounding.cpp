@@ -47,6 +47,61 @@ std::vector<double> scaled(std::vector<double> filters, const std::vector<double
   return filters;
 }
 
+/// By filter.
+std::vector<double> largest_of(const Tensor& weight) {
+  const auto outputs = at(weight.size(0));
+  const std::span<const float> values = weight.span<float>();
+  const size_t depth = values.size() / outputs;
+  std::vector<double> largest(outputs, 0.0);
+  for (size_t i = 0; i < values.size(); ++i) {
+    largest[i / depth] = std::max(largest[i / depth], std::abs(static_cast<double>(values[i])));
+  }
+  return largest;
+}
+
+RoundedFilters unmoved(const LayerToRound& layer) {
+  const int64_t outputs = layer.weight.size(0);
+  return {.format = layer.format,
+          .scales = std::vector<double>(at(outputs), 1.0),
+          .weight = Tensor::empty(layer.weight.shape()),
+          .statistics = OutputStatistics(outputs)};
+}
+
+/// The largest level 2^-step of the largest weight's power of two: of each filter, or by an offset of the
+/// layer.
+RoundedFilters moved(const LayerToRound& layer, const std::vector<double>& largest, int step) {
+  RoundedFilters result = unmoved(layer);
+  if (layer.norm_follows) {
+    for (size_t o = 0; o < largest.size(); ++o) {
+      if (largest[o] > 0.0) result.scales[o] = std::ldexp(1.0, step - std::ilogb(largest[o]));
+    }
+    return result;
+  }
+  const double top = *std::ranges::max_element(largest);
+  if (top > 0.0) {
+    result.format.offset = std::clamp(std::ilogb(top) - step, -kMaxShiftOffset, kMaxShiftOffset);
+  }
+  return result;
+}
+
+/// Filter by filter, or the whole layer.
+void take_better(const RoundedFilters& other, bool by_filter, RoundedFilters& best) {
+  if (!by_filter) {
+    if (sum_of(other.statistics.error) < sum_of(best.statistics.error)) best = other;
+    return;
+  }
+  const int64_t depth = best.weight.numel() / best.weight.size(0);
+  for (size_t o = 0; o < best.scales.size(); ++o) {
+    if (!(other.statistics.error[o] < best.statistics.error[o])) continue;
+    best.scales[o] = other.scales[o];
+    const int64_t filter = static_cast<int64_t>(o) * depth;
+    std::copy_n(other.weight.data<float>() + filter, depth, best.weight.data<float>() + filter);
+    best.statistics.mean[o] = other.statistics.mean[o];
+    best.statistics.variance[o] = other.statistics.variance[o];
+    best.statistics.error[o] = other.statistics.error[o];
+  }
+}
+
 }  // namespace
 
 /// One group of a layer's filters on a block of its inputs, and all that does not depend on how they are
@@ -116,65 +171,6 @@ class LayerRounding::Group {
   std::vector<double> target_;  // w*, or the float filters
   std::optional<CompensatedRounding> rounding_;
 };
-
-namespace {
-
-/// By filter.
-std::vector<double> largest_of(const Tensor& weight) {
-  const auto outputs = at(weight.size(0));
-  const std::span<const float> values = weight.span<float>();
-  const size_t depth = values.size() / outputs;
-  std::vector<double> largest(outputs, 0.0);
-  for (size_t i = 0; i < values.size(); ++i) {
-    largest[i / depth] = std::max(largest[i / depth], std::abs(static_cast<double>(values[i])));
-  }
-  return largest;
-}
-
-RoundedFilters unmoved(const LayerToRound& layer) {
-  const int64_t outputs = layer.weight.size(0);
-  return {.format = layer.format,
-          .scales = std::vector<double>(at(outputs), 1.0),
-          .weight = Tensor::empty(layer.weight.shape()),
-          .statistics = OutputStatistics(outputs)};
-}
-
-/// The largest level 2^-step of the largest weight's power of two: of each filter, or by an offset of the
-/// layer.
-RoundedFilters moved(const LayerToRound& layer, const std::vector<double>& largest, int step) {
-  RoundedFilters result = unmoved(layer);
-  if (layer.norm_follows) {
-    for (size_t o = 0; o < largest.size(); ++o) {
-      if (largest[o] > 0.0) result.scales[o] = std::ldexp(1.0, step - std::ilogb(largest[o]));
-    }
-    return result;
-  }
-  const double top = *std::ranges::max_element(largest);
-  if (top > 0.0) {
-    result.format.offset = std::clamp(std::ilogb(top) - step, -kMaxShiftOffset, kMaxShiftOffset);
-  }
-  return result;
-}
-
-/// Filter by filter, or the whole layer.
-void take_better(const RoundedFilters& other, bool by_filter, RoundedFilters& best) {
-  if (!by_filter) {
-    if (sum_of(other.statistics.error) < sum_of(best.statistics.error)) best = other;
-    return;
-  }
-  const int64_t depth = best.weight.numel() / best.weight.size(0);
-  for (size_t o = 0; o < best.scales.size(); ++o) {
-    if (!(other.statistics.error[o] < best.statistics.error[o])) continue;
-    best.scales[o] = other.scales[o];
-    const int64_t filter = static_cast<int64_t>(o) * depth;
-    std::copy_n(other.weight.data<float>() + filter, depth, best.weight.data<float>() + filter);
-    best.statistics.mean[o] = other.statistics.mean[o];
-    best.statistics.variance[o] = other.statistics.variance[o];
-    best.statistics.error[o] = other.statistics.error[o];
-  }
-}
-
-}  // namespace
 
 OutputStatistics::OutputStatistics(int64_t outputs)
     : float_mean(at(outputs)),

@@ -25,6 +25,16 @@ std::vector<int64_t> order_of(const std::vector<double>& moments, int64_t depth)
   return order;
 }
 
+/// Each row's elements in another order.
+std::vector<double> reordered(std::vector<double> rows, const std::vector<int64_t>& order) {
+  std::vector<double> row(order.size());
+  for (auto first = rows.begin(); first != rows.end(); first += static_cast<int64_t>(order.size())) {
+    for (size_t j = 0; j < order.size(); ++j) row[j] = first[order[j]];
+    std::ranges::copy(row, first);
+  }
+  return rows;
+}
+
 }  // namespace
 
 /// Filters at the end of their way from a start, and what they cost.
@@ -37,6 +47,8 @@ std::optional<CompensatedRounding> CompensatedRounding::make(const std::vector<d
                                                              int64_t depth) {
   CompensatedRounding result(depth);
   result.order_ = order_of(moments, depth);
+  result.places_.resize(at(depth));
+  for (int64_t j = 0; j < depth; ++j) result.places_[at(result.order_[at(j)])] = j;
   result.moments_.resize(moments.size());
   for (int64_t i = 0; i < depth; ++i) {
     const double* row = moments.data() + result.order_[at(i)] * depth;
@@ -50,37 +62,19 @@ std::optional<CompensatedRounding> CompensatedRounding::make(const std::vector<d
   return result;
 }
 
-std::vector<double> CompensatedRounding::in_order(std::vector<double> rows) const {
-  std::vector<double> row(at(depth_));
-  for (auto first = rows.begin(); first != rows.end(); first += depth_) {
-    for (int64_t j = 0; j < depth_; ++j) row[at(j)] = first[order_[at(j)]];
-    std::ranges::copy(row, first);
-  }
-  return rows;
-}
-
-std::vector<double> CompensatedRounding::out_of_order(std::vector<double> rows) const {
-  std::vector<double> row(at(depth_));
-  for (auto first = rows.begin(); first != rows.end(); first += depth_) {
-    for (int64_t j = 0; j < depth_; ++j) row[at(order_[at(j)])] = first[j];
-    std::ranges::copy(row, first);
-  }
-  return rows;
-}
-
 void CompensatedRounding::solve(std::vector<double>& rows) const {
-  rows = in_order(std::move(rows));
+  rows = reordered(std::move(rows), order_);
   solve_rows(inverse_, rows.data(), static_cast<int64_t>(rows.size()) / depth_);
-  rows = out_of_order(std::move(rows));
+  rows = reordered(std::move(rows), places_);
 }
 
 std::vector<double> CompensatedRounding::round(const std::vector<double>& filters, const Levels& grid,
                                                int sweeps) const {
-  std::vector<double> rounded = in_order(filters);
+  std::vector<double> rounded = reordered(filters, order_);
   parallel_for(static_cast<int64_t>(filters.size()) / depth_, kRows, [&](int64_t begin, int64_t end) {
     round_rows(rounded.data() + begin * depth_, end - begin, grid, sweeps);
   });
-  return out_of_order(std::move(rounded));
+  return reordered(std::move(rounded), places_);
 }
 
 /// From where errors were handed on, and from the nearest levels, of which the better end counts.

@@ -30,8 +30,6 @@ class CompensatedRounding {
   struct Descent;
 
   explicit CompensatedRounding(int64_t depth) : depth_(depth) {}
-  std::vector<double> in_order(std::vector<double> rows) const;
-  std::vector<double> out_of_order(std::vector<double> rows) const;
   void round_rows(double* targets, int64_t count, const Levels& grid, int sweeps) const;
   void hand_errors_on(double* filters, int64_t count, const Levels& grid) const;
   bool move(int64_t j, double* levels, double* gradient, const Levels& grid) const;
@@ -41,6 +39,7 @@ class CompensatedRounding {
 
   int64_t depth_;
   std::vector<int64_t> order_ = {};   // by moments, the largest last: rounding goes from the end
+  std::vector<int64_t> places_ = {};  // where each weight stands in that order
   std::vector<double> moments_ = {};  // H in that order
   std::vector<double> inverse_ = {};  // L^-1, H = L L^T
 };

@@ -21,7 +21,7 @@ class CalibrationFile : public testing::Test {
  protected:
   std::string refused(const std::vector<NamedTensor>& tensors) {
     write_safetensors(path_, tensors);
-    return error_of([&] { read_calibration_file(path_, 10, kImage); });
+    return error_of([&] { read_calibration_file(path_, {}, kImage); });
   }
 
   TemporaryFolder folder_;
@@ -33,7 +33,7 @@ TEST_F(CalibrationFile, HasPyTorchsAxes) {
   for (const char* name : {"input", "images"}) {
     write_safetensors(path_, {{name, stored}, {"labels", counting({4})}});
     EXPECT_TRUE(is_calibration_file(path_));
-    const Tensor images = read_calibration_file(path_, 3, kImage);
+    const Tensor images = read_calibration_file(path_, {.images = 3}, kImage);
     ASSERT_EQ(images.shape(), (Shape{3, 2, 3, 2}));
     for (int64_t i = 0; i < images.numel(); ++i) {
       const int64_t c = i % 2;
@@ -42,7 +42,7 @@ TEST_F(CalibrationFile, HasPyTorchsAxes) {
       const int64_t n = i / 12;
       EXPECT_EQ(images.data<float>()[i], stored.data<float>()[((n * 2 + c) * 2 + y) * 3 + x]) << i;
     }
-    EXPECT_EQ(read_calibration_file(path_, 10, kImage).size(0), 4) << "there are no more";
+    EXPECT_EQ(read_calibration_file(path_, {}, kImage).size(0), 4) << "all that there are";
   }
   EXPECT_FALSE(is_calibration_file(folder_.path()));
   EXPECT_FALSE(is_calibration_file(folder_ / "absent"));

@@ -98,7 +98,7 @@ expect 'would be alone in its batch' "$work/err"
 rm "$data/train/n01/narrow.ppm"
 
 # More classes than folders: those that there are keep their names.
-train --epochs 1 --classes 4 --output "$work/more" >"$work/log" 2>&1
+train --epochs 1 --classes 4 --output "$work/more" >"$work/log" 2>&1 || fail "$(cat "$work/log")"
 "$bin/deepshift" eval "$work/more/best.safetensors" --data "$data" >"$work/eval"
 expect 'top-1 [0-9]+/12' "$work/eval"
 
