@@ -12,7 +12,7 @@ namespace ds::infer {
 namespace {
 
 constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide the hand-out
-constexpr int64_t kSegmentTiles = 8;     // of a long row, that a chunk may take alone
+constexpr int64_t kSegmentTiles = 8;     // of a row, that a chunk may take alone
 /// Threads share panels instead of rows where there are so many times as many bytes of weights as of values.
 constexpr int64_t kWeightsPerValue = 4;
 constexpr int64_t kMaxSums = 512;  // of a tile
@@ -124,9 +124,13 @@ class FilterStep {
       space.rows = images;
       space.width = output_.height * output_.width;
     }
-    const int64_t longest = kSegmentTiles * plan_.tile_pixels;
-    space.segments = chunk_count(space.width, longest);
-    space.segment = chunk_count(space.width, space.segments);
+    // Few tiles where each is much work: every thread shall have some.
+    const int64_t tile_work = std::max<int64_t>(1, work_ * plan_.tile_pixels * plan_.panel_outputs);
+    const int64_t size = tile_pixels(space.width);
+    const int64_t tiles = chunk_count(space.width, size);
+    const int64_t most = std::clamp<int64_t>(kChunkWork / tile_work, 1, kSegmentTiles);
+    space.segment = chunk_count(tiles, chunk_count(tiles, most)) * size;
+    space.segments = chunk_count(space.width, space.segment);
     return space;
   }
 
@@ -186,61 +190,72 @@ class FilterStep {
         read_.image(context.arena, image) + y * stride_.height * read_.row_bytes() + panel.input_offset;
     uint8_t* out = output_.image(context.arena, image) + y * output_.row_bytes() +
                    panel.first_output * output_.value_bytes();
+    PackedTile products{.x = nullptr,
+                        .x_pitch = space.x_step,
+                        .runs = nullptr,
+                        .run_count = 0,
+                        .w = plan_.weights.data<uint8_t>() + panel.weights,
+                        .crumb_weights = plan_.form.crumbs ? plan_.form.crumbs->data() : nullptr,
+                        .start = panel.start.empty() ? nullptr : panel.start.data(),
+                        .sums = nullptr};
+    RescaleTile values = rescaler_.tile(panel.first_output, panel.outputs);
+    values.sums_pitch = plan_.panel_outputs;
+    values.y_pitch = space.y_step;
     const uint8_t* shortcut = nullptr;
-    int64_t shortcut_step = 0;
     if (has_shortcut_) {
       shortcut = shortcut_.image(context.arena, image) + y * shortcut_.row_bytes() +
                  panel.first_output * shortcut_.value_bytes();
-      shortcut_step = linear_ ? shortcut_.image_bytes : shortcut_.pixel_bytes;
+      values.shortcut_pitch = linear_ ? shortcut_.image_bytes : shortcut_.pixel_bytes;
     }
     const auto row_class = static_cast<size_t>(plan_.row_classes[static_cast<size_t>(y)]);
-    const int64_t tiles = chunk_count(end - begin, plan_.tile_pixels);
-    const int64_t size = chunk_count(end - begin, tiles);
+    const int64_t size = tile_pixels(end - begin);
     for (int64_t p = begin; p < end; p += size) {
-      const int64_t pixels = std::min(size, end - p);
-      const bool first = p == 0;
-      const bool last = p + pixels == space.width;
-      run_tile(panel, row_class, x + p * space.x_step, space, pixels, first, last,
-               {.sums = nullptr,
-                .sums_pitch = plan_.panel_outputs,
-                .y = out + p * space.y_step,
-                .y_pitch = space.y_step,
-                .shortcut = has_shortcut_ ? shortcut + p * shortcut_step : nullptr,
-                .shortcut_pitch = shortcut_step,
-                .pixels = pixels,
-                .first = panel.first_output,
-                .count = panel.outputs});
+      values.pixels = std::min(size, end - p);
+      values.y = out + p * space.y_step;
+      if (has_shortcut_) values.shortcut = shortcut + p * values.shortcut_pitch;
+      products.x = x + p * space.x_step;
+      run_tile(panel, row_class, p == 0, p + values.pixels == space.width, products, values);
     }
   }
 
-  void run_tile(const FilterPanel& panel, size_t row_class, const uint8_t* x, const RowSpace& space,
-                int64_t pixels, bool first, bool last, Rescaler::Job job) const {
+  /// Tiles of about the same size; of an even one, which is rescaled faster.
+  int64_t tile_pixels(int64_t pixels) const {
+    const int64_t size = chunk_count(pixels, chunk_count(pixels, plan_.tile_pixels));
+    return std::min(size + size % 2, plan_.tile_pixels);
+  }
+
+  void run_tile(const FilterPanel& panel, size_t row_class, bool first, bool last, PackedTile& products,
+                RescaleTile& values) const {
     alignas(64) int32_t sums[kMaxSums];
-    alignas(64) int64_t wide_sums[kMaxSums];
-    const PackedTileKernel kernel = tile_kernel(pixels);
-    const auto count = static_cast<size_t>(pixels * plan_.panel_outputs);
-    for (size_t pass = 0; pass < panel.runs.size(); ++pass) {
+    const PackedTileKernel kernel = tile_kernel(values.pixels);
+    const auto make_sums = [&](size_t pass) {
       const std::vector<PackedRun>& runs = panel.runs[pass][row_class].of(first, last);
-      kernel({.x = x,
-              .x_pitch = space.x_step,
-              .runs = runs.data(),
-              .run_count = static_cast<int64_t>(runs.size()),
-              .w = plan_.weights.data<uint8_t>() + panel.weights,
-              .crumb_weights = plan_.form.crumbs ? plan_.form.crumbs->data() : nullptr,
-              .start = panel.start.empty() ? nullptr : panel.start.data(),
-              .sums = sums});
-      if (plan_.whole() && !rescaler_.wide()) break;
+      products.runs = runs.data();
+      products.run_count = static_cast<int64_t>(runs.size());
+      products.sums = sums;
+      kernel(products);
+    };
+    if (plan_.whole() && !rescaler_.wide()) {
+      make_sums(0);
+      values.sums = sums;
+      rescaler_.run(values);
+      return;
+    }
+    alignas(64) int64_t wide_sums[kMaxSums];
+    const auto count = static_cast<size_t>(values.pixels * plan_.panel_outputs);
+    for (size_t pass = 0; pass < panel.runs.size(); ++pass) {
+      make_sums(pass);
       for (size_t i = 0; i < count; ++i) {
         const int64_t sum = int64_t{sums[i]} << plan_.pass_shifts[pass];
         wide_sums[i] = pass == 0 ? sum : wide_sums[i] + sum;
       }
     }
-    // Of several passes 32 bits may hold the whole, though not what stands on the way.
-    if (!plan_.whole() && !rescaler_.wide()) {
+    values.sums = wide_sums;
+    if (!rescaler_.wide()) {  // 32 bits hold the whole, though not what stands on the way
       for (size_t i = 0; i < count; ++i) sums[i] = static_cast<int32_t>(wide_sums[i]);
+      values.sums = sums;
     }
-    job.sums = rescaler_.wide() ? static_cast<const void*>(wide_sums) : sums;
-    rescaler_.run(job);
+    rescaler_.run(values);
   }
 
   PackedTileKernel tile_kernel(int64_t pixels) const {

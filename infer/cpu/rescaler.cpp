@@ -46,22 +46,32 @@ Rescaler::Rescaler(const StepSource& source, int64_t repeats)
 }
 
 void Rescaler::run(const Job& job) const {
-  const auto first = static_cast<size_t>(job.first);
-  kernel_({.sums = job.sums,
-           .sums_pitch = job.sums_pitch,
-           .multiplier = multiplier_.data() + first,
-           .addend = wide_ ? static_cast<const void*>(wide_addend_.data() + first) : addend_.data() + first,
-           .shift = shift_.data() + first,
-           .shortcut = job.shortcut,
-           .shortcut_pitch = job.shortcut_pitch,
-           .shortcut_shift = shortcut_shift_.empty() ? nullptr : shortcut_shift_.data() + first,
-           .y = job.y,
-           .y_pitch = job.y_pitch,
-           .pixels = job.pixels,
-           .count = job.count,
-           .pre_shift = pre_shift_,
-           .low = low_,
-           .high = high_});
+  RescaleTile tile = this->tile(job.first, job.count);
+  tile.sums = job.sums;
+  tile.sums_pitch = job.sums_pitch;
+  tile.shortcut = job.shortcut;
+  tile.shortcut_pitch = job.shortcut_pitch;
+  tile.y = job.y;
+  tile.y_pitch = job.y_pitch;
+  tile.pixels = job.pixels;
+  run(tile);
+}
+
+RescaleTile Rescaler::tile(int64_t first, int64_t count) const {
+  const auto at = static_cast<size_t>(first);
+  return {.sums = nullptr,
+          .sums_pitch = 0,
+          .multiplier = multiplier_.data() + at,
+          .addend = wide_ ? static_cast<const void*>(wide_addend_.data() + at) : addend_.data() + at,
+          .shift = shift_.data() + at,
+          .shortcut_shift = shortcut_shift_.empty() ? nullptr : shortcut_shift_.data() + at,
+          .y = nullptr,
+          .y_pitch = 0,
+          .pixels = 0,
+          .count = count,
+          .pre_shift = pre_shift_,
+          .low = low_,
+          .high = high_};
 }
 
 }  // namespace ds::infer

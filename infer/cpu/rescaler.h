@@ -30,6 +30,11 @@ class Rescaler {
   };
   void run(const Job& job) const;
 
+  /// The same in steps, for many tiles of the same channels: what they have in common, to which sums, values,
+  /// shortcut and pixels are added.
+  RescaleTile tile(int64_t first, int64_t count) const;
+  void run(const RescaleTile& tile) const { kernel_(tile); }
+
  private:
   RescaleKernel kernel_;
   bool wide_;

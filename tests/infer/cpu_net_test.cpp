@@ -8,6 +8,7 @@
 
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
+#include "infer/cpu/kernels/select.h"
 #include "infer/lower.h"
 #include "infer/reference.h"
 #include "tests/infer/networks.h"
@@ -55,13 +56,21 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
     const IntegerNet net = random.net();
     expect_reference(net, random.images(4), fmt::format("seed {}\n{}", seed, net.str()));
     if (HasFatalFailure()) return;
-    for (const infer::CpuStepInfo& step : CpuNet(net).steps()) kernels += step.kernel + "\n";
+    for (const bool shifts_only : {false, true}) {
+      for (const infer::CpuStepInfo& step : CpuNet(net, {.shifts_only = shifts_only}).steps()) {
+        kernels += step.kernel + "\n";
+      }
+    }
   }
-  for (const char* kind : {"bytes", "16-bit words", "input copied", "with its border", "passes"}) {
+  for (const char* kind : {"bytes", "16-bit words", "input copied", "with its border", "passes",
+                           "\nchannels side by side", "\nshifts and additions, channels side by side"}) {
     EXPECT_THAT(kernels, HasSubstr(kind));
   }
   if (GetParam() == cpu::Isa::kGeneric) return;
   for (const char* codes : {"4-bit codes", "2-bit codes"}) EXPECT_THAT(kernels, HasSubstr(codes));
+  if (infer::integer_kernels().name == "avx512vnni") {
+    EXPECT_THAT(kernels, HasSubstr("dot products of bytes, channels"));
+  }
 }
 
 TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForNetworks) {

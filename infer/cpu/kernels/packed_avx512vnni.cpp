@@ -2,6 +2,7 @@
 // of bytes.
 #include <immintrin.h>
 
+#include "infer/cpu/kernels/dot_avx512vnni.inc"
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA avx512vnni
@@ -37,8 +38,8 @@ inline ByteValue broadcast_bytes(const uint8_t* p) { return broadcast_word(p); }
 alignas(64) constexpr int8_t kNibbleWeights[64] = {DS_NIBBLE_WEIGHTS, DS_NIBBLE_WEIGHTS, DS_NIBBLE_WEIGHTS,
                                                    DS_NIBBLE_WEIGHTS};
 
-// As instructions: g++ 12 surrounds the intrinsics of dot products with copies and orders them so that sums
-// are spilled, and warns of an uninitialised value inside that of the permutation.
+// As instructions, as the dot product of bytes: g++ 12 also warns of an uninitialised value inside the
+// intrinsic of the permutation.
 inline Vector permute_bytes(Vector table, Vector index) {
   Vector result;
   asm("vpermb %1, %2, %0" : "=v"(result) : "v"(table), "v"(index));
@@ -48,9 +49,6 @@ inline Vector permute_words(Vector table, Vector index) {
   Vector result;
   asm("vpermw %1, %2, %0" : "=v"(result) : "v"(table), "v"(index));
   return result;
-}
-inline void add_dot_u8(Vector& sum, Vector x, Vector w) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
 }
 inline void add_dot_i16(Vector& sum, Vector x, Vector w) {
   asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));

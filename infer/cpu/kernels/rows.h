@@ -37,6 +37,10 @@ struct RescaleTile {
 };
 using RescaleKernel = void (*)(const RescaleTile&);
 
+/// Weights of the depthwise kernels that multiply nothing: the shift, with these flags; of 0: neither.
+inline constexpr int32_t kNegativeWeight = INT32_MIN;
+inline constexpr int32_t kNonzeroShift = 1 << 30;
+
 /// sums[p][c] = sum over taps of x[p * x_pitch + offset_t + c] w[t][first + c] for pixels whose windows have
 /// the same taps. Channels are computed in blocks: what is read must be there, and sums are written, up to a
 /// multiple of kRescaleBlock channels.
@@ -53,6 +57,23 @@ struct DepthwiseTile {
   int64_t sums_pitch;  // elements
 };
 using DepthwiseKernel = void (*)(const DepthwiseTile&);
+
+/// sums[p][c] = sum over rows t of taps and k < 3 of x[p * stride + k][t][c] w[t][first + c][k] for depthwise
+/// windows of three neighbouring pixels a row. Channels are computed in blocks, as above.
+struct DepthwiseRowsTile {
+  const uint8_t* x;     // the first row and pixel that the first window reads
+  int64_t pixel_pitch;  // bytes between neighbouring pixels of x
+  int64_t row_pitch;    // bytes between rows of taps
+  int64_t rows;
+  const int8_t* weights;  // [rows][weight_pitch / 4][4]: a channel's three taps and 0
+  int64_t weight_pitch;   // bytes between rows of taps
+  bool skips_first;       // the first pixel that the tile reads, or the last, is padding
+  bool skips_last;
+  int64_t count;  // channels
+  int32_t* sums;
+  int64_t sums_pitch;  // elements
+};
+using DepthwiseRowsKernel = void (*)(const DepthwiseRowsTile&);
 
 /// y[c] = the maximum, or the sum (i32 or i64), of x[offset_t + c] over the taps.
 struct PoolRow {
@@ -74,6 +95,13 @@ struct RowKernels {
   RescaleKernel rescale_wide[kInputTypes + 1][kStoredTypes];
   DepthwiseKernel depthwise[kInputTypes];
   DepthwiseKernel depthwise_wide[kInputTypes];
+  DepthwiseKernel depthwise_shifts[kInputTypes];  // weights are codes
+  DepthwiseKernel depthwise_shifts_wide[kInputTypes];
+  /// Of u8 values and weights of bytes, by stride - 1 and pixels - 1; null where the instruction set has no
+  /// dot product of bytes.
+  static constexpr int kMaxStride = 2;
+  static constexpr int kMaxRowsPixels = 8;
+  DepthwiseRowsKernel depthwise_rows[kMaxStride][kMaxRowsPixels];
   PoolKernel max_pool[kInputTypes];
   PoolKernel sum_pool[kInputTypes];       // i32
   PoolKernel sum_pool_wide[kInputTypes];  // i64

@@ -48,6 +48,10 @@ inline void narrow(const Lanes<int32_t>& v, int8_t* p) {
 
 constexpr bool kNarrowsSaturated = false;
 
+/// There are none.
+template <class Kernels>
+constexpr void fill_depthwise_rows(Kernels& /*kernels*/) {}
+
 }  // namespace
 }  // namespace ds::infer
 

@@ -42,21 +42,57 @@ constexpr bool kNarrowsSaturated = true;
 alignas(64) constexpr int32_t kUnpacked[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
 
 template <class Result>
-inline void narrow_saturated(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d,
-                             Result* ab, Result* cd) {
+inline __m512i saturated_bytes(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d) {
   const auto pack = [](Lanes<int32_t> low, Lanes<int32_t> high) {
     return _mm512_packs_epi32(reinterpret_cast<__m512i>(low), reinterpret_cast<__m512i>(high));
   };
   const __m512i packed = __is_same(Result, uint8_t) ? _mm512_packus_epi16(pack(a, b), pack(c, d))
                                                     : _mm512_packs_epi16(pack(a, b), pack(c, d));
-  const __m512i bytes = _mm512_maskz_permutexvar_epi32(kAll, _mm512_load_si512(kUnpacked), packed);
-  constexpr int64_t kHalf = sizeof(bytes) / 2;
-  __builtin_memcpy(ab, &bytes, kHalf);
-  __builtin_memcpy(cd, reinterpret_cast<const char*>(&bytes) + kHalf, kHalf);
+  return _mm512_maskz_permutexvar_epi32(kAll, _mm512_load_si512(kUnpacked), packed);
+}
+
+/// Two pixels of two blocks each.
+template <class Result>
+inline void narrow_saturated(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d,
+                             Result* ab, Result* cd) {
+  constexpr __mmask8 kHalf = 0xF;
+  const __m512i bytes = saturated_bytes<Result>(a, b, c, d);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(ab), _mm512_maskz_extracti64x4_epi64(kHalf, bytes, 0));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(cd), _mm512_maskz_extracti64x4_epi64(kHalf, bytes, 1));
+}
+
+/// The first `count` channels of a block, or all.
+template <class Result>
+inline void store_block(__m128i block, Result* to, int64_t count) {
+  if (count >= kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block);
+  } else {
+    _mm_mask_storeu_epi8(to, static_cast<__mmask16>((1U << count) - 1), block);
+  }
+}
+
+/// Four pixels of a block.
+template <class Result>
+inline void narrow_saturated(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d,
+                             Result* to, int64_t pitch, int64_t count) {
+  constexpr __mmask8 kQuarter = 0xF;
+  const __m512i bytes = saturated_bytes<Result>(a, b, c, d);
+  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 0), to, count);
+  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 1), to + pitch, count);
+  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 2), to + 2 * pitch, count);
+  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 3), to + 3 * pitch, count);
+}
+
+/// One.
+template <class Result>
+inline void narrow_saturated(Lanes<int32_t> v, Result* to, int64_t count) {
+  store_block(_mm512_maskz_extracti32x4_epi32(0xF, saturated_bytes<Result>(v, v, v, v), 0), to, count);
 }
 
 }  // namespace
 }  // namespace ds::infer
+
+#include "infer/cpu/kernels/depthwise_rows_avx512vnni.inc"
 
 #define DS_ISA avx512vnni
 #include "infer/cpu/kernels/rows.inc"

@@ -15,6 +15,10 @@ inline void narrow(const Lanes<int32_t>& v, Value* p) {
 
 constexpr bool kNarrowsSaturated = false;
 
+/// There are none.
+template <class Kernels>
+constexpr void fill_depthwise_rows(Kernels& /*kernels*/) {}
+
 }  // namespace
 }  // namespace ds::infer
 
