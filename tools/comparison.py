@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
@@ -35,10 +36,11 @@ def processors_for(threads):
 
 
 def processor_name():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown processor"
+    """Virtual machines name their processors loosely; family and model tell generations apart."""
+    facts = dict(re.findall(r"^(.*?)\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M))
+    if "model name" not in facts:
+        return platform.processor() or "unknown processor"
+    return f"{facts['model name']} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"
 
 
 def add_common_options(parser, seconds):

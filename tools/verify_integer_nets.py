@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 """Runs integer nets of several networks and widths in every way that this machine has, and writes that all gave equal integers.
 
-    tools/verify_integer_nets.py --bin build/release/bin --cifar DIR [--output docs/results/integer_equality.md]
+    tools/verify_integer_nets.py --bin build/release/bin --cifar DIR --work DIR [--networks NAME...] [--fresh]
+                                 [--output docs/results/integer_equality.md]
 
 Each network is trained for a moment on a few images, lowered, and given to `deepshift verify`: all test images on the fast
-kernels, a part in plain C++ and by the reference. Takes hours; finished rows are kept in --work and not repeated.
+kernels, a part in plain C++ and by the reference. Takes hours: each finished row is written at once, to the table and to a
+file of the same name with .json, from which a later call goes on. --fresh begins anew. A row names the commit it was made
+from.
 """
 import argparse
+import itertools
 import json
 import pathlib
 import re
 import subprocess
 import sys
+
+from comparison import processor_name
 
 NETWORKS = ["resnet20", "mobilenet_v2_cifar", "resnet18_cifar"]
 IMAGES = {"avx512": 0, "avx2": 0, "generic": 1000}  # 0: all
@@ -35,51 +41,59 @@ def model_of(arguments, network, method, bits):
 
 
 def verified(arguments, network, method, bits, activation_bits):
-    """What `deepshift verify` printed: lines of ways, and the checksums."""
-    name = f"{network}_{method}{bits}_{activation_bits}"
-    done = arguments.work / f"{name}.json"
-    if done.exists():
-        return json.loads(done.read_text())
-    net = arguments.work / f"{name}.safetensors"
+    """What `deepshift verify` printed: lines of ways, and the checksum of the results for all images."""
+    net = arguments.work / f"{network}_{method}{bits}_{activation_bits}.safetensors"
     run(arguments.bin / "deepshift", "lower", model_of(arguments, network, method, bits), net, "--data", arguments.cifar,
         "--activation-bits", activation_bits)
-    result = {"ways": [], "checksums": {}}
+    ways, checksums = [], {}
     for isa, images in IMAGES.items():
         output = run(arguments.bin / "deepshift", "verify", net, "--data", arguments.cifar, "--isa", isa, "--images", images)
-        result["ways"] += re.findall(r"^(.*?)\s+(\d+) images .* equal$", output, re.M)
-        result["checksums"][isa] = re.search(r"checksum is (\w+)", output)[1]
-    if result["checksums"]["avx512"] != result["checksums"]["avx2"]:
-        sys.exit(f"{name}: checksums differ: {result['checksums']}")
-    done.write_text(json.dumps(result))
-    return result
+        ways += re.findall(r"^(.*?)\s+(\d+) images .* equal$", output, re.M)
+        checksums[isa] = re.search(r"checksum is (\w+)", output)[1]
+    if checksums["avx512"] != checksums["avx2"]:
+        sys.exit(f"{net.stem}: checksums differ: {checksums}")
+    images = {way.split()[0]: int(count) for way, count in ways}
+    return {"network": network, "weights": f"{method}{bits}", "bits": activation_bits, "ways": len(ways), "images": images,
+            "checksum": checksums["avx512"], "processor": processor_name(),
+            "commit": run("git", "describe", "--always", "--dirty").strip()}
+
+
+def table(rows):
+    lines = ["# Equal integers", "",
+             "Integer nets on the test images of CIFAR-10, in every way of `deepshift verify`: each set of kernels with batches of "
+             "1, 7 and 128 on one thread and on all, and by shifts and additions alone. In each row all results of all ways were "
+             "equal, also to those of the reference; the checksum is that of the results for all 10,000 images. The networks were "
+             "trained for a moment. Made by `tools/verify_integer_nets.py`.", "",
+             "| network | weights | values, bits | ways | images, AVX-512 and AVX2 | images, plain C++ | images, reference | checksum | "
+             "commit | processor |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        images = row["images"]
+        lines.append(f"| {row['network']} | {row['weights']} | {row['bits']} | {row['ways']} | {images['avx2']} | {images['generic']} | "
+                     f"{images['reference']} | {row['checksum']} | {row['commit']} | {row['processor']} |")
+    return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True)
     parser.add_argument("--cifar", type=pathlib.Path, required=True)
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder of models, nets and finished rows")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder of models and nets")
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
-    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--fresh", action="store_true", help="forget the rows that earlier calls have made")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs/results/integer_equality.md"))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    lines = ["# Equal integers", "",
-             "Integer nets on the test images of CIFAR-10, in every way of `deepshift verify`: each set of kernels with batches of "
-             "1, 7 and 128 on one thread and on all, and by shifts and additions alone. In each row all results of all ways were "
-             "equal, also to those of the reference; the checksum is that of the results for all 10,000 images. The networks were "
-             "trained for a moment. Made by `tools/verify_integer_nets.py`.", "",
-             "| network | weights | values, bits | ways | images, AVX-512 and AVX2 | images, plain C++ | images, reference | checksum |",
-             "|---|---|---|---|---|---|---|---|"]
-    for network in arguments.networks:
-        for method, bits in WEIGHTS:
-            for activation_bits in (8, 16):
-                result = verified(arguments, network, method, bits, activation_bits)
-                images = {way.split()[0]: count for way, count in result["ways"]}
-                lines.append(f"| {network} | {method}{bits} | {activation_bits} | {len(result['ways'])} | {images['avx2']} | "
-                             f"{images['generic']} | {images['reference']} | {result['checksums']['avx512']} |")
-                print(lines[-1], flush=True)
-    if arguments.output:
-        arguments.output.write_text("\n".join(lines) + "\n")
+    done = arguments.output.with_suffix(".json")
+    rows = json.loads(done.read_text()) if done.exists() and not arguments.fresh else []
+    for network, (method, bits), activation_bits in itertools.product(arguments.networks, WEIGHTS, (8, 16)):
+        key = (network, f"{method}{bits}", activation_bits)
+        if any((row["network"], row["weights"], row["bits"]) == key for row in rows):
+            continue
+        rows.append(verified(arguments, network, method, bits, activation_bits))
+        done.write_text(json.dumps(rows, indent=1) + "\n")
+        arguments.output.write_text(table(rows))
+        print(f"{', '.join(map(str, key))}: {rows[-1]['ways']} ways are equal", flush=True)
 
 
 if __name__ == "__main__":
