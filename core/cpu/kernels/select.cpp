@@ -28,7 +28,7 @@ bool processor_has(Isa isa) {
   return isa == Isa::kGeneric;
 }
 
-const Kernels& kernels_of(Isa isa) {
+const Kernels& kernels_of([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
   static constexpr Kernels kAvx512{&kDepthwise__avx512, &kDirect__avx512, &kWinograd__avx512};
   static constexpr Kernels kAvx2{&kDepthwise__avx2, &kDirect__avx2, &kWinograd__avx2};
@@ -81,14 +81,14 @@ void set_isa(Isa isa) { current() = checked(name_of(isa)); }
 
 const DepthwiseKernels& depthwise_kernels() { return *kernels_of(isa()).depthwise; }
 
-const DirectKernels& direct_kernels(Precision precision) {
+const DirectKernels& direct_kernels([[maybe_unused]] Precision precision) {
 #if defined(__x86_64__)
   if (precision == Precision::kBf16) return kDirect__avx512_bf16;
 #endif
   return *kernels_of(isa()).direct;
 }
 
-const WinogradKernels& winograd_kernels(Precision precision) {
+const WinogradKernels& winograd_kernels([[maybe_unused]] Precision precision) {
 #if defined(__x86_64__)
   if (precision == Precision::kBf16) return kWinograd__avx512_bf16;
 #endif
