@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing to build the project, from Debian 12's packages alone.
 #
-#   tools/install_dependencies.sh [GROUP...]     groups: build (always), tests, bench, tsan, lint
+#   tools/install_dependencies.sh [GROUP...]     groups: build (always), tests, bench, tsan, lint, aarch64
 #
 # Asks dpkg first: where everything is there, nothing is installed, no network is needed and no rights are asked for.
 set -euo pipefail
 
 packages=(cmake ninja-build g++ libopenblas-dev libfmt-dev nlohmann-json3-dev zlib1g-dev libcli11-dev libjpeg62-turbo-dev
   libstb-dev)
+foreign=
 for group in "$@"; do
   case $group in
     build) ;;
@@ -15,7 +16,11 @@ for group in "$@"; do
     bench) packages+=(libbenchmark-dev libdnnl-dev python3) ;;
     tsan) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev) ;;
     lint) packages+=(clang-format-14 clang-tidy-14) ;;
-    *) echo "install_dependencies: unknown group \"$group\", expected build, tests, bench, tsan or lint" >&2; exit 1 ;;
+    aarch64)  # the cross compiler, the emulator and the libraries of the other architecture
+      foreign=arm64
+      packages+=(g++-aarch64-linux-gnu qemu-user)
+      packages+=({libfmt-dev,libopenblas-dev,zlib1g-dev,libjpeg62-turbo-dev,libgtest-dev,libgmock-dev,libgomp1}:arm64) ;;
+    *) echo "install_dependencies: unknown group \"$group\", expected build, tests, bench, tsan, lint or aarch64" >&2; exit 1 ;;
   esac
 done
 
@@ -42,5 +47,6 @@ if [ "$(id -u)" -ne 0 ]; then
   fi
   as_root=(sudo)
 fi
+[ -z "$foreign" ] || "${as_root[@]}" dpkg --add-architecture "$foreign"
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}"

@@ -12,14 +12,7 @@ case ${1:-} in
 esac
 tests=${1:-IntegerNetFile.*:CpuNetIsa.*RandomNets*:CpuNetIsa.*Large*:Ops/OpCases.AgreesWithPlainLoopsInF32*}
 
-tools/install_dependencies.sh tests
-as_root=()
-[ "$(id -u)" -eq 0 ] || as_root=(sudo)
-"${as_root[@]}" dpkg --add-architecture arm64
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends g++-aarch64-linux-gnu qemu-user \
-  {libfmt-dev,libopenblas-dev,zlib1g-dev,libjpeg62-turbo-dev,libgtest-dev,libgmock-dev,libgomp1}:arm64
-
+tools/install_dependencies.sh tests aarch64
 cmake --preset aarch64
 cmake --build --preset aarch64 --parallel "$(nproc)" --target ds_tests
 export OMP_WAIT_POLICY=passive

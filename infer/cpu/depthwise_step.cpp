@@ -57,15 +57,15 @@ class DepthwiseStep {
       return place.image(context.arena, part.image) + part.y * place.row_bytes() +
              part.begin * place.pixel_bytes + part.first * place.value_bytes();
     };
-    rescaler_.run({.sums = sums,
-                   .sums_pitch = kChannels,
-                   .y = at(output_),
-                   .y_pitch = output_.pixel_bytes,
-                   .shortcut = has_shortcut_ ? at(shortcut_) : nullptr,
-                   .shortcut_pitch = shortcut_.pixel_bytes,
-                   .pixels = part.end - part.begin,
-                   .first = part.first,
-                   .count = part.count});
+    RescaleTile tile = rescaler_.tile(part.first, part.count);
+    tile.sums = sums;
+    tile.sums_pitch = kChannels;
+    tile.y = at(output_);
+    tile.y_pitch = output_.pixel_bytes;
+    if (has_shortcut_) tile.shortcut = at(shortcut_);
+    tile.shortcut_pitch = shortcut_.pixel_bytes;
+    tile.pixels = part.end - part.begin;
+    rescaler_.run(tile);
   }
 
   Place output_;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/parallel.h"
+#include "infer/cpu/panel_packer.h"
 #include "infer/window.h"
 
 namespace ds::infer {
@@ -43,7 +44,8 @@ class TapSums : public DepthwiseSums {
       run_ = wide ? kernels.depthwise_wide[type] : kernels.depthwise[type];
     }
     std::vector<int32_t> rest = source.self().filters.integers();
-    while (terms_ == 0 || std::ranges::any_of(rest, [](int32_t w) { return w != 0; })) add_term(rest);
+    do add_term(rest);
+    while (std::ranges::any_of(rest, [](int32_t w) { return w != 0; }));
   }
 
   void make(const uint8_t* arena, const DepthwisePart& part, void* sums, int64_t pitch) const override {
@@ -74,27 +76,24 @@ class TapSums : public DepthwiseSums {
   int64_t weight_bytes() const override { return static_cast<int64_t>(weights_.size() * sizeof(int32_t)); }
 
  private:
-  /// Weights to multiply by are one term; of those to shift by, a term has the largest power of two of what
-  /// is left.
+  /// Weights to multiply by are one term. Of those to shift by, a term has the largest power of two of what
+  /// is left: the nearest might be larger, and leave the bounds of the sums on the way.
   void add_term(std::vector<int32_t>& rest) {
     const int64_t base = terms_ * taps_ * pitch_;
     weights_.resize(static_cast<size_t>(base + taps_ * pitch_));
     for (size_t i = 0; i < rest.size(); ++i) {
       const int64_t c = static_cast<int64_t>(i) / taps_;
       const int64_t t = static_cast<int64_t>(i) % taps_;
-      weights_[static_cast<size_t>(base + t * pitch_ + c)] = shifts_ ? take_shift(rest[i]) : rest[i];
-      if (!shifts_) rest[i] = 0;
+      const int32_t part = shifts_ ? largest_power(rest[i]) : rest[i];
+      weights_[static_cast<size_t>(base + t * pitch_ + c)] = shifts_ ? shift_code(part) : part;
+      rest[i] -= part;
     }
     ++terms_;
   }
 
-  static int32_t take_shift(int32_t& weight) {
-    if (weight == 0) return 0;
-    const uint32_t power = std::bit_floor(static_cast<uint32_t>(std::abs(weight)));
-    const int shift = std::countr_zero(power);
-    const bool negative = weight < 0;
-    weight -= negative ? -static_cast<int32_t>(power) : static_cast<int32_t>(power);
-    return shift | kNonzeroShift | (negative ? kNegativeWeight : 0);
+  static int32_t largest_power(int32_t weight) {
+    const auto power = static_cast<int32_t>(std::bit_floor(static_cast<uint32_t>(std::abs(weight))));
+    return weight < 0 ? -power : power;
   }
 
   /// The taps of windows that lie within the image: bytes from the window's origin, and their weights.
@@ -142,7 +141,7 @@ class RowSums : public DepthwiseSums {
         input_(source.input_place()),
         width_(source.place().width),
         rows_(row_taps(window_, source.place().height, input_.height)),
-        kernels_(source.kernels.rows->depthwise_rows[window_.stride.width - 1]),
+        kernels_(source.kernels.rows->depthwise_rows->of[window_.stride.width - 1]),
         row_weights_(padded(source.place().channels) * kWord) {
     const std::vector<int32_t> weights = source.self().filters.integers();
     weights_.resize(static_cast<size_t>(window_.kernel.height * row_weights_));
@@ -157,10 +156,11 @@ class RowSums : public DepthwiseSums {
   static bool takes(const StepSource& source, bool wide) {
     const Window window = window_of(source.self());
     const std::vector<int32_t> weights = source.self().filters.integers();
-    return !wide && !source.shifts_only && source.kernels.rows->depthwise_rows[0][0] != nullptr &&
+    return !wide && !source.shifts_only && source.kernels.rows->depthwise_rows != nullptr &&
            source.input_place().type == DType::kU8 && window.kernel.width == kColumns &&
            window.dilation.width == 1 && window.padding.width <= 1 &&
-           window.stride.width <= RowKernels::kMaxStride && std::ranges::all_of(weights, [](int32_t w) {
+           window.stride.width <= DepthwiseRowsKernels::kMaxStride &&
+           std::ranges::all_of(weights, [](int32_t w) {
              return w >= std::numeric_limits<int8_t>::min() && w <= std::numeric_limits<int8_t>::max();
            });
   }
@@ -168,7 +168,7 @@ class RowSums : public DepthwiseSums {
   void make(const uint8_t* arena, const DepthwisePart& part, void* sums, int64_t pitch) const override {
     const TapRange& rows = rows_[static_cast<size_t>(part.y)];
     const int64_t row_bytes = window_.dilation.height * input_.row_bytes();
-    const int64_t tiles = chunk_count(part.end - part.begin, RowKernels::kMaxRowsPixels);
+    const int64_t tiles = chunk_count(part.end - part.begin, DepthwiseRowsKernels::kMaxPixels);
     const int64_t size = chunk_count(part.end - part.begin, tiles);
     auto* to = static_cast<int32_t*>(sums);
     for (int64_t begin = part.begin; begin < part.end; begin += size) {

@@ -17,11 +17,6 @@ uint8_t code_of(int32_t weight, int negative) {
   return static_cast<uint8_t>((weight < 0 ? negative : 0) + std::bit_width(magnitude_of(weight)));
 }
 
-uint8_t shift_of(int32_t weight) {
-  if (weight == 0) return kShiftOfZero;
-  return static_cast<uint8_t>((weight < 0 ? kNegativeShift : 0) + std::countr_zero(magnitude_of(weight)));
-}
-
 /// The largest magnitude that a kernel's weights have.
 int32_t largest_weight(Words words) {
   switch (words) {
@@ -54,6 +49,11 @@ std::array<int8_t, 4> crumb_weights(ShiftMethod method) {
   return {1, 2, -1, -2};
 }
 
+uint8_t shift_code(int32_t weight) {
+  if (weight == 0) return kShiftOfZero;
+  return static_cast<uint8_t>((weight < 0 ? kNegativeShift : 0) + std::countr_zero(magnitude_of(weight)));
+}
+
 int32_t PanelPacker::part_of(int32_t weight) const {
   const unsigned magnitude = has_codes() ? nearest_power(magnitude_of(weight)) : magnitude_of(weight);
   const auto part = static_cast<int32_t>(std::min<int64_t>(magnitude, largest_weight(form_.words)));
@@ -80,7 +80,7 @@ int64_t PanelPacker::pack(const WeightBlock& block, std::vector<uint8_t>& packed
         for (int64_t i = 0; i < 2 * outputs(); ++i) pack_word(block.at(i / 2, word * 2 + i % 2), packed);
         break;
       case Words::kShift:
-        for (int64_t o = 0; o < outputs(); ++o) packed.push_back(shift_of(block.at(o, word)));
+        for (int64_t o = 0; o < outputs(); ++o) packed.push_back(shift_code(block.at(o, word)));
         break;
     }
   }

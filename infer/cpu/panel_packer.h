@@ -16,6 +16,8 @@ namespace ds::infer {
 int64_t word_values(Words words);
 /// The weights of the codes of 2 bits; where PS has no code, 0.
 std::array<int8_t, 4> crumb_weights(ShiftMethod method);
+/// How the shift kernels read 0 or a power of two, or its negative (infer/cpu/kernels/packed.h).
+uint8_t shift_code(int32_t weight);
 
 /// Which kernel reads the weights.
 struct PanelForm {

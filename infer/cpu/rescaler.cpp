@@ -45,29 +45,12 @@ Rescaler::Rescaler(const StepSource& source, int64_t repeats)
   if (wide_) wide_addend_.resize(padded, 0);
 }
 
-void Rescaler::run(const Job& job) const {
-  RescaleTile tile = this->tile(job.first, job.count);
-  tile.sums = job.sums;
-  tile.sums_pitch = job.sums_pitch;
-  tile.shortcut = job.shortcut;
-  tile.shortcut_pitch = job.shortcut_pitch;
-  tile.y = job.y;
-  tile.y_pitch = job.y_pitch;
-  tile.pixels = job.pixels;
-  run(tile);
-}
-
 RescaleTile Rescaler::tile(int64_t first, int64_t count) const {
   const auto at = static_cast<size_t>(first);
-  return {.sums = nullptr,
-          .sums_pitch = 0,
-          .multiplier = multiplier_.data() + at,
+  return {.multiplier = multiplier_.data() + at,
           .addend = wide_ ? static_cast<const void*>(wide_addend_.data() + at) : addend_.data() + at,
           .shift = shift_.data() + at,
           .shortcut_shift = shortcut_shift_.empty() ? nullptr : shortcut_shift_.data() + at,
-          .y = nullptr,
-          .y_pitch = 0,
-          .pixels = 0,
           .count = count,
           .pre_shift = pre_shift_,
           .low = low_,

@@ -15,23 +15,8 @@ class Rescaler {
 
   /// Whether sums must be i64.
   bool wide() const { return wide_; }
-  /// Sums [pixels][sums_pitch] of channels [first, first + count) become values at y, with the shortcut's at
-  /// the same pixels and channels, if there is one.
-  struct Job {
-    const void* sums;
-    int64_t sums_pitch;
-    uint8_t* y;
-    int64_t y_pitch;
-    const uint8_t* shortcut = nullptr;
-    int64_t shortcut_pitch = 0;
-    int64_t pixels;
-    int64_t first;
-    int64_t count;
-  };
-  void run(const Job& job) const;
-
-  /// The same in steps, for many tiles of the same channels: what they have in common, to which sums, values,
-  /// shortcut and pixels are added.
+  /// What tiles of channels [first, first + count) have in common. The caller adds their sums, pixels,
+  /// values and, if there is one, shortcut.
   RescaleTile tile(int64_t first, int64_t count) const;
   void run(const RescaleTile& tile) const { kernel_(tile); }
 

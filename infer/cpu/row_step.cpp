@@ -47,12 +47,10 @@ struct SumBuffer {
   void* of(const Rescaler& rescaler) { return rescaler.wide() ? static_cast<void*>(wide) : narrow; }
 
   /// Of the narrow ones.
-  void rescale(const Rescaler& rescaler, Rescaler::Job job) {
-    if (rescaler.wide()) std::copy_n(narrow, job.count, wide);
-    job.sums = of(rescaler);
-    job.sums_pitch = job.count;
-    job.pixels = 1;
-    rescaler.run(job);
+  void rescale(const Rescaler& rescaler, RescaleTile tile) {
+    if (rescaler.wide()) std::copy_n(narrow, tile.count, wide);
+    tile.sums = of(rescaler);
+    rescaler.run(tile);
   }
 };
 
@@ -78,14 +76,9 @@ Step input_step(const StepSource& source) {
                 for (int64_t first = 0; first < values; first += kValues) {
                   const int64_t count = std::min(kValues, values - first);
                   std::copy_n(from + column * output.channels + first, count, sums.narrow);
-                  sums.rescale(*rescaler, {.sums = nullptr,
-                                           .sums_pitch = 0,
-                                           .y = pixel(context, output, image, row, column) +
-                                                first * output.value_bytes(),
-                                           .y_pitch = 0,
-                                           .pixels = 1,
-                                           .first = first,
-                                           .count = count});
+                  RescaleTile tile = rescaler->tile(first, count);
+                  tile.y = pixel(context, output, image, row, column) + first * output.value_bytes();
+                  sums.rescale(*rescaler, tile);
                 }
               }
             });
@@ -112,15 +105,10 @@ Step scale_step(const StepSource& source) {
                   dispatch_stored(input.type, [&](auto zero) {
                     std::copy_n(reinterpret_cast<const decltype(zero)*>(at(input)), count, sums.narrow);
                   });
-                  sums.rescale(*rescaler, {.sums = nullptr,
-                                           .sums_pitch = 0,
-                                           .y = at(output),
-                                           .y_pitch = 0,
-                                           .shortcut = shortcut < 0 ? nullptr : at(added),
-                                           .shortcut_pitch = 0,
-                                           .pixels = 1,
-                                           .first = first,
-                                           .count = count});
+                  RescaleTile tile = rescaler->tile(first, count);
+                  tile.y = at(output);
+                  if (shortcut >= 0) tile.shortcut = at(added);
+                  sums.rescale(*rescaler, tile);
                 }
               }
             });
@@ -214,13 +202,10 @@ Step avg_pool_step(const StepSource& source) {
                               .count = count,
                               .y = sums.of(*rescaler)});
                     });
-                rescaler->run({.sums = sums.of(*rescaler),
-                               .sums_pitch = count,
-                               .y = pixel(context, output, image, 0, element) + first * output.value_bytes(),
-                               .y_pitch = 0,
-                               .pixels = 1,
-                               .first = first,
-                               .count = count});
+                RescaleTile tile = rescaler->tile(first, count);
+                tile.sums = sums.of(*rescaler);
+                tile.y = pixel(context, output, image, 0, element) + first * output.value_bytes();
+                rescaler->run(tile);
               }
             });
           }};

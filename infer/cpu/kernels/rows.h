@@ -19,27 +19,23 @@ inline constexpr int64_t kRescaleBlock = 16;
 /// is read must be there, with any value, up to a multiple of kRescaleBlock channels. y may be the shortcut's
 /// own memory: a value is stored after all that it is made from was read, and nothing else is stored.
 struct RescaleTile {
-  const void* sums;
-  int64_t sums_pitch;  // elements between pixels
+  const void* sums = nullptr;
+  int64_t sums_pitch = 0;  // elements between pixels
   const int32_t* multiplier;
   const void* addend;
   const int32_t* shift;
   const uint8_t* shortcut = nullptr;
   int64_t shortcut_pitch = 0;  // bytes between pixels
   const int32_t* shortcut_shift = nullptr;
-  uint8_t* y;
-  int64_t y_pitch;  // bytes
-  int64_t pixels;
+  uint8_t* y = nullptr;
+  int64_t y_pitch = 0;  // bytes
+  int64_t pixels = 1;
   int64_t count;  // channels
   int pre_shift;
   int32_t low;
   int32_t high;
 };
 using RescaleKernel = void (*)(const RescaleTile&);
-
-/// Weights of the depthwise kernels that multiply nothing: the shift, with these flags; of 0: neither.
-inline constexpr int32_t kNegativeWeight = INT32_MIN;
-inline constexpr int32_t kNonzeroShift = 1 << 30;
 
 /// sums[p][c] = sum over taps of x[p * x_pitch + offset_t + c] w[t][first + c] for pixels whose windows have
 /// the same taps. Channels are computed in blocks: what is read must be there, and sums are written, up to a
@@ -75,6 +71,13 @@ struct DepthwiseRowsTile {
 };
 using DepthwiseRowsKernel = void (*)(const DepthwiseRowsTile&);
 
+/// Of u8 values and weights of bytes.
+struct DepthwiseRowsKernels {
+  static constexpr int kMaxStride = 2;
+  static constexpr int kMaxPixels = 8;
+  DepthwiseRowsKernel of[kMaxStride][kMaxPixels];  // by stride - 1 and pixels - 1
+};
+
 /// y[c] = the maximum, or the sum (i32 or i64), of x[offset_t + c] over the taps.
 struct PoolRow {
   const uint8_t* x;
@@ -95,13 +98,9 @@ struct RowKernels {
   RescaleKernel rescale_wide[kInputTypes + 1][kStoredTypes];
   DepthwiseKernel depthwise[kInputTypes];
   DepthwiseKernel depthwise_wide[kInputTypes];
-  DepthwiseKernel depthwise_shifts[kInputTypes];  // weights are codes
+  DepthwiseKernel depthwise_shifts[kInputTypes];  // weights are those of the packed shift kernels
   DepthwiseKernel depthwise_shifts_wide[kInputTypes];
-  /// Of u8 values and weights of bytes, by stride - 1 and pixels - 1; null where the instruction set has no
-  /// dot product of bytes.
-  static constexpr int kMaxStride = 2;
-  static constexpr int kMaxRowsPixels = 8;
-  DepthwiseRowsKernel depthwise_rows[kMaxStride][kMaxRowsPixels];
+  const DepthwiseRowsKernels* depthwise_rows;  // null where the instruction set has no dot product of bytes
   PoolKernel max_pool[kInputTypes];
   PoolKernel sum_pool[kInputTypes];       // i32
   PoolKernel sum_pool_wide[kInputTypes];  // i64

@@ -14,10 +14,7 @@ inline void narrow(const Lanes<int32_t>& v, Value* p) {
 }
 
 constexpr bool kNarrowsSaturated = false;
-
-/// There are none.
-template <class Kernels>
-constexpr void fill_depthwise_rows(Kernels& /*kernels*/) {}
+constexpr const DepthwiseRowsKernels* kDepthwiseRows = nullptr;
 
 }  // namespace
 }  // namespace ds::infer
