@@ -30,10 +30,14 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 missing=()
+native=$(dpkg --print-architecture)
 for package in "${packages[@]}"; do
+  # Without an architecture in its name, the machine's own: dpkg-query tells all that there are.
+  wanted="^($native|all) installed\$"
+  [[ $package != *:* ]] || wanted="^${package#*:} installed\$"
   # shellcheck disable=SC2016  # the format is dpkg-query's own
-  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$status" = installed ] || missing+=("$package")
+  status=$(dpkg-query --show --showformat='${Architecture} ${db:Status-Status}\n' "$package" 2>/dev/null || true)
+  grep -qE "$wanted" <<<"$status" || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
