@@ -54,6 +54,24 @@ struct alignas(64) Share {  // a cache line each
   int64_t end;
 };
 
+/// Each thread begins with a share of its own, the same in every call of so many chunks, and then helps the
+/// others: what it wrote in one call is likely to be in its cache when the next reads it.
+template <class Run>
+void run_shares(int64_t chunks, int threads, const Run& run) {
+  std::array<Share, 32> few;  // calls of steady loops allocate nothing
+  std::vector<Share> many(threads > static_cast<int>(few.size()) ? static_cast<size_t>(threads) : 0);
+  const std::span<Share> shares(many.empty() ? few.data() : many.data(), static_cast<size_t>(threads));
+  for (int64_t i = 0; i < threads; ++i) {
+    shares[static_cast<size_t>(i)].next = chunks * i / threads;
+    shares[static_cast<size_t>(i)].end = chunks * (i + 1) / threads;
+  }
+#pragma omp parallel num_threads(threads)
+  for (size_t i = 0; i < shares.size(); ++i) {
+    Share& share = shares[(static_cast<size_t>(omp_get_thread_num()) + i) % shares.size()];
+    for (int64_t chunk = share.next++; chunk < share.end; chunk = share.next++) run(chunk);
+  }
+}
+
 }  // namespace
 
 int num_threads() { return thread_count().load(std::memory_order_relaxed); }
@@ -87,28 +105,21 @@ void detail::run_chunks(int64_t chunks, ChunkBody body) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body.call(body.object, chunk);
     return;
   }
-  // Each thread begins with a share of its own, the same in every call of so many chunks, and then helps the
-  // others: what it wrote in one call is likely to be in its cache when the next reads it.
-  std::array<Share, 32> few;  // calls of steady loops allocate nothing
-  std::vector<Share> many(threads > static_cast<int>(few.size()) ? static_cast<size_t>(threads) : 0);
-  const std::span<Share> shares(many.empty() ? few.data() : many.data(), static_cast<size_t>(threads));
-  for (int64_t i = 0; i < threads; ++i) {
-    shares[static_cast<size_t>(i)].next = chunks * i / threads;
-    shares[static_cast<size_t>(i)].end = chunks * (i + 1) / threads;
-  }
   std::exception_ptr error;
   std::mutex error_mutex;
-#pragma omp parallel num_threads(threads)
-  for (size_t i = 0; i < shares.size(); ++i) {
-    Share& share = shares[(static_cast<size_t>(omp_get_thread_num()) + i) % shares.size()];
-    for (int64_t chunk = share.next++; chunk < share.end; chunk = share.next++) {
-      try {
-        body.call(body.object, chunk);
-      } catch (...) {  // an exception must not leave the parallel region
-        const std::lock_guard lock(error_mutex);
-        if (!error) error = std::current_exception();
-      }
+  const auto run = [&](int64_t chunk) {
+    try {
+      body.call(body.object, chunk);
+    } catch (...) {  // an exception must not leave the parallel region
+      const std::lock_guard lock(error_mutex);
+      if (!error) error = std::current_exception();
     }
+  };
+  if (chunks == threads) {  // nothing to help with: spares the lines of the cache that shares are in
+#pragma omp parallel num_threads(threads)
+    for (int64_t chunk = omp_get_thread_num(); chunk < chunks; chunk += omp_get_num_threads()) run(chunk);
+  } else {
+    run_shares(chunks, threads, run);
   }
   if (error) std::rethrow_exception(error);
 }

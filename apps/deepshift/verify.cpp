@@ -33,6 +33,7 @@ struct VerifyOptions {
   InputChoice input;
   std::string isa;
   int64_t images = 0;
+  int64_t generic_images = 0;
   int64_t reference_images = 500;
   std::string device = "all";
 };
@@ -112,6 +113,11 @@ class Comparison {
   std::string name_;
 };
 
+/// The first `count`; 0: all.
+Tensor first_of(const Tensor& images, int64_t count) {
+  return images.slice(0, count == 0 ? images.size(0) : std::min(count, images.size(0)));
+}
+
 int verify_file(const VerifyOptions& options) {
   const IntegerNetTask task =
       load_integer_net_task(SafetensorsFile(options.file), options.data, options.input);
@@ -124,7 +130,8 @@ int verify_file(const VerifyOptions& options) {
   for (const Way& way : ways) {
     cpu::set_isa(way.isa);
     set_num_threads(way.threads);
-    comparison.add(way.str(), [&] { return infer::CpuNet(task.net, way.options)(images); });
+    const Tensor some = way.isa == cpu::Isa::kGeneric ? first_of(images, options.generic_images) : images;
+    comparison.add(way.str(), [&] { return infer::CpuNet(task.net, way.options)(some); });
   }
   const bool on_device = options.device == "cuda" || (options.device == "all" && cuda_device_count() > 0);
   for (const infer::CudaNetOptions& way : on_device ? cuda_ways() : std::vector<infer::CudaNetOptions>()) {
@@ -133,7 +140,7 @@ int verify_file(const VerifyOptions& options) {
                    [&] { return infer::CudaNet(task.net, way)(images); });
   }
   if (options.reference_images > 0) {
-    const Tensor some = images.slice(0, std::min(options.reference_images, images.size(0)));
+    const Tensor some = first_of(images, options.reference_images);
     comparison.add("reference", [&] { return infer::run_reference(task.net, some); });
   }
   fmt::print("all results are equal; their checksum is {:08x}\n", comparison.checksum());
@@ -152,6 +159,9 @@ Command verify_command(CLI::App& parent) {
   add_dataset(*app, o.input.dataset);
   add_class_names(*app, o.input.class_names);
   app->add_option("--images", o.images, "test images; 0: all")->capture_default_str()->check(at_least(0));
+  app->add_option("--generic-images", o.generic_images, "of them, that plain C++ runs (slower); 0: all")
+      ->capture_default_str()
+      ->check(at_least(0));
   app->add_option("--reference-images", o.reference_images,
                   "of them, that the plain interpreter runs, too (slow)")
       ->capture_default_str()

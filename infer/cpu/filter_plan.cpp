@@ -75,6 +75,8 @@ class FilterPlanner {
 
   FilterPlan plan() && {
     plan_.form.words = form_.words;
+    plan_.pointwise = node_.kind != NodeKind::kLinear && window_.kernel == Size2d(1) &&
+                      window_.stride == Size2d(1) && window_.padding == Size2d(0);
     choose_tile();
     list_taps();
     if (takes_crumbs()) plan_.form.crumbs = crumb_weights(node_.filters.format.method);
@@ -103,7 +105,8 @@ class FilterPlanner {
     const int64_t lanes = kernels_.lanes;
     plan_.form.shape = 0;
     if (plan_.form.words != Words::kShift) {
-      if (output_.width <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.form.shape = 1;
+      const int64_t width = plan_.pointwise ? output_.height * output_.width : output_.width;
+      if (width <= kernels_.max_pixels[1] && outputs > 2 * lanes) plan_.form.shape = 1;
       const int64_t computed = chunk_count(outputs, 2 * lanes) * 2 * lanes;
       if (kEmptyLanes * (computed - chunk_count(outputs, lanes) * lanes) >= computed) plan_.form.shape = 2;
     }

@@ -44,6 +44,7 @@ struct FilterPanel {
 
 struct FilterPlan {
   PanelForm form = {};
+  bool pointwise = false;  // windows of a pixel, one beside the other: an image is a single row
   int64_t panel_outputs = 0;
   int64_t tile_pixels = 0;            // largest
   std::vector<int> pass_shifts = {};  // the sums of pass i count 2^shift

@@ -15,7 +15,9 @@ constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide 
 constexpr int64_t kSegmentTiles = 8;     // of a row, that a chunk may take alone
 /// Threads share panels instead of rows where there are so many times as many bytes of weights as of values.
 constexpr int64_t kWeightsPerValue = 4;
-constexpr int64_t kMaxSums = 512;  // of a tile
+constexpr int64_t kLineBytes = 64;
+constexpr int64_t kCopyBytes = 16'384;  // of a chunk
+constexpr int64_t kMaxSums = 512;       // of a tile
 static_assert(PackedKernels::kMaxTile + kRescaleBlock <= kMaxSums);
 
 /// The copy that the kernels read: another type, or with a border of zeros.
@@ -62,12 +64,11 @@ class FilterStep {
     plan_ = plan_filters(source.self(), source.input(), form_, read_, kernels_);
     const Shape& w = source.self().filters.shape;
     work_ = w.numel() / w[0];
-    pointwise_ = !linear_ && w[1] == 1 && w[2] == 1 && stride_ == Size2d(1) &&
-                 source.self().convolution.padding == Size2d(0);
     if (source.self().shortcut >= 0) {
       has_shortcut_ = true;
       shortcut_ = source.places[static_cast<size_t>(source.self().shortcut)];
     }
+    values_kernels_ = values_kernels(source.self().format);
   }
 
   void run(const RunContext& context) const {
@@ -75,18 +76,21 @@ class FilterStep {
     const RowSpace space = row_space(context.images);
     const auto panels = static_cast<int64_t>(plan_.panels.size());
     const int64_t blocks = block_count(space);
-    // Threads share rows, and meet those that they wrote in the step before: what another processor has in
-    // its cache takes long to come. But many weights for few values are shared by panels.
-    const bool by_panels = plan_.weight_bytes() > kWeightsPerValue * context.images * read_.image_bytes;
-    parallel_chunks(blocks * panels, [&](int64_t chunk) {
-      const int64_t block = by_panels ? chunk % blocks : chunk / panels;
-      const FilterPanel& panel =
-          plan_.panels[static_cast<size_t>(by_panels ? chunk / blocks : chunk % panels)];
+    const auto run_block = [&](int64_t block, int64_t panel) {
       const int64_t end = space.units() * (block + 1) / blocks;
       for (int64_t unit = space.units() * block / blocks; unit < end; ++unit) {
-        run_unit(context, space, panel, unit);
+        run_unit(context, space, plan_.panels[static_cast<size_t>(panel)], unit);
       }
-    });
+    };
+    if (shares_panels(context.images)) {
+      parallel_chunks(blocks * panels, [&](int64_t chunk) { run_block(chunk % blocks, chunk / blocks); });
+    } else if (blocks == num_threads() && space.units() % blocks == 0) {  // nothing to help each other with
+      parallel_chunks(blocks, [&](int64_t block) {
+        for (int64_t panel = 0; panel < panels; ++panel) run_block(block, panel);
+      });
+    } else {
+      parallel_chunks(blocks * panels, [&](int64_t chunk) { run_block(chunk / panels, chunk % panels); });
+    }
   }
 
   std::string describe() const {
@@ -120,7 +124,7 @@ class FilterStep {
       space = {.rows = 1, .width = images};
       space.x_step = read_.image_bytes;
       space.y_step = output_.image_bytes;
-    } else if (pointwise_) {
+    } else if (plan_.pointwise) {
       space.rows = images;
       space.width = output_.height * output_.width;
     }
@@ -134,6 +138,14 @@ class FilterStep {
     return space;
   }
 
+  /// Threads share rows, and meet those that they wrote in the step before: what another processor has in its
+  /// cache takes long to come. But many weights for few values are shared by panels, where no two threads
+  /// write to one line of the cache.
+  bool shares_panels(int64_t images) const {
+    return plan_.weight_bytes() > kWeightsPerValue * images * read_.image_bytes &&
+           output_.pixel_bytes >= kLineBytes * num_threads();
+  }
+
   /// As many for every thread. (Integers are the same however they are cut.)
   int64_t block_count(const RowSpace& space) const {
     const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
@@ -144,7 +156,8 @@ class FilterStep {
 
   /// Rows of the copy: values in the kernel's type, zeros around them.
   void copy_input(const RunContext& context) const {
-    parallel_for(context.images * read_.height, 16, [&](int64_t begin, int64_t end) {
+    const int64_t rows = std::max<int64_t>(1, kCopyBytes / read_.row_bytes());
+    parallel_for(context.images * read_.height, rows, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) copy_row(context, row / read_.height, row % read_.height);
     });
   }
@@ -183,7 +196,7 @@ class FilterStep {
     const int64_t row = unit / space.segments;
     const int64_t begin = unit % space.segments * space.segment;
     const int64_t end = std::min(space.width, begin + space.segment);
-    const bool by_rows = !linear_ && !pointwise_;
+    const bool by_rows = !linear_ && !plan_.pointwise;
     const int64_t image = by_rows ? row / output_.height : row;
     const int64_t y = by_rows ? row % output_.height : 0;
     const uint8_t* x =
@@ -227,11 +240,19 @@ class FilterStep {
   void run_tile(const FilterPanel& panel, size_t row_class, bool first, bool last, PackedTile& products,
                 RescaleTile& values) const {
     alignas(64) int32_t sums[kMaxSums];
-    const PackedTileKernel kernel = tile_kernel(values.pixels);
-    const auto make_sums = [&](size_t pass) {
+    const auto take_runs = [&](size_t pass) {
       const std::vector<PackedRun>& runs = panel.runs[pass][row_class].of(first, last);
       products.runs = runs.data();
       products.run_count = static_cast<int64_t>(runs.size());
+    };
+    if (values_kernels_ != nullptr) {
+      take_runs(0);
+      values_kernels_[values.pixels - 1](products, values);
+      return;
+    }
+    const PackedTileKernel kernel = tile_kernel(values.pixels);
+    const auto make_sums = [&](size_t pass) {
+      take_runs(pass);
       products.sums = sums;
       kernel(products);
     };
@@ -258,6 +279,15 @@ class FilterStep {
     rescaler_.run(values);
   }
 
+  /// Kernels that leave no sums behind, or null where the step is not one of theirs.
+  const PackedValuesKernel* values_kernels(const Format& result) const {
+    const auto type = static_cast<size_t>(stored_type(result.type));
+    const auto& kernels = kernels_.u8_values[plan_.form.shape];
+    const bool is_theirs = plan_.form.words == Words::kU8 && !plan_.form.crumbs && plan_.whole() &&
+                           !rescaler_.wide() && !has_shortcut_ && type < std::size(kernels);
+    return is_theirs && kernels[type][0] != nullptr ? kernels[type] : nullptr;
+  }
+
   PackedTileKernel tile_kernel(int64_t pixels) const {
     switch (plan_.form.words) {
       case Words::kU8:
@@ -271,7 +301,6 @@ class FilterStep {
   const PackedKernels& kernels_;
   const RowKernels& rows_;
   bool linear_;
-  bool pointwise_ = false;
   bool has_shortcut_ = false;
   Size2d stride_;
   Size2d border_ = 0;  // of the copy
@@ -283,6 +312,7 @@ class FilterStep {
   FilterInput form_;
   FilterPlan plan_;
   Rescaler rescaler_;
+  const PackedValuesKernel* values_kernels_ = nullptr;
 };
 
 }  // namespace

@@ -37,8 +37,8 @@ Rescaler::Rescaler(const StepSource& source, int64_t repeats)
       }
     }
   }
-  // The last block is read whole.
-  const size_t padded = multiplier_.size() + kRescaleBlock;
+  // The last block, or panel, is read whole.
+  const size_t padded = multiplier_.size() + PackedKernels::kMaxPanel;
   for (std::vector<int32_t>* values : {&multiplier_, &addend_, &shift_, &shortcut_shift_}) {
     if (!values->empty()) values->resize(padded, 0);
   }

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "infer/cpu/kernels/rows.h"
+
 namespace ds::infer {
 
 /// Codes of the u8 kernels, a nibble each: a sign bit above m; the weight is 0 for m = 0, +-2^(m-1)
@@ -52,18 +54,25 @@ struct PackedTile {
 
 using PackedTileKernel = void (*)(const PackedTile&);
 
+/// A tile whose sums become u8 or i8 values without a way through memory, as RescaleKernel says. For 32 bits,
+/// no shortcut; neither tile's sums are looked at. Parameters are read, with any value, for all outputs of a
+/// panel.
+using PackedValuesKernel = void (*)(const PackedTile&, const RescaleTile&);
+
 /// The kernels of one instruction set.
 struct PackedKernels {
   static constexpr int kMaxPixels = 14;
+  static constexpr int kMaxPanel = 64;  // outputs
   static constexpr int kMaxTile = 448;  // pixels times outputs
   static constexpr int kShapes = 3;     // panels of 2, of 4 and of 1 vectors
   int lanes;                            // i32 sums in a vector
   int vectors[kShapes];
   int max_pixels[kShapes];
-  PackedTileKernel u8[kShapes][kMaxPixels];  // by pixels - 1
-  bool byte_codes;                           // u8 weights are nibbles
-  PackedTileKernel crumbs[kMaxPixels];       // u8 values, panels of 4 vectors; null without byte_codes
-  bool word_codes;                           // i16 weights are codes
+  PackedTileKernel u8[kShapes][kMaxPixels];              // by pixels - 1
+  PackedValuesKernel u8_values[kShapes][2][kMaxPixels];  // to u8 and to i8; null where none
+  bool byte_codes;                                       // u8 weights are nibbles
+  PackedTileKernel crumbs[kMaxPixels];  // u8 values, panels of 4 vectors; null without byte_codes
+  bool word_codes;                      // i16 weights are codes
   PackedTileKernel i16[kShapes][kMaxPixels];
   int max_shift_pixels;
   PackedTileKernel shift[kMaxPixels];  // panels of 2 vectors

@@ -17,6 +17,7 @@ constexpr int kLanes = 8;
 constexpr int kVectorBytes = 32;
 constexpr int kWordWeightBytes = 32;  // of a vector: the weights themselves
 constexpr bool kByteCodes = true;
+constexpr bool kStoresValues = false;
 using ByteValue = Vector;
 using ByteWeight = Vector;
 

@@ -2,7 +2,10 @@
 // of bytes.
 #include <immintrin.h>
 
+#include <utility>
+
 #include "infer/cpu/kernels/dot_avx512vnni.inc"
+#include "infer/cpu/kernels/narrow_avx512.inc"
 #include "infer/cpu/kernels/packed.h"
 
 #define DS_ISA avx512vnni
@@ -19,6 +22,7 @@ constexpr int kLanes = 16;
 constexpr int kVectorBytes = 64;
 constexpr int kWordWeightBytes = 32;  // of a vector: codes
 constexpr bool kByteCodes = true;
+constexpr bool kStoresValues = true;
 using ByteValue = Vector;
 using ByteWeight = Vector;
 
@@ -99,6 +103,120 @@ inline Vector broadcast_i16(const uint8_t* p) {
 inline void add_shifted(Vector& sum, Vector x, const ShiftWeight& w) {
   const Vector shifted = _mm512_maskz_sllv_epi32(kAll, x, w.shift);
   sum = _mm512_add_epi32(sum, _mm512_sub_epi32(_mm512_xor_si512(shifted, w.sign), w.sign));
+}
+
+/// The rescaling of kLanes channels from c on, as RescaleTile says.
+template <bool kPreShift>
+class RescaledLanes {
+ public:
+  RescaledLanes(const RescaleTile& tile, int c)
+      : multiplier_(load_vector(tile.multiplier + c)),
+        addend_(load_vector(static_cast<const int32_t*>(tile.addend) + c)),
+        shift_(load_vector(tile.shift + c)),
+        pre_shift_(_mm512_set1_epi32(tile.pre_shift)),
+        half_(_mm512_set1_epi32(kPreShift ? 1 << (tile.pre_shift - 1) : 0)) {}
+
+  Vector of(Vector sum) const {
+    if constexpr (kPreShift) sum = shifted(_mm512_add_epi32(sum, half_), pre_shift_);
+    return shifted(_mm512_add_epi32(_mm512_mullo_epi32(sum, multiplier_), addend_), shift_);
+  }
+
+ private:
+  static Vector shifted(Vector v, Vector by) { return _mm512_maskz_srav_epi32(kAll, v, by); }
+
+  Vector multiplier_;
+  Vector addend_;
+  Vector shift_;
+  Vector pre_shift_;
+  Vector half_;
+};
+
+/// The first `count` of a pixel's bytes, a quarter or a half of the vector.
+class PixelStore {
+ public:
+  PixelStore(int64_t count, int64_t lanes)
+      : whole_(count >= lanes), mask_(static_cast<__mmask32>((uint64_t{1} << count) - 1)) {}
+
+  void half(__m256i bytes, uint8_t* y) const {
+    if (whole_) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), bytes);
+    } else {
+      _mm256_mask_storeu_epi8(y, mask_, bytes);
+    }
+  }
+  void quarter(__m128i bytes, uint8_t* y) const {
+    if (whole_) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y), bytes);
+    } else {
+      _mm_mask_storeu_epi8(y, static_cast<__mmask16>(mask_), bytes);
+    }
+  }
+
+ private:
+  bool whole_;
+  __mmask32 mask_;
+};
+
+/// Sums of a column, rescaled: of pixel kFirst and the next one, or twice the last.
+template <int kFirst, int kColumn, class Narrow, class Lanes, int kPixels, int kVectors>
+DS_INLINE Vector words_of(const Lanes& lanes, const Vector (&sum)[kPixels][kVectors]) {
+  constexpr int kLast = kPixels - 1;
+  return Narrow::words(lanes.of(sum[kFirst < kLast ? kFirst : kLast][kColumn]),
+                       lanes.of(sum[kFirst + 1 < kLast ? kFirst + 1 : kLast][kColumn]));
+}
+
+template <int kFirst, int kPixels>
+DS_INLINE void store_four(const RescaleTile& tile, const PixelStore& store, Vector bytes) {
+  uint8_t* y = tile.y + kFirst * tile.y_pitch;
+  store.quarter(quarter_of<0>(bytes), y);
+  if constexpr (kFirst + 1 < kPixels) store.quarter(quarter_of<1>(bytes), y + tile.y_pitch);
+  if constexpr (kFirst + 2 < kPixels) store.quarter(quarter_of<2>(bytes), y + 2 * tile.y_pitch);
+  if constexpr (kFirst + 3 < kPixels) store.quarter(quarter_of<3>(bytes), y + 3 * tile.y_pitch);
+}
+
+template <int kFirst, int kPixels>
+DS_INLINE void store_two(const RescaleTile& tile, const PixelStore& store, Vector bytes) {
+  uint8_t* y = tile.y + kFirst * tile.y_pitch;
+  store.half(half_of<0>(bytes), y);
+  if constexpr (kFirst + 1 < kPixels) store.half(half_of<1>(bytes), y + tile.y_pitch);
+}
+
+/// Written out by index, not in loops: those are unrolled too late for g++ 12 to keep sums in registers.
+template <class Result, bool kPreShift, int kPixels, int... kGroup>
+DS_INLINE void store_column(const RescaleTile& tile, const Vector (&sum)[kPixels][1],
+                            std::integer_sequence<int, kGroup...> /*fours*/) {
+  using Narrow = Narrowing<Result>;
+  const RescaledLanes<kPreShift> lanes(tile, 0);
+  const Narrow narrowing(tile.low, tile.high, kUnpacked);
+  const PixelStore store(tile.count, kLanes);
+  (store_four<4 * kGroup, kPixels>(tile, store,
+                                   narrowing.bytes(words_of<4 * kGroup, 0, Narrow>(lanes, sum),
+                                                   words_of<4 * kGroup + 2, 0, Narrow>(lanes, sum))),
+   ...);
+}
+
+/// One column after the other: the parameters of one are all that registers hold beside the sums.
+template <class Result, bool kPreShift, int kPixels, int... kGroup>
+DS_INLINE void store_columns(const RescaleTile& tile, const Vector (&sum)[kPixels][2],
+                             std::integer_sequence<int, kGroup...> /*pairs*/) {
+  using Narrow = Narrowing<Result>;
+  const RescaledLanes<kPreShift> first(tile, 0);
+  const Vector first_words[] = {words_of<2 * kGroup, 0, Narrow>(first, sum)...};
+  const RescaledLanes<kPreShift> second(tile, kLanes);
+  const Vector second_words[] = {words_of<2 * kGroup, 1, Narrow>(second, sum)...};
+  const Narrow narrowing(tile.low, tile.high, kUnpackedColumns);
+  const PixelStore store(tile.count, 2 * kLanes);
+  (store_two<2 * kGroup, kPixels>(tile, store, narrowing.bytes(first_words[kGroup], second_words[kGroup])),
+   ...);
+}
+
+template <class Result, bool kPreShift, int kPixels>
+DS_INLINE void store_values(const RescaleTile& tile, const Vector (&sum)[kPixels][1]) {
+  store_column<Result, kPreShift>(tile, sum, std::make_integer_sequence<int, (kPixels + 3) / 4>{});
+}
+template <class Result, bool kPreShift, int kPixels>
+DS_INLINE void store_values(const RescaleTile& tile, const Vector (&sum)[kPixels][2]) {
+  store_columns<Result, kPreShift>(tile, sum, std::make_integer_sequence<int, (kPixels + 1) / 2>{});
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 
+/// Objects of vectors stay in registers only where everything is inlined.
+#define DS_INLINE __attribute__((always_inline)) inline
+
 namespace ds::infer {
 
 /// Types of stored values, in the order of the tables.

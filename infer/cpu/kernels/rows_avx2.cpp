@@ -46,7 +46,7 @@ inline void narrow(const Lanes<int32_t>& v, int8_t* p) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
 
-constexpr bool kNarrowsSaturated = false;
+constexpr bool kNarrowsBytes = false;
 constexpr const DepthwiseRowsKernels* kDepthwiseRows = nullptr;
 
 }  // namespace

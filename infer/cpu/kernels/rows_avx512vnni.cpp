@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "infer/cpu/kernels/lanes.inc"
+#include "infer/cpu/kernels/narrow_avx512.inc"
 
 namespace ds::infer {
 namespace {
@@ -36,29 +37,28 @@ inline void narrow(Lanes<int32_t> v, int16_t* p) {
                       _mm512_maskz_cvtepi32_epi16(kAll, reinterpret_cast<__m512i>(v)));
 }
 
-constexpr bool kNarrowsSaturated = true;
-
-// Packing interleaves the vectors in units of four bytes.
-alignas(64) constexpr int32_t kUnpacked[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+constexpr bool kNarrowsBytes = true;
 
 template <class Result>
-inline __m512i saturated_bytes(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d) {
-  const auto pack = [](Lanes<int32_t> low, Lanes<int32_t> high) {
-    return _mm512_packs_epi32(reinterpret_cast<__m512i>(low), reinterpret_cast<__m512i>(high));
+inline Narrowing<Result> narrowing_of(const RescaleTile& tile, Result /*type*/) {
+  return {tile.low, tile.high, kUnpacked};
+}
+template <class Result>
+inline __m512i clamped_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> a, Lanes<int32_t> b,
+                             Lanes<int32_t> c, Lanes<int32_t> d) {
+  const auto words = [](Lanes<int32_t> low, Lanes<int32_t> high) {
+    return Narrowing<Result>::words(reinterpret_cast<__m512i>(low), reinterpret_cast<__m512i>(high));
   };
-  const __m512i packed = __is_same(Result, uint8_t) ? _mm512_packus_epi16(pack(a, b), pack(c, d))
-                                                    : _mm512_packs_epi16(pack(a, b), pack(c, d));
-  return _mm512_maskz_permutexvar_epi32(kAll, _mm512_load_si512(kUnpacked), packed);
+  return narrowing.bytes(words(a, b), words(c, d));
 }
 
 /// Two pixels of two blocks each.
 template <class Result>
-inline void narrow_saturated(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d,
-                             Result* ab, Result* cd) {
-  constexpr __mmask8 kHalf = 0xF;
-  const __m512i bytes = saturated_bytes<Result>(a, b, c, d);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(ab), _mm512_maskz_extracti64x4_epi64(kHalf, bytes, 0));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(cd), _mm512_maskz_extracti64x4_epi64(kHalf, bytes, 1));
+inline void narrow_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> a, Lanes<int32_t> b,
+                         Lanes<int32_t> c, Lanes<int32_t> d, Result* ab, Result* cd) {
+  const __m512i bytes = clamped_bytes(narrowing, a, b, c, d);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(ab), half_of<0>(bytes));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(cd), half_of<1>(bytes));
 }
 
 /// The first `count` channels of a block, or all.
@@ -73,20 +73,19 @@ inline void store_block(__m128i block, Result* to, int64_t count) {
 
 /// Four pixels of a block.
 template <class Result>
-inline void narrow_saturated(Lanes<int32_t> a, Lanes<int32_t> b, Lanes<int32_t> c, Lanes<int32_t> d,
-                             Result* to, int64_t pitch, int64_t count) {
-  constexpr __mmask8 kQuarter = 0xF;
-  const __m512i bytes = saturated_bytes<Result>(a, b, c, d);
-  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 0), to, count);
-  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 1), to + pitch, count);
-  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 2), to + 2 * pitch, count);
-  store_block(_mm512_maskz_extracti32x4_epi32(kQuarter, bytes, 3), to + 3 * pitch, count);
+inline void narrow_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> a, Lanes<int32_t> b,
+                         Lanes<int32_t> c, Lanes<int32_t> d, Result* to, int64_t pitch, int64_t count) {
+  const __m512i bytes = clamped_bytes(narrowing, a, b, c, d);
+  store_block(quarter_of<0>(bytes), to, count);
+  store_block(quarter_of<1>(bytes), to + pitch, count);
+  store_block(quarter_of<2>(bytes), to + 2 * pitch, count);
+  store_block(quarter_of<3>(bytes), to + 3 * pitch, count);
 }
 
 /// One.
 template <class Result>
-inline void narrow_saturated(Lanes<int32_t> v, Result* to, int64_t count) {
-  store_block(_mm512_maskz_extracti32x4_epi32(0xF, saturated_bytes<Result>(v, v, v, v), 0), to, count);
+inline void narrow_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> v, Result* to, int64_t count) {
+  store_block(quarter_of<0>(clamped_bytes(narrowing, v, v, v, v)), to, count);
 }
 
 }  // namespace

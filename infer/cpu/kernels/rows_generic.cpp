@@ -13,7 +13,7 @@ inline void narrow(const Lanes<int32_t>& v, Value* p) {
   *reinterpret_cast<Lanes<Value>*>(p) = __builtin_convertvector(v, Lanes<Value>);
 }
 
-constexpr bool kNarrowsSaturated = false;
+constexpr bool kNarrowsBytes = false;
 constexpr const DepthwiseRowsKernels* kDepthwiseRows = nullptr;
 
 }  // namespace
