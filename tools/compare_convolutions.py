@@ -4,26 +4,27 @@
     tools/compare_convolutions.py --bench build/release/bin/bench_conv2d [--networks NAME...] [--batch N] [--threads N]
                                   [--output FILE.md]
 
-The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians.
+The benchmark (built where oneDNN is installed) runs both engines of a layer one after the other, the layers in turn, several times.
+Figures are medians: of speeds, and of the ratios of each round.
 """
 import argparse
+import statistics
 import sys
 
-from comparison import layer_medians, parse_layer_options, processor_name, report_layers
+from comparison import layer_rounds, median_ratio, parse_layer_options, processor_name, report_layers
 
 PASSES = ["forward", "backward-data", "backward-weight"]
 
 
 def measure(arguments, network, processors):
-    """{(layer, pass): {engine: GFLOP/s}} and how many convolutions of the network each layer stands for."""
+    """{(layer, pass): {engine: GFLOP/s of each round}} and how many convolutions of the network each layer stands for."""
     speeds, layers = {}, {}
-    pattern = f"^{network}/batch:{arguments.batch}/.*/(native|onednn)/"
-    for result in layer_medians(arguments, processors, pattern):
-        _, _, layer, direction, engine = result["run_name"].split("/")[:5]
-        speeds.setdefault((layer, direction), {})[engine] = result["GFLOP/s"]
-        layers[layer] = int(result["layers"])
-    if not all("onednn" in engines for engines in speeds.values()):
-        sys.exit(f"compare_convolutions: {arguments.bench} was built without oneDNN")
+    for case, engines in layer_rounds(arguments, processors, network, ["native", "onednn"]).items():
+        if "onednn" not in engines:
+            sys.exit(f"compare_convolutions: {arguments.bench} was built without oneDNN")
+        layer, direction = case.split("/")
+        speeds[(layer, direction)] = {engine: [result["GFLOP/s"] for result in rounds] for engine, rounds in engines.items()}
+        layers[layer] = int(engines["native"][0]["layers"])
     return speeds, layers
 
 
@@ -35,8 +36,8 @@ def table(network, speeds, layers):
         for direction in PASSES:
             engines = speeds.get((layer, direction))
             cells.append("" if engines is None else
-                         f"{engines['native']:.0f} / {engines['onednn']:.0f}, "
-                         f"**{engines['native'] / engines['onednn']:.2f}**")
+                         f"{statistics.median(engines['native']):.0f} / {statistics.median(engines['onednn']):.0f}, "
+                         f"**{median_ratio(engines['native'], engines['onednn']):.2f}**")
         lines.append(f"| {layer} | {count} | " + " | ".join(cells) + " |")
     return lines + [""]
 
@@ -48,7 +49,7 @@ def main():
     heading = ["# Convolutions beside oneDNN's", "",
                f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "
                f"{arguments.batch}, float32, {arguments.threads} pinned threads of {processor_name()}; medians of "
-               f"{arguments.repetitions} interleaved repetitions. oneDNN chooses its layouts and has its filters and images in "
+               f"{arguments.repetitions} rounds, in each of which both run one after the other. oneDNN chooses its layouts and has its filters and images in "
                "them already. Made by `tools/compare_convolutions.py`.", ""]
     report_layers(arguments, heading, measure, table)
 

@@ -4,12 +4,14 @@
     tools/compare_integer_layers.py --bench build/release/bin/bench_integer [--networks NAME...] [--batch N] [--threads N]
                                     [--isa avx2] [--output FILE.md]
 
-The benchmark (built where oneDNN is installed) runs all cases interleaved, several repetitions each. Figures are medians. --isa keeps
-our kernels to AVX2 and compares the integer ones with the float ones.
+The benchmark (built where oneDNN is installed) runs the engines of a layer one after the other, the layers in turn, several times.
+Figures are medians: of times, and of the ratios of each round. --isa keeps our kernels to AVX2 and compares the integer ones with
+the float ones.
 """
 import argparse
+import statistics
 
-from comparison import layer_medians, parse_layer_options, processor_name, report_layers, thread_count
+from comparison import layer_rounds, median_ratio, parse_layer_options, processor_name, report_layers, thread_count
 
 OWN = ["ps4", "q4", "ps2", "ps5"]
 PEERS = {"onednn": "oneDNN s8", "openblas": "OpenBLAS f32"}
@@ -17,29 +19,26 @@ AVX2_PEERS = {"direct": "direct f32", "native": "native f32"}
 
 
 def measure(arguments, network, processors):
-    """{layer: {engine: microseconds}} and how many convolutions of the network each layer stands for."""
-    times, layers = {}, {}
+    """{layer: {engine: microseconds of each round}} and how many convolutions of the network each layer stands for."""
     isa = {"DEEPSHIFT_ISA": arguments.isa} if arguments.isa else {}
-    engines = "|".join(OWN + list(AVX2_PEERS if arguments.isa else PEERS))
-    for result in layer_medians(arguments, processors, f"^{network}/batch:{arguments.batch}/.*/({engines})(/|$)", **isa):
-        if "GOP/s" not in result:  # the peer has no such layer
-            continue
-        _, _, layer, engine = result["run_name"].split("/")[:4]
-        times.setdefault(layer, {})[engine] = result["real_time"]
-        layers[layer] = int(result["layers"])
-    return times, layers
+    results = layer_rounds(arguments, processors, network, OWN + list(AVX2_PEERS if arguments.isa else PEERS), **isa)
+    times = {layer: {engine: [result["real_time"] for result in rounds] for engine, rounds in engines.items()}
+             for layer, engines in results.items()}
+    return times, {layer: int(engines[OWN[0]][0]["layers"]) for layer, engines in results.items()}
 
 
 def cell(times, engine, peers):
     if engine not in times:
         return [""] * (1 + len(peers))
-    return [f"{times[engine]:.1f}"] + [f"{times[peer] / times[engine]:.2f}" if peer in times else "" for peer in peers]
+    return [f"{statistics.median(times[engine]):.1f}"] + [
+        f"{median_ratio(times[peer], times[engine]):.2f}" if peer in times else "" for peer in peers]
 
 
 def total(times, layers, peers):
-    """Of all convolutions of the network, by engine; without those that lack a layer."""
+    """Of all convolutions of the network, by engine and round; without those that lack a layer."""
     engines = [engine for engine in OWN + list(peers) if all(engine in layer for layer in times.values())]
-    return {engine: sum(times[layer][engine] * count for layer, count in layers.items()) for engine in engines}
+    return {engine: [sum(round_times) for round_times in zip(*([time * count for time in times[layer][engine]]
+                                                              for layer, count in layers.items()))] for engine in engines}
 
 
 def table_beside(peers):
@@ -71,7 +70,7 @@ def main():
     heading = [f"# Layers of integer nets beside {title}", "",
                f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "
                f"{thread_count(arguments.threads)}, pinned, of {processor_name()}; medians of {arguments.repetitions} "
-               f"interleaved repetitions. u8 values; rescaling and ReLU of {fused} are fused. PS and Q with 2, 4 and 5 bits. "
+               f"rounds, in each of which the engines of a layer run one after the other: of times, and of ratios. u8 values; rescaling and ReLU of {fused} are fused. PS and Q with 2, 4 and 5 bits. "
                "Made by `tools/compare_integer_layers.py`.", ""]
     if arguments.isa:
         heading[2:2] = ["DEEPSHIFT_ISA=avx2. Direct: the direct kernels alone. Native: what the float engine's plan chose, "

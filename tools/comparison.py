@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import re
+import statistics
 import subprocess
 import sys
 
@@ -78,20 +79,35 @@ def parse_layer_options(parser, program, networks, batches, batch, repetitions, 
     parser.add_argument("--seconds", type=float, default=seconds, help="least time of a repetition")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file")
     arguments = parser.parse_args()
-    if arguments.repetitions < 2:
-        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 2: the benchmark gives medians of several")
+    if arguments.repetitions < 1:
+        parser.error(f"--repetitions is {arguments.repetitions}, expected at least 1")
     return arguments
 
 
-def layer_medians(arguments, processors, pattern, **environment):
-    """The medians of a benchmark's cases, run interleaved, in the order in which the program lists them."""
-    output = run_pinned(processors, [arguments.bench, "--benchmark_format=json", f"--benchmark_filter={pattern}",
-                                     f"--benchmark_repetitions={arguments.repetitions}",
-                                     f"--benchmark_min_time={arguments.seconds}",
-                                     "--benchmark_enable_random_interleaving=true"],
-                        DEEPSHIFT_THREADS=str(len(processors)), OMP_NUM_THREADS=str(len(processors)), **environment)
-    results = sorted(json.loads(output)["benchmarks"], key=lambda result: result["family_index"])
-    return [result for result in results if result.get("aggregate_name") == "median"]
+def layer_rounds(arguments, processors, network, engines, **environment):
+    """What the benchmark says of each case, round by round: {layer: {engine: [result, ...]}}, in the order of its list.
+
+    The engines of a layer run one right after the other, the layers in turn, and that several times: a processor that is slower
+    for a while, or whose caches lie further apart, is so for all engines of a layer, and not in every round."""
+    environment = {"DEEPSHIFT_THREADS": str(len(processors)), "OMP_NUM_THREADS": str(len(processors)), **environment}
+    case = re.compile(rf"^{network}/batch:{arguments.batch}/(.*)/({'|'.join(engines)})(/|$)")
+    cases = run_pinned(processors, [arguments.bench, "--benchmark_list_tests"], **environment).splitlines()
+    layers = dict.fromkeys(match[1] for match in map(case.match, cases) if match)
+    results = {layer: {} for layer in layers}
+    for _ in range(arguments.repetitions):
+        for layer in layers:
+            output = run_pinned(processors, [
+                arguments.bench, "--benchmark_format=json", f"--benchmark_min_time={arguments.seconds}",
+                f"--benchmark_filter=^{network}/batch:{arguments.batch}/{layer}/({'|'.join(engines)})(/|$)"], **environment)
+            for result in json.loads(output)["benchmarks"]:
+                if not result.get("error_occurred"):
+                    results[layer].setdefault(case.match(result["name"])[2], []).append(result)
+    return results
+
+
+def median_ratio(numerators, denominators):
+    """Of what was measured in the same round."""
+    return statistics.median(numerator / denominator for numerator, denominator in zip(numerators, denominators, strict=True))
 
 
 def report_layers(arguments, heading, measure, table):

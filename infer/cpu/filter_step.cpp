@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <numeric>
 
 #include "core/parallel.h"
 #include "infer/cpu/filter_plan.h"
@@ -12,7 +13,8 @@ namespace ds::infer {
 namespace {
 
 constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide the hand-out
-constexpr int64_t kSegmentTiles = 8;     // of a row, that a chunk may take alone
+constexpr int64_t kSteadyWork = 4 * kChunkWork;
+constexpr int64_t kSegmentTiles = 8;  // of a row, that a chunk may take alone
 /// Threads share panels instead of rows where there are so many times as many bytes of weights as of values.
 constexpr int64_t kWeightsPerValue = 4;
 constexpr int64_t kLineBytes = 64;
@@ -30,6 +32,12 @@ Place copy_place(const FilterInput& form, const Node& node, const Place& input) 
   copy.pixel_bytes = copy.channels * copy.value_bytes();
   copy.image_bytes = copy.height * copy.row_bytes();
   return copy;
+}
+
+/// Of so many parts; even, since pairs of pixels are rescaled at once.
+int64_t even_size(int64_t pixels, int64_t parts) {
+  const int64_t size = chunk_count(pixels, parts);
+  return size + size % 2;
 }
 
 /// Rows of outputs, each of neighbouring pixels: those of images, or for linear layers the images themselves.
@@ -75,22 +83,20 @@ class FilterStep {
     if (form_.copied()) copy_input(context);
     const RowSpace space = row_space(context.images);
     const auto panels = static_cast<int64_t>(plan_.panels.size());
-    const int64_t blocks = block_count(space);
-    const auto run_block = [&](int64_t block, int64_t panel) {
-      const int64_t end = space.units() * (block + 1) / blocks;
-      for (int64_t unit = space.units() * block / blocks; unit < end; ++unit) {
-        run_unit(context, space, plan_.panels[static_cast<size_t>(panel)], unit);
+    const bool by_panels = shares_panels(context.images);
+    const int64_t blocks = block_count(space, by_panels);
+    const int64_t items = blocks * panels;
+    const int64_t chunks = is_steady(space, blocks, items) ? num_threads() : items;
+    parallel_chunks(chunks, [&](int64_t chunk) {
+      for (int64_t item = items * chunk / chunks; item < items * (chunk + 1) / chunks; ++item) {
+        const int64_t block = by_panels ? item % blocks : item / panels;
+        const int64_t panel = by_panels ? item / blocks : item % panels;
+        const int64_t end = space.units() * (block + 1) / blocks;
+        for (int64_t unit = space.units() * block / blocks; unit < end; ++unit) {
+          run_unit(context, space, plan_.panels[static_cast<size_t>(panel)], unit);
+        }
       }
-    };
-    if (shares_panels(context.images)) {
-      parallel_chunks(blocks * panels, [&](int64_t chunk) { run_block(chunk % blocks, chunk / blocks); });
-    } else if (blocks == num_threads() && space.units() % blocks == 0) {  // nothing to help each other with
-      parallel_chunks(blocks, [&](int64_t block) {
-        for (int64_t panel = 0; panel < panels; ++panel) run_block(block, panel);
-      });
-    } else {
-      parallel_chunks(blocks * panels, [&](int64_t chunk) { run_block(chunk / panels, chunk % panels); });
-    }
+    });
   }
 
   std::string describe() const {
@@ -128,12 +134,13 @@ class FilterStep {
       space.rows = images;
       space.width = output_.height * output_.width;
     }
-    // Few tiles where each is much work: every thread shall have some.
+    // Few tiles where each is much work, and the same for every thread.
     const int64_t tile_work = std::max<int64_t>(1, work_ * plan_.tile_pixels * plan_.panel_outputs);
-    const int64_t size = tile_pixels(space.width);
-    const int64_t tiles = chunk_count(space.width, size);
+    const int64_t tiles = chunk_count(space.width, plan_.tile_pixels);
     const int64_t most = std::clamp<int64_t>(kChunkWork / tile_work, 1, kSegmentTiles);
-    space.segment = chunk_count(tiles, chunk_count(tiles, most)) * size;
+    const int64_t even = num_threads() / std::gcd(space.rows, int64_t{num_threads()});
+    const int64_t segments = std::min(tiles, chunk_count(chunk_count(tiles, most), even) * even);
+    space.segment = even_size(space.width, segments);
     space.segments = chunk_count(space.width, space.segment);
     return space;
   }
@@ -146,12 +153,23 @@ class FilterStep {
            output_.pixel_bytes >= kLineBytes * num_threads();
   }
 
-  /// As many for every thread. (Integers are the same however they are cut.)
-  int64_t block_count(const RowSpace& space) const {
-    const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
-    const int64_t units = std::max<int64_t>(1, kChunkWork / unit_work);
-    const int64_t of_thread = chunk_count(chunk_count(space.units(), units), num_threads());
-    return std::min(of_thread * num_threads(), space.units());
+  /// Products of a unit and a panel.
+  int64_t unit_work(const RowSpace& space) const {
+    return std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
+  }
+
+  /// Of rows; as many for every thread that shares them. (Integers are the same however they are cut.)
+  int64_t block_count(const RowSpace& space, bool by_panels) const {
+    const int64_t units = std::max<int64_t>(1, kChunkWork / unit_work(space));
+    const int64_t blocks = chunk_count(space.units(), units);
+    return by_panels ? blocks : std::min(chunk_count(blocks, num_threads()) * num_threads(), space.units());
+  }
+
+  /// Whether threads take equal parts of little work, so that nobody needs help.
+  bool is_steady(const RowSpace& space, int64_t blocks, int64_t items) const {
+    const int64_t products = space.units() * unit_work(space) * static_cast<int64_t>(plan_.panels.size());
+    return products <= kSteadyWork * num_threads() && items % num_threads() == 0 &&
+           space.units() % blocks == 0;
   }
 
   /// Rows of the copy: values in the kernel's type, zeros around them.
@@ -231,10 +249,9 @@ class FilterStep {
     }
   }
 
-  /// Tiles of about the same size; of an even one, which is rescaled faster.
+  /// Tiles of about the same size.
   int64_t tile_pixels(int64_t pixels) const {
-    const int64_t size = chunk_count(pixels, chunk_count(pixels, plan_.tile_pixels));
-    return std::min(size + size % 2, plan_.tile_pixels);
+    return std::min(even_size(pixels, chunk_count(pixels, plan_.tile_pixels)), plan_.tile_pixels);
   }
 
   void run_tile(const FilterPanel& panel, size_t row_class, bool first, bool last, PackedTile& products,
