@@ -12,9 +12,9 @@
 namespace ds::infer {
 namespace {
 
-constexpr int64_t kChunkWork = 500'000;  // products of a chunk: enough to hide the hand-out
-constexpr int64_t kSteadyWork = 4 * kChunkWork;
-constexpr int64_t kSegmentTiles = 8;  // of a row, that a chunk may take alone
+constexpr int64_t kChunkWork = 500'000;          // products of a chunk: enough to hide the hand-out
+constexpr int64_t kLittleWork = 4 * kChunkWork;  // products, for each thread
+constexpr int64_t kSegmentTiles = 8;             // of a row, that a chunk may take alone
 /// Threads share panels instead of rows where there are so many times as many bytes of weights as of values.
 constexpr int64_t kWeightsPerValue = 4;
 constexpr int64_t kLineBytes = 64;
@@ -38,6 +38,15 @@ Place copy_place(const FilterInput& form, const Node& node, const Place& input) 
 int64_t even_size(int64_t pixels, int64_t parts) {
   const int64_t size = chunk_count(pixels, parts);
   return size + size % 2;
+}
+
+/// About `count`, at most `most`: `times` as many are the same number for every thread, where that can be.
+int64_t shared_count(int64_t count, int64_t times, int64_t most) {
+  const int64_t threads = num_threads();
+  const int64_t step = threads / std::gcd(times, threads);
+  const int64_t up = chunk_count(count, step) * step;
+  if (up <= most) return up;
+  return most >= step ? most / step * step : most;
 }
 
 /// Rows of outputs, each of neighbouring pixels: those of images, or for linear layers the images themselves.
@@ -72,6 +81,8 @@ class FilterStep {
     plan_ = plan_filters(source.self(), source.input(), form_, read_, kernels_);
     const Shape& w = source.self().filters.shape;
     work_ = w.numel() / w[0];
+    const Size2d size = image_size(source.self());
+    products_ = size.height * size.width * w.numel();
     if (source.self().shortcut >= 0) {
       has_shortcut_ = true;
       shortcut_ = source.places[static_cast<size_t>(source.self().shortcut)];
@@ -86,7 +97,8 @@ class FilterStep {
     const bool by_panels = shares_panels(context.images);
     const int64_t blocks = block_count(space, by_panels);
     const int64_t items = blocks * panels;
-    const int64_t chunks = is_steady(space, blocks, items) ? num_threads() : items;
+    const bool is_even = items % num_threads() == 0 && space.units() % blocks == 0;
+    const int64_t chunks = is_little(context.images) && is_even ? num_threads() : items;  // nobody needs help
     parallel_chunks(chunks, [&](int64_t chunk) {
       for (int64_t item = items * chunk / chunks; item < items * (chunk + 1) / chunks; ++item) {
         const int64_t block = by_panels ? item % blocks : item / panels;
@@ -138,38 +150,28 @@ class FilterStep {
     const int64_t tile_work = std::max<int64_t>(1, work_ * plan_.tile_pixels * plan_.panel_outputs);
     const int64_t tiles = chunk_count(space.width, plan_.tile_pixels);
     const int64_t most = std::clamp<int64_t>(kChunkWork / tile_work, 1, kSegmentTiles);
-    const int64_t even = num_threads() / std::gcd(space.rows, int64_t{num_threads()});
-    const int64_t segments = std::min(tiles, chunk_count(chunk_count(tiles, most), even) * even);
-    space.segment = even_size(space.width, segments);
+    const int64_t segments = shared_count(chunk_count(tiles, most), space.rows, tiles);
+    space.segment = std::min(space.width, even_size(space.width, segments));
     space.segments = chunk_count(space.width, space.segment);
     return space;
   }
 
+  bool is_little(int64_t images) const { return images * products_ <= kLittleWork * num_threads(); }
+
   /// Threads share rows, and meet those that they wrote in the step before: what another processor has in its
-  /// cache takes long to come. But many weights for few values are shared by panels, where no two threads
-  /// write to one line of the cache.
+  /// cache takes long to come. But many weights for few values are shared by panels; not so where work is
+  /// little and two threads would write to most lines of the cache.
   bool shares_panels(int64_t images) const {
+    const bool lines_are_own = output_.pixel_bytes >= kLineBytes * num_threads();
     return plan_.weight_bytes() > kWeightsPerValue * images * read_.image_bytes &&
-           output_.pixel_bytes >= kLineBytes * num_threads();
+           (lines_are_own || !is_little(images));
   }
 
-  /// Products of a unit and a panel.
-  int64_t unit_work(const RowSpace& space) const {
-    return std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
-  }
-
-  /// Of rows; as many for every thread that shares them. (Integers are the same however they are cut.)
+  /// Of rows; times panels as many for every thread. (Integers are the same however they are cut.)
   int64_t block_count(const RowSpace& space, bool by_panels) const {
-    const int64_t units = std::max<int64_t>(1, kChunkWork / unit_work(space));
-    const int64_t blocks = chunk_count(space.units(), units);
-    return by_panels ? blocks : std::min(chunk_count(blocks, num_threads()) * num_threads(), space.units());
-  }
-
-  /// Whether threads take equal parts of little work, so that nobody needs help.
-  bool is_steady(const RowSpace& space, int64_t blocks, int64_t items) const {
-    const int64_t products = space.units() * unit_work(space) * static_cast<int64_t>(plan_.panels.size());
-    return products <= kSteadyWork * num_threads() && items % num_threads() == 0 &&
-           space.units() % blocks == 0;
+    const int64_t unit_work = std::max<int64_t>(1, space.segment * work_ * plan_.panel_outputs);
+    const int64_t blocks = chunk_count(space.units(), std::max<int64_t>(1, kChunkWork / unit_work));
+    return shared_count(blocks, by_panels ? static_cast<int64_t>(plan_.panels.size()) : 1, space.units());
   }
 
   /// Rows of the copy: values in the kernel's type, zeros around them.
@@ -320,8 +322,9 @@ class FilterStep {
   bool linear_;
   bool has_shortcut_ = false;
   Size2d stride_;
-  Size2d border_ = 0;  // of the copy
-  int64_t work_ = 0;   // products of an output
+  Size2d border_ = 0;     // of the copy
+  int64_t work_ = 0;      // products of an output
+  int64_t products_ = 0;  // of an image
   Place input_;
   Place output_;
   Place shortcut_;

@@ -33,10 +33,10 @@ class CpuNetIsa : public testing::TestWithParam<cpu::Isa> {
 INSTANTIATE_TEST_SUITE_P(, CpuNetIsa, testing::ValuesIn(cpu::available_isas()),
                          [](const auto& info) { return std::string(cpu::name_of(info.param)); });
 
-/// The integers of the reference, for batches of several sizes and one or two threads.
+/// The integers of the reference, for batches of several sizes and numbers of threads that cut rows unevenly.
 void expect_reference(const IntegerNet& net, const Tensor& images, const std::string& what) {
   const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
-  for (const int threads : {1, 2}) {
+  for (const int threads : {1, 2, 7}) {
     const test::ScopedThreads scope(threads);
     for (const infer::CpuNetOptions& options :
          {infer::CpuNetOptions{.batch = 1}, {.batch = 3}, {.batch = 2, .shifts_only = true}}) {

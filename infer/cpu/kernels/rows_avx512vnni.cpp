@@ -22,16 +22,7 @@ inline Lanes<int32_t> widen(const int16_t* p) {
   return reinterpret_cast<Lanes<int32_t>>(
       _mm512_maskz_cvtepi16_epi32(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
 }
-// Values are within the type already. (Not by the instructions that store themselves: they take longer.)
-inline __m128i bytes_of(Lanes<int32_t> v) {
-  return _mm512_maskz_cvtepi32_epi8(kAll, reinterpret_cast<__m512i>(v));
-}
-inline void narrow(Lanes<int32_t> v, uint8_t* p) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes_of(v));
-}
-inline void narrow(Lanes<int32_t> v, int8_t* p) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes_of(v));
-}
+// Values are within the type already. (Not by the instruction that stores itself: it takes longer.)
 inline void narrow(Lanes<int32_t> v, int16_t* p) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                       _mm512_maskz_cvtepi32_epi16(kAll, reinterpret_cast<__m512i>(v)));
