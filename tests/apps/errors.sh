@@ -168,7 +168,7 @@ expect 'no integer net' "$bin/deepshift" verify "$model" --data "$data"
 "$bin/deepshift" verify "$net" --data "$data" --reference-images 2 | grep -q 'all results are equal' ||
   { echo "FAILED: verify of an integer net"; failures=1; }
 "$bin/deepshift" verify "$net" --data "$data" --isa generic --generic-images 3 --reference-images 5 |
-  grep -q 'reference .* 5 images .* equal' || { echo "FAILED: verify with fewer images for plain C++"; failures=1; }
+  grep 'reference .* 5 images .* equal' >/dev/null || { echo "FAILED: verify with fewer images for plain C++"; failures=1; }
 "$bin/deepshift" bench "$net" --runs 2 --layers | grep -q 'images/s' || { echo "FAILED: bench of an integer net"; failures=1; }
 expect 'is an integer net: it holds the rounding of its activations' "$bin/deepshift" eval "$net" --data "$data" --activation-bits 8
 expect 'gives \[10\], expected \[100\]' "$bin/deepshift" eval "$net" --data "$data" --dataset cifar100
