@@ -49,8 +49,8 @@ def main():
     heading = ["# Convolutions beside oneDNN's", "",
                f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "
                f"{arguments.batch}, float32, {arguments.threads} pinned threads of {processor_name()}; medians of "
-               f"{arguments.repetitions} rounds, in each of which both run one after the other. oneDNN chooses its layouts and has its filters and images in "
-               "them already. Made by `tools/compare_convolutions.py`.", ""]
+               f"{arguments.repetitions} rounds, in each of which both run one after the other. oneDNN chooses its layouts and "
+               "has its filters and images in them already. Made by `tools/compare_convolutions.py`.", ""]
     report_layers(arguments, heading, measure, table)
 
 

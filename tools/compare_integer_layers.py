@@ -70,7 +70,8 @@ def main():
     heading = [f"# Layers of integer nets beside {title}", "",
                f"Microseconds, and how many times as long the peer takes; batch {arguments.batch}, "
                f"{thread_count(arguments.threads)}, pinned, of {processor_name()}; medians of {arguments.repetitions} "
-               f"rounds, in each of which the engines of a layer run one after the other: of times, and of ratios. u8 values; rescaling and ReLU of {fused} are fused. PS and Q with 2, 4 and 5 bits. "
+               f"rounds, in each of which the engines of a layer run one after the other: of times, and of ratios. u8 "
+               f"values; rescaling and ReLU of {fused} are fused. PS and Q with 2, 4 and 5 bits. "
                "Made by `tools/compare_integer_layers.py`.", ""]
     if arguments.isa:
         heading[2:2] = ["DEEPSHIFT_ISA=avx2. Direct: the direct kernels alone. Native: what the float engine's plan chose, "

@@ -5,9 +5,9 @@
                                  [--output docs/results/integer_equality.md]
 
 Each network is trained for a moment on a few images, lowered, and given to `deepshift verify`: all test images on the fast
-kernels, all or a part in plain C++, and a part by the reference. Takes hours: each finished row is written at once, to the table and to a
-file of the same name with .json, from which a later call goes on. --fresh begins anew. A row names the commit it was made
-from.
+kernels, all or a part in plain C++, and a part by the reference. Takes hours: each finished row is written at once, to the
+table and to a file of the same name with .json, from which a later call goes on. --fresh begins anew. A row names the commit
+it was made from.
 """
 import argparse
 import itertools
@@ -46,7 +46,8 @@ def verified(arguments, network, method, bits, activation_bits):
     net = arguments.work / f"{network}_{method}{bits}_{activation_bits}.safetensors"
     run(arguments.bin / "deepshift", "lower", model_of(arguments, network, method, bits), net, "--data", arguments.cifar,
         "--activation-bits", activation_bits)
-    output = run(arguments.bin / "deepshift", "verify", net, "--data", arguments.cifar, "--generic-images", GENERIC_IMAGES.get(network, FEW_IMAGES))
+    output = run(arguments.bin / "deepshift", "verify", net, "--data", arguments.cifar,
+                 "--generic-images", GENERIC_IMAGES.get(network, FEW_IMAGES))
     ways = re.findall(r"^(.*?)\s+(\d+) images .* equal$", output, re.M)
     images = {way.split()[0]: int(count) for way, count in ways}
     return {"network": network, "weights": f"{method}{bits}", "bits": activation_bits, "ways": len(ways), "images": images,

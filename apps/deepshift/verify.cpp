@@ -114,15 +114,17 @@ class Comparison {
   std::string name_;
 };
 
-/// The first `count`; 0: all.
-Tensor first_of(const Tensor& images, int64_t count) {
-  return images.slice(0, count == 0 ? images.size(0) : std::min(count, images.size(0)));
+/// At most `limit` of so many; 0: all.
+int64_t limited(int64_t count, int64_t limit) { return limit == 0 ? count : std::min(count, limit); }
+
+Tensor first_of(const Tensor& images, int64_t limit) {
+  return images.slice(0, limited(images.size(0), limit));
 }
 
 int verify_file(const VerifyOptions& options) {
   const IntegerNetTask task =
       load_integer_net_task(SafetensorsFile(options.file), options.data, options.input);
-  const int64_t count = options.images == 0 ? task.test.size() : std::min(options.images, task.test.size());
+  const int64_t count = limited(task.test.size(), options.images);
   const Tensor images = task.test.slice(0, count).in_memory().images;
   report_broken_images(task.test);
   Comparison comparison;

@@ -131,32 +131,6 @@ class RescaledLanes {
   Vector half_;
 };
 
-/// The first `count` of a pixel's bytes, a quarter or a half of the vector.
-class PixelStore {
- public:
-  PixelStore(int64_t count, int64_t lanes)
-      : whole_(count >= lanes), mask_(static_cast<__mmask32>((uint64_t{1} << count) - 1)) {}
-
-  void half(__m256i bytes, uint8_t* y) const {
-    if (whole_) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), bytes);
-    } else {
-      _mm256_mask_storeu_epi8(y, mask_, bytes);
-    }
-  }
-  void quarter(__m128i bytes, uint8_t* y) const {
-    if (whole_) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(y), bytes);
-    } else {
-      _mm_mask_storeu_epi8(y, static_cast<__mmask16>(mask_), bytes);
-    }
-  }
-
- private:
-  bool whole_;
-  __mmask32 mask_;
-};
-
 /// Sums of a column, rescaled: of pixel kFirst and the next one, or twice the last.
 template <int kFirst, int kColumn, class Narrow, class Lanes, int kPixels, int kVectors>
 DS_INLINE Vector words_of(const Lanes& lanes, const Vector (&sum)[kPixels][kVectors]) {
@@ -166,19 +140,19 @@ DS_INLINE Vector words_of(const Lanes& lanes, const Vector (&sum)[kPixels][kVect
 }
 
 template <int kFirst, int kPixels>
-DS_INLINE void store_four(const RescaleTile& tile, const PixelStore& store, Vector bytes) {
+DS_INLINE void store_four(const RescaleTile& tile, Vector bytes) {
   uint8_t* y = tile.y + kFirst * tile.y_pitch;
-  store.quarter(quarter_of<0>(bytes), y);
-  if constexpr (kFirst + 1 < kPixels) store.quarter(quarter_of<1>(bytes), y + tile.y_pitch);
-  if constexpr (kFirst + 2 < kPixels) store.quarter(quarter_of<2>(bytes), y + 2 * tile.y_pitch);
-  if constexpr (kFirst + 3 < kPixels) store.quarter(quarter_of<3>(bytes), y + 3 * tile.y_pitch);
+  store_first(quarter_of<0>(bytes), y, tile.count);
+  if constexpr (kFirst + 1 < kPixels) store_first(quarter_of<1>(bytes), y + tile.y_pitch, tile.count);
+  if constexpr (kFirst + 2 < kPixels) store_first(quarter_of<2>(bytes), y + 2 * tile.y_pitch, tile.count);
+  if constexpr (kFirst + 3 < kPixels) store_first(quarter_of<3>(bytes), y + 3 * tile.y_pitch, tile.count);
 }
 
 template <int kFirst, int kPixels>
-DS_INLINE void store_two(const RescaleTile& tile, const PixelStore& store, Vector bytes) {
+DS_INLINE void store_two(const RescaleTile& tile, Vector bytes) {
   uint8_t* y = tile.y + kFirst * tile.y_pitch;
-  store.half(half_of<0>(bytes), y);
-  if constexpr (kFirst + 1 < kPixels) store.half(half_of<1>(bytes), y + tile.y_pitch);
+  store_first(half_of<0>(bytes), y, tile.count);
+  if constexpr (kFirst + 1 < kPixels) store_first(half_of<1>(bytes), y + tile.y_pitch, tile.count);
 }
 
 /// Written out by index, not in loops: those are unrolled too late for g++ 12 to keep sums in registers.
@@ -188,10 +162,8 @@ DS_INLINE void store_column(const RescaleTile& tile, const Vector (&sum)[kPixels
   using Narrow = Narrowing<Result>;
   const RescaledLanes<kPreShift> lanes(tile, 0);
   const Narrow narrowing(tile.low, tile.high, kUnpacked);
-  const PixelStore store(tile.count, kLanes);
-  (store_four<4 * kGroup, kPixels>(tile, store,
-                                   narrowing.bytes(words_of<4 * kGroup, 0, Narrow>(lanes, sum),
-                                                   words_of<4 * kGroup + 2, 0, Narrow>(lanes, sum))),
+  (store_four<4 * kGroup, kPixels>(tile, narrowing.bytes(words_of<4 * kGroup, 0, Narrow>(lanes, sum),
+                                                         words_of<4 * kGroup + 2, 0, Narrow>(lanes, sum))),
    ...);
 }
 
@@ -205,9 +177,7 @@ DS_INLINE void store_columns(const RescaleTile& tile, const Vector (&sum)[kPixel
   const RescaledLanes<kPreShift> second(tile, kLanes);
   const Vector second_words[] = {words_of<2 * kGroup, 1, Narrow>(second, sum)...};
   const Narrow narrowing(tile.low, tile.high, kUnpackedColumns);
-  const PixelStore store(tile.count, 2 * kLanes);
-  (store_two<2 * kGroup, kPixels>(tile, store, narrowing.bytes(first_words[kGroup], second_words[kGroup])),
-   ...);
+  (store_two<2 * kGroup, kPixels>(tile, narrowing.bytes(first_words[kGroup], second_words[kGroup])), ...);
 }
 
 template <class Result, bool kPreShift, int kPixels>

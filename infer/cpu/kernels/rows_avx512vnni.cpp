@@ -52,31 +52,21 @@ inline void narrow_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> a, L
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(cd), half_of<1>(bytes));
 }
 
-/// The first `count` channels of a block, or all.
-template <class Result>
-inline void store_block(__m128i block, Result* to, int64_t count) {
-  if (count >= kLanes) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block);
-  } else {
-    _mm_mask_storeu_epi8(to, static_cast<__mmask16>((1U << count) - 1), block);
-  }
-}
-
 /// Four pixels of a block.
 template <class Result>
 inline void narrow_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> a, Lanes<int32_t> b,
                          Lanes<int32_t> c, Lanes<int32_t> d, Result* to, int64_t pitch, int64_t count) {
   const __m512i bytes = clamped_bytes(narrowing, a, b, c, d);
-  store_block(quarter_of<0>(bytes), to, count);
-  store_block(quarter_of<1>(bytes), to + pitch, count);
-  store_block(quarter_of<2>(bytes), to + 2 * pitch, count);
-  store_block(quarter_of<3>(bytes), to + 3 * pitch, count);
+  store_first(quarter_of<0>(bytes), to, count);
+  store_first(quarter_of<1>(bytes), to + pitch, count);
+  store_first(quarter_of<2>(bytes), to + 2 * pitch, count);
+  store_first(quarter_of<3>(bytes), to + 3 * pitch, count);
 }
 
 /// One.
 template <class Result>
 inline void narrow_bytes(const Narrowing<Result>& narrowing, Lanes<int32_t> v, Result* to, int64_t count) {
-  store_block(quarter_of<0>(clamped_bytes(narrowing, v, v, v, v)), to, count);
+  store_first(quarter_of<0>(clamped_bytes(narrowing, v, v, v, v)), to, count);
 }
 
 }  // namespace
