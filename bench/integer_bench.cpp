@@ -24,14 +24,20 @@ namespace {
 using namespace ds;
 using bench::Layer;
 
-/// Random weights of a format, seldom 2^0, as trained ones are.
+/// Random weights of a format, seldom 2^0, as trained ones are. Those of large layers repeat: a prime number
+/// is drawn, so that no two filters are the same.
 std::vector<float> random_weights(int64_t count, const ShiftFormat& format) {
+  constexpr int64_t kDrawn = 65521;
   const int p_min = format.range().p_min;
+  const auto places = static_cast<uint32_t>(std::max(1, -p_min));
   std::vector<float> weights(static_cast<size_t>(count));
-  for (float& w : weights) {
-    const auto places = static_cast<uint32_t>(std::max(1, -p_min));
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (i >= kDrawn) {
+      weights[i] = weights[i - kDrawn];
+      continue;
+    }
     const auto drawn = default_generator().below(2 * places);
-    w = std::ldexp(drawn % 2 == 0 ? 1.0F : -1.0F, p_min + static_cast<int>(drawn / 2));
+    weights[i] = std::ldexp(drawn % 2 == 0 ? 1.0F : -1.0F, p_min + static_cast<int>(drawn / 2));
   }
   return weights;
 }

@@ -63,7 +63,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--isa", choices=["avx2"], help="instruction set (default: the processor's)")
     arguments = parse_layer_options(parser, "bench_integer", ["resnet20", "resnet18", "mobilenet_v2_cifar", "linear"],
-                                    batches=[1, 8, 128], batch=1, repetitions=5, seconds=0.05)
+                                    batches=[1, 8, 128], batch=1, repetitions=9, seconds=0.05)
     peers = AVX2_PEERS if arguments.isa else PEERS
     title = "our float kernels, on AVX2" if arguments.isa else "oneDNN's and OpenBLAS's"
     fused = "all" if arguments.isa else "ours and oneDNN's"
