@@ -10,6 +10,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cmath>
+#include <memory>
 
 #include "bench/layers.h"
 #include "bench/onednn.h"
@@ -89,10 +90,12 @@ void count(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem
   state.counters["layers"] = static_cast<double>(layer.layers);
 }
 
-/// The time of the convolution alone.
+/// The time of the convolution alone, in a net that is made when it is first wanted: a benchmark is run with
+/// several numbers of iterations.
 void run_integers(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& p,
-                  const ShiftFormat& format) {
-  const infer::CpuNet net(net_of(p, format), {.batch = p.x[0]});
+                  const ShiftFormat& format, std::unique_ptr<infer::CpuNet>& made) {
+  if (!made) made = std::make_unique<infer::CpuNet>(net_of(p, format), infer::CpuNetOptions{.batch = p.x[0]});
+  const infer::CpuNet& net = *made;
   const Tensor pixels = Tensor::full(p.x, 100.0, DType::kU8);
   net.time_steps(pixels.data<uint8_t>(), p.x[0]);
   const size_t step = is_linear(p) ? kLinearLayer : kLayer;
@@ -152,8 +155,9 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
   const std::string name = fmt::format("{}/batch:{}/{}", network, batch, layer.name);
   for (const ShiftFormat& format : {ShiftFormat{ShiftMethod::kPs, 4}, ShiftFormat{ShiftMethod::kQ, 4},
                                     ShiftFormat{ShiftMethod::kPs, 5}, ShiftFormat{ShiftMethod::kPs, 2}}) {
+    const auto net = std::make_shared<std::unique_ptr<infer::CpuNet>>();
     add(fmt::format("{}/{}{}", name, name_of(format.method), format.bits), [=](benchmark::State& state) {
-      run_integers(state, layer, p, format);
+      run_integers(state, layer, p, format, *net);
     })->UseManualTime();
   }
   add(name + "/openblas", [=](benchmark::State& state) {
