@@ -1,5 +1,10 @@
 #include "apps/common/optimization.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <vector>
+
 #include "autograd/optim/adam.h"
 #include "autograd/optim/muon.h"
 #include "autograd/optim/radam.h"
@@ -13,24 +18,42 @@ namespace {
 // 0.03.
 constexpr double kRateBesideMuon = 0.2 / 0.03;
 constexpr double kDecayBesideMuon = 5e-4;
+// P and S of every layer are matrices: at lr 0.03, steps of up to 0.012 octaves and 0.06 of a sign
+// (docs/decisions/0010-muon.md).
+constexpr double kShiftRate = 2.0;
+constexpr double kSignRate = 10.0;
 
 /// Filters that join channels: those of depthwise convolutions share nothing that could be orthogonal.
 bool is_filter_matrix(const NamedParameter& parameter) {
   return parameter.layout.kind == FileLayout::Kind::kConvolution && parameter.value.shape()[3] > 1;
 }
 
+std::vector<ParameterGroup> filled(std::initializer_list<ParameterGroup> groups) {
+  std::vector<ParameterGroup> result;
+  std::copy_if(groups.begin(), groups.end(), std::back_inserter(result),
+               [](const ParameterGroup& group) { return !group.parameters.empty(); });
+  return result;
+}
+
 std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& model) {
   ParameterGroup filters{.parameters = {}, .weight_decay = options.weight_decay.value()};
+  ParameterGroup shifts{.parameters = {}, .lr_scale = kShiftRate};
+  ParameterGroup signs{.parameters = {}, .lr_scale = kSignRate};
   ParameterGroup weights{.parameters = {}, .weight_decay = kDecayBesideMuon, .lr_scale = kRateBesideMuon};
   ParameterGroup rest{.parameters = {}, .lr_scale = kRateBesideMuon};
+  const auto group_of = [&](const NamedParameter& parameter) -> ParameterGroup& {
+    switch (parameter.role) {
+      case ParameterRole::kWeight: return is_filter_matrix(parameter) ? filters : weights;
+      case ParameterRole::kShift: return shifts;
+      case ParameterRole::kSign: return signs;
+      default: return rest;
+    }
+  };
   for (const NamedParameter& parameter : model.named_parameters()) {
-    ParameterGroup& group = is_filter_matrix(parameter)                ? filters
-                            : parameter.role == ParameterRole::kWeight ? weights
-                                                                       : rest;
-    group.parameters.push_back(parameter.value);
+    group_of(parameter).parameters.push_back(parameter.value);
   }
   return std::make_unique<Muon>(
-      MuonGroups{.matrices = {std::move(filters)}, .others = {std::move(weights), std::move(rest)}},
+      MuonGroups{.matrices = filled({filters, shifts, signs}), .others = filled({weights, rest})},
       MuonOptions{.lr = options.lr.value(), .momentum = options.momentum});
 }
 
@@ -42,11 +65,7 @@ std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_
   for (const NamedParameter& parameter : model.named_parameters()) {
     (parameter.role == ParameterRole::kWeight ? decayed : kept).parameters.push_back(parameter.value);
   }
-  std::vector<ParameterGroup> groups;
-  for (ParameterGroup& group : {std::ref(decayed), std::ref(kept)}) {
-    if (!group.parameters.empty()) groups.push_back(std::move(group));
-  }
-  return groups;
+  return filled({decayed, kept});
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Module& model) {

@@ -34,8 +34,8 @@ struct MuonOptions {
   double momentum = 0.9;
 };
 
-/// Parameters by the kind of their update. Weight decay is decoupled for matrices and part of the gradient
-/// for the others, whose learning rate is lr times lr_scale.
+/// Parameters by the kind of their update, each group at lr times its lr_scale. Weight decay is decoupled for
+/// matrices and part of the gradient for the others.
 struct MuonGroups {
   std::vector<ParameterGroup> matrices = {};  // first axis: rows; the others together: columns
   std::vector<ParameterGroup> others = {};

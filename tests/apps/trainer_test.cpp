@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "apps/common/diagnose.h"
@@ -259,6 +261,28 @@ TEST(Optimization, MuonTakesFilters) {
   EXPECT_TRUE(depthwise);
   EXPECT_EQ(optimizer->groups()[2].weight_decay, 0.0);
   EXPECT_GT(optimizer->groups()[2].lr_scale, 1.0);
+}
+
+/// P and S, the last layer's too, at rates of their own; beside them batch norm and biases.
+TEST(Optimization, MuonTakesShiftsAndSigns) {
+  TrainOptions options = tiny_options(1);
+  options.optimizer = "muon";
+  options.lr = 0.03;
+  options.weight_decay = 1e-4;
+  const Network network = tiny_network("ps");
+  const auto optimizer = make_optimizer(options, *network.model);
+  std::map<const void*, double> rates;
+  for (const ParameterGroup& group : optimizer->groups()) {
+    for (const Variable& parameter : group.parameters) rates[parameter.value().raw()] = group.lr_scale;
+    EXPECT_EQ(group.weight_decay, 0.0) << "P decays through the loss";
+  }
+  std::map<ParameterRole, std::set<double>> by_role;
+  for (const NamedParameter& parameter : network.model->named_parameters()) {
+    by_role[parameter.role].insert(rates.at(parameter.value.value().raw()));
+  }
+  EXPECT_THAT(by_role[ParameterRole::kShift], ::testing::ElementsAre(2.0));
+  EXPECT_THAT(by_role[ParameterRole::kSign], ::testing::ElementsAre(10.0));
+  EXPECT_EQ(by_role[ParameterRole::kNorm], by_role[ParameterRole::kBias]);
 }
 
 TEST(Optimization, EverySchedulePeaksAtTheGivenRate) {
