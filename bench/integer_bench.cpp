@@ -9,8 +9,10 @@
 // convolutions of the network have this shape. Threads are DEEPSHIFT_THREADS, pinned.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string>
 
 #include "bench/layers.h"
 #include "bench/onednn.h"
@@ -28,7 +30,7 @@ using bench::Layer;
 /// Random weights of a format, seldom 2^0, as trained ones are. Those of large layers repeat: a prime number
 /// is drawn, so that no two filters are the same.
 std::vector<float> random_weights(int64_t count, const ShiftFormat& format) {
-  constexpr int64_t kDrawn = 65521;
+  constexpr size_t kDrawn = 65521;
   const int p_min = format.range().p_min;
   const auto places = static_cast<uint32_t>(std::max(1, -p_min));
   std::vector<float> weights(static_cast<size_t>(count));
@@ -90,12 +92,22 @@ void count(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem
   state.counters["layers"] = static_cast<double>(layer.layers);
 }
 
-/// The time of the convolution alone, in a net that is made when it is first wanted: a benchmark is run with
-/// several numbers of iterations.
-void run_integers(benchmark::State& state, const Layer& layer, const cpu::Conv2dProblem& p,
-                  const ShiftFormat& format, std::unique_ptr<infer::CpuNet>& made) {
-  if (!made) made = std::make_unique<infer::CpuNet>(net_of(p, format), infer::CpuNetOptions{.batch = p.x[0]});
-  const infer::CpuNet& net = *made;
+/// The net of the benchmark that runs: made once, though it is run with several numbers of iterations.
+const infer::CpuNet& made_net(const std::string& name, const cpu::Conv2dProblem& p,
+                              const ShiftFormat& format) {
+  static std::string made;
+  static std::unique_ptr<infer::CpuNet> net;
+  if (made != name) {
+    net = std::make_unique<infer::CpuNet>(net_of(p, format), infer::CpuNetOptions{.batch = p.x[0]});
+    made = name;
+  }
+  return *net;
+}
+
+/// The time of the convolution alone.
+void run_integers(benchmark::State& state, const std::string& name, const Layer& layer,
+                  const cpu::Conv2dProblem& p, const ShiftFormat& format) {
+  const infer::CpuNet& net = made_net(name, p, format);
   const Tensor pixels = Tensor::full(p.x, 100.0, DType::kU8);
   net.time_steps(pixels.data<uint8_t>(), p.x[0]);
   const size_t step = is_linear(p) ? kLinearLayer : kLayer;
@@ -155,10 +167,8 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
   const std::string name = fmt::format("{}/batch:{}/{}", network, batch, layer.name);
   for (const ShiftFormat& format : {ShiftFormat{ShiftMethod::kPs, 4}, ShiftFormat{ShiftMethod::kQ, 4},
                                     ShiftFormat{ShiftMethod::kPs, 5}, ShiftFormat{ShiftMethod::kPs, 2}}) {
-    const auto net = std::make_shared<std::unique_ptr<infer::CpuNet>>();
-    add(fmt::format("{}/{}{}", name, name_of(format.method), format.bits), [=](benchmark::State& state) {
-      run_integers(state, layer, p, format, *net);
-    })->UseManualTime();
+    const std::string own = fmt::format("{}/{}{}", name, name_of(format.method), format.bits);
+    add(own, [=](benchmark::State& state) { run_integers(state, own, layer, p, format); })->UseManualTime();
   }
   add(name + "/openblas", [=](benchmark::State& state) {
     run_calls(state, layer, p, float_call(p));

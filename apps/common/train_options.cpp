@@ -172,10 +172,10 @@ void add_training_options(OptionTable& table, TrainOptions& o) {
 void add_regularisation_options(OptionTable& table, TrainOptions& o) {
   table.group("Regularisation (0 is off)");
   table
-      .add(
-          "weight-decay", o.weight_decay,
-          "of weights; ps: on 4^P, through the loss (default: 5e-4; ps and with --pretrained 1e-4; muon 0.1)",
-          Effect::kResults)
+      .add("weight-decay", o.weight_decay,
+           "of weights; ps: on 4^P, through the loss (default: 5e-4; ps 1e-4; muon 0.1; else with "
+           "--pretrained 1e-4)",
+           Effect::kResults)
       ->check(between(0, 1));
   table
       .add("label-smoothing", o.label_smoothing, "share of the target spread over all classes",

@@ -106,9 +106,10 @@ class FilterStep {
     const int64_t items = blocks * panels;
     const bool is_even = items % num_threads() == 0 && space.units() % blocks == 0;
     const bool in_parts = is_little(context.images) && is_even;  // nobody needs help
+    const bool own_rows = in_parts && !by_panels && blocks % num_threads() == 0;
     const int64_t chunks = in_parts ? num_threads() : items;
     parallel_chunks(chunks, [&](int64_t chunk) {
-      if (in_parts && !by_panels) {
+      if (own_rows) {
         fetch(read_.image(context.arena, 0), context.images * read_.image_bytes, chunk, chunks);
       }
       for (int64_t item = items * chunk / chunks; item < items * (chunk + 1) / chunks; ++item) {
