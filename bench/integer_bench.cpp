@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "bench/layers.h"
@@ -34,14 +35,11 @@ std::vector<float> random_weights(int64_t count, const ShiftFormat& format) {
   const int p_min = format.range().p_min;
   const auto places = static_cast<uint32_t>(std::max(1, -p_min));
   std::vector<float> weights(static_cast<size_t>(count));
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (i >= kDrawn) {
-      weights[i] = weights[i - kDrawn];
-      continue;
-    }
+  for (float& w : std::span(weights).first(std::min(weights.size(), kDrawn))) {
     const auto drawn = default_generator().below(2 * places);
-    weights[i] = std::ldexp(drawn % 2 == 0 ? 1.0F : -1.0F, p_min + static_cast<int>(drawn / 2));
+    w = std::ldexp(drawn % 2 == 0 ? 1.0F : -1.0F, p_min + static_cast<int>(drawn / 2));
   }
+  for (size_t i = kDrawn; i < weights.size(); ++i) weights[i] = weights[i - kDrawn];
   return weights;
 }
 

@@ -7,7 +7,7 @@
 Each network is trained for a moment on a few images, lowered, and given to `deepshift verify`: all test images on the fast
 kernels, all or a part in plain C++, and a part by the reference. Takes hours: each finished row is written at once, to the
 table and to a file of the same name with .json, from which a later call goes on. --fresh begins anew. A row names the commit
-it was made from.
+that was checked out when the call began: build the programs from it first.
 """
 import argparse
 import itertools
@@ -41,7 +41,7 @@ def model_of(arguments, network, method, bits):
     return folder / "last.safetensors"
 
 
-def verified(arguments, network, method, bits, activation_bits):
+def verified(arguments, commit, network, method, bits, activation_bits):
     """What `deepshift verify` printed: lines of ways, and the checksum of the results for all images."""
     net = arguments.work / f"{network}_{method}{bits}_{activation_bits}.safetensors"
     run(arguments.bin / "deepshift", "lower", model_of(arguments, network, method, bits), net, "--data", arguments.cifar,
@@ -52,7 +52,7 @@ def verified(arguments, network, method, bits, activation_bits):
     images = {way.split()[0]: int(count) for way, count in ways}
     return {"network": network, "weights": f"{method}{bits}", "bits": activation_bits, "ways": len(ways), "images": images,
             "checksum": re.search(r"checksum is (\w+)", output)[1], "processor": processor_name(),
-            "commit": run("git", "describe", "--always", "--dirty").strip()}
+            "commit": commit}
 
 
 def table(rows):
@@ -81,13 +81,14 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs/results/integer_equality.md"))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    commit = run("git", "describe", "--always", "--dirty").strip()
     done = arguments.output.with_suffix(".json")
     rows = json.loads(done.read_text()) if done.exists() and not arguments.fresh else []
     for network, (method, bits), activation_bits in itertools.product(arguments.networks, WEIGHTS, (8, 16)):
         key = (network, f"{method}{bits}", activation_bits)
         if any((row["network"], row["weights"], row["bits"]) == key for row in rows):
             continue
-        rows.append(verified(arguments, network, method, bits, activation_bits))
+        rows.append(verified(arguments, commit, network, method, bits, activation_bits))
         done.write_text(json.dumps(rows, indent=1) + "\n")
         arguments.output.write_text(table(rows))
         print(f"{', '.join(map(str, key))}: {rows[-1]['ways']} ways are equal", flush=True)

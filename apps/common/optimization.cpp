@@ -14,16 +14,13 @@ namespace ds::apps {
 
 namespace {
 
-// What stands beside Muon's matrices is updated as by the sgd recipe: lr 0.2 where that of the matrices is
-// 0.03.
-constexpr double kRateBesideMuon = 0.2 / 0.03;
+// What stands beside Muon's matrices is updated as by the sgd recipe, lr 0.2.
+constexpr double kRateBesideMuon = 0.2 / kMuonRate;
 constexpr double kDecayBesideMuon = 5e-4;
-// P and S of every layer are matrices: at lr 0.03, steps of 0.012 octaves and 0.06 of a sign (root mean
+// P and S of every layer are matrices: at kMuonRate, steps of 0.012 octaves and 0.06 of a sign (root mean
 // square; docs/decisions/0010-muon.md).
 constexpr double kShiftRate = 2.0;
 constexpr double kSignRate = 10.0;
-// Of the filters that ps leaves float: its --weight-decay is that of P.
-constexpr double kFilterDecay = 0.1;
 
 /// Filters that join channels: those of depthwise convolutions share nothing that could be orthogonal.
 bool is_filter_matrix(const NamedParameter& parameter) {
@@ -38,9 +35,9 @@ std::vector<ParameterGroup> filled(std::initializer_list<ParameterGroup> groups)
 }
 
 std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& model) {
-  const bool is_ps = options.method == "ps";
-  ParameterGroup filters{.parameters = {},
-                         .weight_decay = is_ps ? kFilterDecay : options.weight_decay.value()};
+  // That of ps is P's, in the loss: filters that stay float do not share it.
+  const double filter_decay = options.method == "ps" ? kMuonDecay : options.weight_decay.value();
+  ParameterGroup filters{.parameters = {}, .weight_decay = filter_decay};
   ParameterGroup shifts{.parameters = {}, .lr_scale = kShiftRate};
   ParameterGroup signs{.parameters = {}, .lr_scale = kSignRate};
   ParameterGroup weights{.parameters = {}, .weight_decay = kDecayBesideMuon, .lr_scale = kRateBesideMuon};

@@ -10,6 +10,10 @@
 
 namespace ds::apps {
 
+/// Of filters by Muon, unless other ones are asked for (docs/decisions/0010-muon.md).
+constexpr double kMuonRate = 0.03;
+constexpr double kMuonDecay = 0.1;
+
 /// Two groups: weights, which decay, and the rest (batch norm, biases, P and S), which do not.
 std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_decay);
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Module& model);

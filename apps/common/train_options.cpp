@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <limits>
 
+#include "apps/common/optimization.h"
 #include "apps/common/recipes.h"
 #include "apps/common/task.h"
 #include "core/backend.h"
@@ -265,7 +266,7 @@ void compare_values(OptionTable& table) {
 }
 
 double default_lr(const TrainOptions& options) {
-  if (*options.optimizer == "muon") return 0.03;
+  if (*options.optimizer == "muon") return kMuonRate;
   if (*options.optimizer == "adam" || *options.optimizer == "adamw") return 0.001;
   if (options.pretrained.empty()) return 0.1;
   return *options.method == "ps" ? 0.02 : 0.01;
@@ -273,7 +274,7 @@ double default_lr(const TrainOptions& options) {
 
 double default_weight_decay(const TrainOptions& options) {
   if (*options.method == "ps") return 1e-4;
-  if (*options.optimizer == "muon") return 0.1;
+  if (*options.optimizer == "muon") return kMuonDecay;
   return options.pretrained.empty() ? 5e-4 : 1e-4;
 }
 
