@@ -26,17 +26,18 @@ double measure_gflops() {
       const Tensor x = Tensor::full({pixels * kChannels}, 0.5);
       const Tensor w = Tensor::full({kChannels * width}, 0.5);
       Tensor y = Tensor::empty({pixels * width});
-      const int64_t offset = 0;
+      const DirectTap tap{.x = 0, .w = 0};
       const DirectTile tile{.x = x.data<float>(),
                             .x_pitch = kChannels,
-                            .tap_offsets = &offset,
+                            .tap = &tap,
                             .taps = 1,
                             .channels = kChannels,
                             .w = w.data<float>(),
                             .bias = nullptr,
                             .y = y.data<float>(),
                             .y_pitch = width,
-                            .outputs = width};
+                            .outputs = width,
+                            .ahead = x.data<float>()};
       for (int64_t i = 0; i < kRepeats / chunks; ++i) kernels.tile[kDirectMaxVectors - 1][pixels - 1](tile);
     });
   });

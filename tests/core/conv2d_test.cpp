@@ -16,7 +16,6 @@ using test::Conv2dOperands;
 using test::Conv2dResults;
 using test::expect_close;
 using test::f32_tolerance;
-using test::kDirectTolerance;
 using test::operands_of;
 using test::plan_of;
 using test::random_conv2d_case;
@@ -158,6 +157,20 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .outputs = 140,
        .options = {.stride = 2, .padding = 1, .groups = 2},
        .bias = true},
+      {.batch = 41,
+       .input = 8,
+       .kernel = 3,
+       .channels = 66,
+       .outputs = 70,
+       .options = {.stride = 2, .padding = 1},
+       .bias = true},
+      {.batch = 33,
+       .input = {7, 4},
+       .kernel = {3, 2},
+       .channels = 10,
+       .outputs = 140,
+       .options = {.padding = {2, 1}, .dilation = 2, .groups = 2},
+       .bias = true},
       {.batch = 60, .input = 4, .kernel = 1, .channels = 90, .outputs = 66, .options = {.groups = 3}},
       {.batch = 2, .input = 9, .kernel = 3, .channels = 1, .outputs = 1, .options = {.padding = 4}}};
   for (const Conv2dCase& c : cases) {
@@ -191,8 +204,14 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereOutputsPassTheCaches) {
   half_lines.options.groups = 8;
   Conv2dCase strided_depthwise = depthwise;
   strided_depthwise.options.stride = 2;
+  const Conv2dCase many_images{.batch = 520,
+                               .input = 8,
+                               .kernel = 3,
+                               .channels = 4,
+                               .outputs = 128,
+                               .options = {.stride = 2, .padding = 1}};
   for (const Conv2dCase& c :
-       {large, several_panels, windows, phases, half_lines, depthwise, strided_depthwise}) {
+       {large, several_panels, windows, phases, half_lines, depthwise, strided_depthwise, many_images}) {
     const Conv2dOperands o = operands_of(c, generator);
     expect_close(c, run_f32(tested(), c, o), run(Engine::kReference, c, o), f32_tolerance(c));
   }
@@ -252,11 +271,14 @@ TEST_P(Conv2dEngines, TakeAnEmptyBatch) {
 }
 
 TEST_P(Conv2dEngines, TakeNoInputChannels) {
-  const Conv2dCase c{.input = 4, .kernel = 3, .channels = 0, .outputs = 2, .options = {}};
-  Generator generator(9);
-  const Conv2dResults r = run_f32(tested(), c, operands_of(c, generator));
-  EXPECT_THAT(r.y.to_vector<double>(), testing::Each(0.0));
-  EXPECT_EQ(r.dw.numel(), 0);
+  for (const auto& [batch, kernel] : {std::pair{1, 3}, {40, 3}, {1, 1}}) {
+    const Conv2dCase c{
+        .batch = batch, .input = 6, .kernel = kernel, .channels = 0, .outputs = 70, .options = {}};
+    Generator generator(9);
+    const Conv2dResults r = run_f32(tested(), c, operands_of(c, generator));
+    EXPECT_THAT(r.y.to_vector<double>(), testing::Each(0.0)) << c.str();
+    EXPECT_EQ(r.dw.numel(), 0);
+  }
 }
 
 TEST(Conv2dPlan, SaysInWordsWhyItChose) {

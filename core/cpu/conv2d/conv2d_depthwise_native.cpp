@@ -30,71 +30,49 @@ constexpr int64_t kWeightBlockChannels = 64;
 constexpr int64_t kWeightBlockPixels = 64;
 constexpr int64_t kWeightImagesPixels = 1024;  // whose x and dy stay in the L2 cache
 
-/// Output pixels [begin, end) of an axis.
-struct Segment {
-  int64_t begin = 0;
-  int64_t end = 0;
-};
-
-/// Output pixels that see the same taps: offsets of x from the pixel's origin, and of the weights, in floats.
-struct Region {
+/// A region, and where its taps read: offsets of x from the pixel's origin, and of the weights, in floats.
+struct Taps {
   Segment rows;
   Segment columns;
   std::vector<int64_t> offsets;
   std::vector<int64_t> weights;
 };
 
-/// Cuts `count` outputs of an axis where a tap enters or leaves the source. Output m reads m * step + tap.
-std::vector<Segment> segments_of(const std::vector<int64_t>& taps, int64_t count, int64_t step,
-                                 int64_t size) {
-  std::vector<int64_t> cuts = {0, count};
-  for (const int64_t tap : taps) {
-    cuts.push_back(std::clamp<int64_t>((step - 1 - tap) / step, 0, count));  // the first m that is inside
-    cuts.push_back(std::clamp<int64_t>((size - tap + step - 1) / step, 0, count));  // the first m beyond
-  }
-  std::ranges::sort(cuts);
-  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-  std::vector<Segment> segments;
-  for (size_t i = 1; i < cuts.size(); ++i) segments.push_back({cuts[i - 1], cuts[i]});
-  return segments;
-}
-
-std::vector<Region> regions_of(const Correlation& correlation, Size2d source, int64_t channels) {
-  std::vector<int64_t> rows;
-  std::vector<int64_t> columns;
-  for (const Tap& tap : correlation.taps) {
-    rows.push_back(tap.row);
-    columns.push_back(tap.column);
-  }
-  const auto inside = [](int64_t position, int64_t size) { return 0 <= position && position < size; };
-  std::vector<Region> regions;
-  for (const Segment& row :
-       segments_of(rows, correlation.count.height, correlation.step.height, source.height)) {
-    for (const Segment& column :
-         segments_of(columns, correlation.count.width, correlation.step.width, source.width)) {
-      Region region{.rows = row, .columns = column, .offsets = {}, .weights = {}};
-      for (const Tap& tap : correlation.taps) {
-        if (!inside(row.begin * correlation.step.height + tap.row, source.height)) continue;
-        if (!inside(column.begin * correlation.step.width + tap.column, source.width)) continue;
-        region.offsets.push_back((tap.row * source.width + tap.column) * channels);
-        region.weights.push_back(tap.index * channels);
-      }
-      regions.push_back(std::move(region));
+std::vector<Taps> taps_of(const Correlation& correlation, Size2d source, int64_t channels) {
+  std::vector<Taps> all;
+  for (const Region& region : regions_of(correlation, source)) {
+    Taps taps{.rows = region.rows, .columns = region.columns, .offsets = {}, .weights = {}};
+    for (const size_t t : region.taps) {
+      const Tap& tap = correlation.taps[t];
+      taps.offsets.push_back((tap.row * source.width + tap.column) * channels);
+      taps.weights.push_back(tap.index * channels);
     }
+    all.push_back(std::move(taps));
   }
-  return regions;
+  return all;
 }
 
-/// One row of one region.
-void correlate_row(const Correlation& correlation, const Region& region, int64_t row, DepthwiseTile tile,
-                   int64_t source_width, float* target) {
+/// Whether filters three wide slide along the rows, with one column of border on each side.
+bool slides(const Correlation& correlation, int64_t source_width) {
+  if (correlation.step.width != 1 || correlation.count.width != source_width || source_width < 3)
+    return false;
+  if (correlation.taps.size() % 3 != 0) return false;
+  for (size_t t = 0; t < correlation.taps.size(); ++t) {
+    if (correlation.taps[t].column != static_cast<int64_t>(t % 3) - 1) return false;
+  }
+  return true;
+}
+
+/// Output columns of a row that see the same taps, or, where filters slide, all columns.
+void correlate_row(const Correlation& correlation, const Taps& region, const Segment& columns, int64_t row,
+                   DepthwiseTile tile, int64_t source_width, float* target) {
   const DepthwiseKernels& kernels = depthwise_kernels();
   tile.tap_offsets = region.offsets.data();
   tile.tap_weights = region.weights.data();
   tile.taps = static_cast<int64_t>(region.offsets.size());
-  const int64_t width = region.columns.end - region.columns.begin;
-  for_even_pieces(width, DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
-    const int64_t column = region.columns.begin + from;
+  const bool sliding = columns.size() > region.columns.size();
+  for_even_pieces(columns.size(), DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
+    const int64_t column = columns.begin + from;
     tile.start = row * correlation.step.height * source_width * tile.channels + column * tile.x_pitch;
     // The next row is too far away for the processor to foresee it: the last tap's inputs, which no other row
     // has read.
@@ -103,7 +81,12 @@ void correlate_row(const Correlation& correlation, const Region& region, int64_t
                pixels * tile.x_pitch);
     }
     tile.y = target + column * tile.y_pitch;
-    kernels.tile[pixels - 1](tile);
+    if (sliding) {
+      const bool right = column + pixels < columns.end;
+      kernels.sliding_tile[pixels - 1][column > 0 ? 1 : 0][right ? 1 : 0](tile);
+    } else {
+      kernels.tile[pixels - 1](tile);
+    }
   });
 }
 
@@ -112,7 +95,9 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
                const Conv2dEpilogue& epilogue, Tensor& target) {
   const int64_t channels = source.size(3);
   const Size2d size = {source.size(1), source.size(2)};
-  const std::vector<Region> regions = regions_of(correlation, size, channels);
+  const std::vector<Taps> regions = taps_of(correlation, size, channels);
+  const bool sliding = slides(correlation, size.width);
+  const Segment all_columns{.begin = 0, .end = correlation.count.width};
   const DepthwiseTile common{.x = nullptr,
                              .start = 0,
                              .x_pitch = correlation.step.width * channels,
@@ -138,10 +123,10 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
       const int64_t target_row =
           image * target.size(1) + correlation.first.height + row * correlation.spacing.height;
       float* y = target.data<float>() + (target_row * target.size(2) + correlation.first.width) * channels;
-      for (const Region& region : regions) {
-        if (region.rows.begin <= row && row < region.rows.end) {
-          correlate_row(correlation, region, row, tile, size.width, y);
-        }
+      for (const Taps& region : regions) {
+        if (row < region.rows.begin || region.rows.end <= row) continue;
+        if (sliding && region.columns.begin != 1) continue;  // column 1 sees all taps
+        correlate_row(correlation, region, sliding ? all_columns : region.columns, row, tile, size.width, y);
       }
     }
     if (common.streams) finish_streaming();
@@ -152,13 +137,13 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
 }
 
 /// Adds what the images of a tile give to the weight gradient [position][channel].
-void add_images(const std::vector<Region>& regions, DepthwiseWeightTile tile) {
+void add_images(const std::vector<Taps>& regions, DepthwiseWeightTile tile) {
   const DepthwiseKernels& kernels = depthwise_kernels();
   const DepthwiseWeightTile all = tile;
-  for (const Region& region : regions) {
+  for (const Taps& region : regions) {
     const auto taps = static_cast<int64_t>(region.offsets.size());
-    const int64_t height = region.rows.end - region.rows.begin;
-    tile.pixels = region.columns.end - region.columns.begin;
+    const int64_t height = region.rows.size();
+    tile.pixels = region.columns.size();
     const int64_t rows = std::clamp<int64_t>(kWeightBlockPixels / tile.pixels, 1, height);
     const int64_t images = std::clamp<int64_t>(kWeightBlockPixels / (tile.pixels * height), 1, all.images);
     for (int64_t n = 0; n < all.images; n += images) {
@@ -200,7 +185,7 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
   const int64_t channels = x.size(3);
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
-  const std::vector<Region> regions = regions_of(correlation, {x.size(1), x.size(2)}, channels);
+  const std::vector<Taps> regions = taps_of(correlation, {x.size(1), x.size(2)}, channels);
   const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
   const int64_t most = std::max(kFewestPartials, kWeightPieces / blocks);
   const int64_t grain = chunk_count(batch, most);  // images a partial sum holds

@@ -106,11 +106,11 @@ class TileGroup {
 
   /// All tiles of one position and one panel.
   void multiply(int64_t position, const Panel& panel) const {
-    constexpr int64_t kNoOffset = 0;
+    constexpr DirectTap kTap{.x = 0, .w = 0};
     const int64_t width = int64_t{panel.vectors} * direct_.lanes;
     DirectTile tile{.x = nullptr,
                     .x_pitch = words_,
-                    .tap_offsets = &kNoOffset,
+                    .tap = &kTap,
                     .taps = 1,
                     .channels = words_,
                     .w = job_.filters + (kWinogradPositions * panel.first + position * width) * words_,
@@ -120,6 +120,7 @@ class TileGroup {
                     .outputs = panel.outputs};
     for_even_pieces(tiles_, direct_.max_pixels[panel.vectors - 1], [&](int64_t begin, int64_t tiles) {
       tile.x = v_ + position * v_pitch_ + begin * words_;
+      tile.ahead = tile.x;
       tile.y = m_ + position * m_pitch_ + begin * job_.outputs + panel.first;
       direct_.tile[panel.vectors - 1][tiles - 1](tile);
     });

@@ -27,7 +27,48 @@ PhaseAxis phase_axis(int64_t phase, int64_t input, int64_t kernel, int64_t strid
   return axis;
 }
 
+/// Cuts `count` outputs of an axis where a tap enters or leaves the source. Output m reads m * step + tap.
+std::vector<Segment> segments_of(const std::vector<int64_t>& taps, int64_t count, int64_t step,
+                                 int64_t size) {
+  std::vector<int64_t> cuts = {0, count};
+  for (const int64_t tap : taps) {
+    cuts.push_back(std::clamp<int64_t>((step - 1 - tap) / step, 0, count));  // the first m that is inside
+    cuts.push_back(std::clamp<int64_t>((size - tap + step - 1) / step, 0, count));  // the first m beyond
+  }
+  std::ranges::sort(cuts);
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  std::vector<Segment> segments;
+  for (size_t i = 1; i < cuts.size(); ++i) segments.push_back({cuts[i - 1], cuts[i]});
+  return segments;
+}
+
 }  // namespace
+
+std::vector<Region> regions_of(const Correlation& correlation, Size2d source) {
+  std::vector<int64_t> rows;
+  std::vector<int64_t> columns;
+  for (const Tap& tap : correlation.taps) {
+    rows.push_back(tap.row);
+    columns.push_back(tap.column);
+  }
+  const Size2d step = correlation.step;
+  const auto inside = [](int64_t position, int64_t size) { return 0 <= position && position < size; };
+  std::vector<Region> regions;
+  for (const Segment& row : segments_of(rows, correlation.count.height, step.height, source.height)) {
+    for (const Segment& column : segments_of(columns, correlation.count.width, step.width, source.width)) {
+      Region region{.rows = row, .columns = column, .taps = {}};
+      for (size_t t = 0; t < correlation.taps.size(); ++t) {
+        const Tap& tap = correlation.taps[t];
+        if (inside(row.begin * step.height + tap.row, source.height) &&
+            inside(column.begin * step.width + tap.column, source.width)) {
+          region.taps.push_back(t);
+        }
+      }
+      regions.push_back(std::move(region));
+    }
+  }
+  return regions;
+}
 
 Window window_of(const Correlation& correlation, int64_t channels) {
   int64_t top = correlation.taps.front().row;

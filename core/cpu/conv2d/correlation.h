@@ -3,8 +3,9 @@
 // Forward and backward-data are the same computation, a *correlation*: an output pixel m (per axis) sums,
 // over taps, the source pixel m * step + tap. Forward has one correlation with step = stride. Backward-data
 // has one for every phase of the stride: input pixels with equal (i + padding) mod stride see the same taps
-// of dy, with step 1. Each image's source is copied into a scratch with a border of zeros, so that the
-// kernels need no bounds; taps that are neighbours in memory are merged into one run of channels.
+// of dy, with step 1. The kernels need no bounds: either the output is cut into regions whose taps are all
+// inside the source, or each image's source is copied into a scratch with a border of zeros. Taps that are
+// neighbours in memory are merged into one run of channels.
 #pragma once
 
 #include <vector>
@@ -30,6 +31,24 @@ struct Correlation {
   std::vector<Tap> taps;  // by row, then column
 };
 
+/// Output pixels [begin, end) of an axis.
+struct Segment {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t size() const { return end - begin; }
+};
+
+/// A rectangle of output pixels that see the same taps inside the source.
+struct Region {
+  Segment rows;
+  Segment columns;
+  std::vector<size_t> taps;  // of the correlation
+};
+
+/// All output pixels, cut where a tap enters or leaves the source.
+std::vector<Region> regions_of(const Correlation& correlation, Size2d source);
+
 /// The part of a source image that a correlation reads, zero outside the image.
 struct Window {
   int64_t top = 0;
@@ -38,13 +57,6 @@ struct Window {
   int64_t width = 0;
   int64_t channels = 0;
 
-  /// An image as it is.
-  static Window whole(Size2d image, int64_t channels) {
-    return {.top = 0, .left = 0, .height = image.height, .width = image.width, .channels = channels};
-  }
-  bool within(Size2d image) const {
-    return top >= 0 && left >= 0 && top + height <= image.height && left + width <= image.width;
-  }
   int64_t size() const { return height * width * channels; }
   int64_t offset(int64_t row, int64_t column) const {
     return ((row - top) * width + column - left) * channels;

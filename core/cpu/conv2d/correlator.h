@@ -49,10 +49,18 @@ inline bool streams_outputs(const Images& images, const Filters& filters) {
 /// then channels, whichever way it takes.
 void correlate(const Correlation& correlation, const Images& images, const Filters& filters, int64_t batch);
 
+/// The same from the images as they are, f32.
+void correlate_in_place(const Correlation& correlation, const Images& images, const Filters& filters,
+                        int64_t batch);
+
 /// The same where outputs fill the target (spacing 1): their inputs are gathered to rows of a matrix, or
 /// taken where they are in a 1x1 convolution with stride 1. All tiles are full then, however narrow the
 /// images.
 void correlate_rows(const Correlation& correlation, const Images& images, const Filters& filters,
                     int64_t batch);
+
+/// The same for many small images, a tile being one output pixel of several images.
+void correlate_positions(const Correlation& correlation, const Images& images, const Filters& filters,
+                         int64_t batch);
 
 }  // namespace ds::cpu

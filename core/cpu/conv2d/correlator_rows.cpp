@@ -1,12 +1,11 @@
 // A correlation as a matrix product: a row for each output pixel, the pixels of all images one after the
 // other.
 #include <algorithm>
+#include <vector>
 
 #include "core/cpu/conv2d/correlator.h"
-#include "core/cpu/even_pieces.h"
-#include "core/cpu/kernels/direct.h"
+#include "core/cpu/conv2d/row_products.h"
 #include "core/cpu/kernels/select.h"
-#include "core/cpu/prefetch.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
 
@@ -20,7 +19,6 @@ constexpr int64_t kMostRows = 256;
 // With fewer chunks than that, the panels are divided too, and all rows are gathered before.
 constexpr int64_t kFewestChunks = 16;
 constexpr int64_t kGatherGrain = 8;
-constexpr int64_t kSmallFilters = 4096;  // floats
 
 class RowCorrelator {
  public:
@@ -34,12 +32,11 @@ class RowCorrelator {
         length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels / kernels_.values),
         in_place_(kernels_.values == 1 && correlation.taps.size() == 1 && correlation.step == Size2d(1) &&
                   correlation.taps[0].row == 0 && correlation.taps[0].column == 0 &&
-                  correlation.count == images.source_size),
-        streams_(streams_outputs(images, filters)) {}
+                  correlation.count == images.source_size) {}
 
   void run() const {
     const auto panels = static_cast<int64_t>(filters_.panels.size());
-    const int64_t fit = kRowBytes / (length_ * int64_t{sizeof(float)});
+    const int64_t fit = kRowBytes / (std::max<int64_t>(length_, 1) * int64_t{sizeof(float)});
     const int64_t grain = std::clamp(fit, kFewestRows, kMostRows);
     const int64_t places = chunk_count(rows_, grain);
     const int64_t panel_grain =
@@ -49,16 +46,16 @@ class RowCorrelator {
       const int64_t begin = chunk % places * grain;
       const int64_t end = std::min(rows_, begin + grain);
       const int64_t first = chunk / places * panel_grain;
-      const int64_t last = std::min(panels, first + panel_grain);
+      const PanelRange range{.first = first, .last = std::min(panels, first + panel_grain)};
       if (in_place_) {
-        multiply(begin, end, first, last, images_.source + begin * images_.source_pitch + images_.source_from,
+        multiply(begin, end, range, images_.source + begin * images_.source_pitch + images_.source_from,
                  images_.source_pitch);
       } else if (shared.defined()) {
-        multiply(begin, end, first, last, shared.data<float>() + begin * length_, length_);
+        multiply(begin, end, range, shared.data<float>() + begin * length_, length_);
       } else {
         Tensor gathered = Tensor::empty({end - begin, length_});
         gather(begin, end, gathered.data<float>());
-        multiply(begin, end, first, last, gathered.data<float>(), length_);
+        multiply(begin, end, range, gathered.data<float>(), length_);
       }
     });
   }
@@ -101,54 +98,17 @@ class RowCorrelator {
     }
   }
 
-  /// Rows [begin, end) times panels [first_panel, last_panel).
-  void multiply(int64_t begin, int64_t end, int64_t first_panel, int64_t last_panel, const float* x,
-                int64_t x_pitch) const {
-    float* y = images_.target + begin * images_.target_pitch + images_.target_from;
-    // Small filters stay in the L1 cache: rows are written from end to end, one tile after the other.
-    const bool small = length_ * packed_width(filters_.panels, kernels_.lanes) <= kSmallFilters;
-    const int64_t grain = small ? kernels_.max_pixels[filters_.panels.front().vectors - 1] : end - begin;
-    for_even_pieces(end - begin, grain, [&](int64_t from, int64_t rows) {
-      for (int64_t p = first_panel; p < last_panel; ++p) {
-        multiply_panel(p, rows, p == first_panel, x + from * x_pitch, x_pitch,
-                       y + from * images_.target_pitch);
-      }
-    });
-    const int64_t from = filters_.panels[static_cast<size_t>(first_panel)].first;
-    const Panel& last = filters_.panels[static_cast<size_t>(last_panel - 1)];
-    filters_.epilogue.apply(images_.target, begin * images_.target_pitch + images_.target_from + from,
-                            end - begin, images_.target_pitch, last.first + last.outputs - from);
-    if (streams_) finish_streaming();
-  }
-
-  /// `count` rows times one panel. What comes from memory next is asked for a tile ahead: rows that nothing
-  /// has read yet, and the next panel, so much of it a row.
-  void multiply_panel(int64_t p, int64_t count, bool new_rows, const float* x, int64_t x_pitch,
-                      float* y) const {
-    constexpr int64_t kNoOffset = 0;
-    const Panel& panel = filters_.panels[static_cast<size_t>(p)];
-    DirectTile tile{.x = nullptr,
-                    .x_pitch = x_pitch,
-                    .tap_offsets = &kNoOffset,
-                    .taps = 1,
-                    .channels = length_,
-                    .w = filters_.packed + length_ * panel.first,
-                    .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
-                    .y = nullptr,
-                    .y_pitch = images_.target_pitch,
-                    .outputs = panel.outputs,
-                    .streams = streams_};
-    const int64_t floats = length_ * panel.vectors * kernels_.lanes;
-    const bool another = count > kernels_.max_pixels[panel.vectors - 1] &&
-                         p + 1 < static_cast<int64_t>(filters_.panels.size());
-    const int64_t share = another ? floats / count : 0;
-    for_even_pieces(count, kernels_.max_pixels[panel.vectors - 1], [&](int64_t from, int64_t rows) {
-      tile.x = x + from * x_pitch;
-      tile.y = y + from * images_.target_pitch + panel.first;
-      if (new_rows && in_place_) prefetch(tile.x + rows * x_pitch, rows * x_pitch);
-      kernels_.tile[panel.vectors - 1][rows - 1](tile);
-      prefetch(tile.w + floats + from * share, rows * share);
-    });
+  /// Rows [begin, end) times panels.
+  void multiply(int64_t begin, int64_t end, const PanelRange& panels, const float* x, int64_t x_pitch) const {
+    multiply_rows({.count = end - begin,
+                   .x = x,
+                   .x_pitch = x_pitch,
+                   .target = begin * images_.target_pitch + images_.target_from,
+                   .y_pitch = images_.target_pitch,
+                   .taps = taps_,
+                   .channels = length_,
+                   .from_memory = in_place_},
+                  images_, filters_, panels, length_);
   }
 
   const DirectKernels& kernels_;
@@ -159,7 +119,7 @@ class RowCorrelator {
   int64_t rows_;
   int64_t length_;  // words of a row
   bool in_place_;
-  bool streams_;
+  std::vector<DirectTap> taps_ = {{.x = 0, .w = 0}};  // of a row: one
 };
 
 }  // namespace

@@ -1,8 +1,9 @@
 // Micro-kernels of depthwise convolutions, NHWC, one source compiled once per instruction set.
 //
-// Every channel has a filter of its own, so that a vector of channels is a vector of sums. Both kernels work
+// Every channel has a filter of its own, so that a vector of channels is a vector of sums. The kernels work
 // on output pixels that see the same taps, all of them inside the image, so that there is no border to copy:
-// one on a part of a row, the other on a rectangle.
+// on a part of a row, and, of weight gradients, on a rectangle. A third one knows the border: filters three
+// wide slide over a part of a row, and what it loads serves all three.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,9 @@ struct DepthwiseKernels {
   static constexpr int kMaxPixels = 8;
   static constexpr int kMaxTaps = 9;
   void (*tile[kMaxPixels])(const DepthwiseTile&);
+  /// Stride 1; taps are three neighbours for each row of the filter. The first pixel has an input to its left
+  /// or not, the last one to its right: [pixels - 1][left][right].
+  void (*sliding_tile[kMaxPixels][2][2])(const DepthwiseTile&);
   void (*weight_tile[kMaxTaps])(const DepthwiseWeightTile&);
 };
 

@@ -1,9 +1,9 @@
 // Micro-kernels of the native float convolution: direct, NHWC, one source compiled once per instruction set.
 //
-// Both work on a list of taps. A tap is one position of the filter: the offset of its input pixel from that
-// of the filter's origin. Strides, dilations, padding (a zero border in a scratch copy) and the phases of a
-// strided backward pass are all expressed by taps and pitches, so that the kernels know none of them. They
-// know no tensors, threads or memory either.
+// Both work on a list of taps. A tap is one position of the filter, or several whose inputs are neighbours:
+// the offset of its input from that of the filter's origin. Strides, dilations, padding (taps left out, or a
+// zero border in a scratch copy) and the phases of a strided backward pass are all expressed by taps and
+// pitches, so that the kernels know none of them. They know no tensors, threads or memory either.
 //
 // The kernels of bf16 multiply pairs of bf16 values and add to f32 sums. To them x, dy and w are words of 32
 // bits, two values each: of neighbouring channels in a tile, of neighbouring rows in a weight tile. All
@@ -17,20 +17,27 @@ namespace ds::cpu {
 /// Most vectors of output channels in a tile; packed weights come in panels of up to this many vectors.
 inline constexpr int kDirectMaxVectors = 2;
 
-/// y[p][o] = bias[o] + sum over taps t, channels c of x[offset_t + p * x_pitch + c] * w[t][c][o], for a tile
-/// of pixels p and one panel of output channels o.
+struct DirectTap {
+  int64_t x;  // floats from the tile's x
+  int64_t w;  // rows from the tile's w
+};
+
+/// y[p][o] = bias[o] + sum over taps t, channels c of x[t.x + p * x_pitch + c] * w[t.w + c][o], for a tile of
+/// pixels p and one panel of output channels o.
 struct DirectTile {
-  const float* x;              // the first pixel's input at the filter's origin
-  int64_t x_pitch;             // floats between neighbouring output pixels' inputs
-  const int64_t* tap_offsets;  // floats from x
+  const float* x;   // the first pixel's input at the filter's origin
+  int64_t x_pitch;  // floats between neighbouring output pixels' inputs
+  const DirectTap* tap;
   int64_t taps;
-  int64_t channels;      // input channels
-  const float* w;        // packed [taps][channels][vectors * lanes]
+  int64_t channels;      // of each tap
+  const float* w;        // packed rows [vectors * lanes], one a channel of a tap
   const float* bias;     // [vectors * lanes], or null for zero
   float* y;              // the first pixel's output channels of this panel
   int64_t y_pitch;       // floats between neighbouring output pixels
   int64_t outputs;       // channels to store, at most vectors * lanes
   bool streams = false;  // y past the caches: aligned, and all lanes are stored
+  /// What is needed next: as many floats as the tile multiplies are asked for on the way.
+  const float* ahead = nullptr;
 };
 
 /// dw[c][o] += sum over rows r, pixels p of x[r * x_row + p * x_pitch + c] * dy[r * dy_row + p * dy_pitch +
