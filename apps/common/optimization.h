@@ -13,6 +13,8 @@ namespace ds::apps {
 /// Of filters by Muon, unless other ones are asked for (docs/decisions/0010-muon.md).
 constexpr double kMuonRate = 0.03;
 constexpr double kMuonDecay = 0.1;
+/// Of 4^P beside Muon, in the loss.
+constexpr double kMuonShiftDecay = 5e-4;
 
 /// Two groups: weights, which decay, and the rest (batch norm, biases, P and S), which do not.
 std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_decay);

@@ -174,8 +174,8 @@ void add_regularisation_options(OptionTable& table, TrainOptions& o) {
   table.group("Regularisation (0 is off)");
   table
       .add("weight-decay", o.weight_decay,
-           "of weights; ps: on 4^P, through the loss (default: 5e-4; ps 1e-4; muon 0.1; else with "
-           "--pretrained 1e-4)",
+           "of weights; ps: on 4^P, through the loss (default: 5e-4; ps 1e-4, with muon 5e-4; muon 0.1; else "
+           "with --pretrained 1e-4)",
            Effect::kResults)
       ->check(between(0, 1));
   table
@@ -273,8 +273,9 @@ double default_lr(const TrainOptions& options) {
 }
 
 double default_weight_decay(const TrainOptions& options) {
-  if (*options.method == "ps") return 1e-4;
-  if (*options.optimizer == "muon") return kMuonDecay;
+  const bool muon = *options.optimizer == "muon";
+  if (*options.method == "ps") return muon ? kMuonShiftDecay : 1e-4;
+  if (muon) return kMuonDecay;
   return options.pretrained.empty() ? 5e-4 : 1e-4;
 }
 
