@@ -24,10 +24,10 @@ constexpr int64_t kChunks = 64;
 // order.
 constexpr int64_t kWeightPieces = 64;
 constexpr int64_t kFewestPartials = 16;
-constexpr int64_t kWeightBlockChannels = 64;
-// Swept before the next channels are, so that x and dy stay in the L1 cache; of small images several at a
-// time, so that the sums are fetched and put back less often.
-constexpr int64_t kWeightBlockPixels = 64;
+constexpr int64_t kWeightBlockChannels = 256;
+// Swept before the next channels are, so that x and dy stay in the caches; of small images several at a time,
+// so that the sums are fetched and put back less often.
+constexpr int64_t kWeightBlockPixels = 256;
 constexpr int64_t kWeightImagesPixels = 1024;  // whose x and dy stay in the L2 cache
 
 /// A region, and where its taps read: offsets of x from the pixel's origin, and of the weights, in floats.
@@ -136,14 +136,17 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
   });
 }
 
-/// Adds what the images of a tile give to the weight gradient [position][channel].
-void add_images(const std::vector<Taps>& regions, DepthwiseWeightTile tile) {
+/// Adds what the images of a tile give to the weight gradient [position][channel]: a rectangle of output
+/// pixels at a time, or, where filters slide, whole rows.
+void add_images(const std::vector<Taps>& regions, bool sliding, DepthwiseWeightTile tile) {
   const DepthwiseKernels& kernels = depthwise_kernels();
   const DepthwiseWeightTile all = tile;
   for (const Taps& region : regions) {
+    if (sliding && region.columns.begin != 1) continue;  // column 1 sees all taps
+    const Segment columns = sliding ? Segment{.begin = 0, .end = regions.back().columns.end} : region.columns;
     const auto taps = static_cast<int64_t>(region.offsets.size());
     const int64_t height = region.rows.size();
-    tile.pixels = region.columns.size();
+    tile.pixels = columns.size();
     const int64_t rows = std::clamp<int64_t>(kWeightBlockPixels / tile.pixels, 1, height);
     const int64_t images = std::clamp<int64_t>(kWeightBlockPixels / (tile.pixels * height), 1, all.images);
     for (int64_t n = 0; n < all.images; n += images) {
@@ -151,12 +154,13 @@ void add_images(const std::vector<Taps>& regions, DepthwiseWeightTile tile) {
       tile.x = all.x + n * all.x_image;
       for (int64_t row = region.rows.begin; row < region.rows.end; row += rows) {
         tile.rows = std::min(rows, region.rows.end - row);
-        tile.start = row * tile.x_row + region.columns.begin * tile.x_pitch;
-        tile.dy = all.dy + n * all.dy_image + row * tile.dy_row + region.columns.begin * tile.dy_pitch;
+        tile.start = row * tile.x_row + columns.begin * tile.x_pitch;
+        tile.dy = all.dy + n * all.dy_image + row * tile.dy_row + columns.begin * tile.dy_pitch;
         for (int64_t first = 0; first < taps; first += DepthwiseKernels::kMaxTaps) {
+          const int64_t count = std::min<int64_t>(taps - first, DepthwiseKernels::kMaxTaps);
           tile.tap_offsets = region.offsets.data() + first;
           tile.tap_weights = region.weights.data() + first;
-          kernels.weight_tile[std::min<int64_t>(taps - first, DepthwiseKernels::kMaxTaps) - 1](tile);
+          (sliding ? kernels.sliding_weight_tile[count / 3 - 1] : kernels.weight_tile[count - 1])(tile);
         }
       }
     }
@@ -186,6 +190,7 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
   const std::vector<Taps> regions = taps_of(correlation, {x.size(1), x.size(2)}, channels);
+  const bool sliding = slides(correlation, x.size(2));
   const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
   const int64_t most = std::max(kFewestPartials, kWeightPieces / blocks);
   const int64_t grain = chunk_count(batch, most);  // images a partial sum holds
@@ -217,7 +222,7 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
       tile.x = x.data<float>() + n * tile.x_image + from;
       tile.dy = dy.data<float>() + n * tile.dy_image + from;
       tile.images = std::min(together, end - n);
-      add_images(regions, tile);
+      add_images(regions, sliding, tile);
     }
   });
   parallel_for(channels, kWeightBlockChannels, [&](int64_t begin, int64_t end) {

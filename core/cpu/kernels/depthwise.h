@@ -58,6 +58,9 @@ struct DepthwiseKernels {
   /// or not, the last one to its right: [pixels - 1][left][right].
   void (*sliding_tile[kMaxPixels][2][2])(const DepthwiseTile&);
   void (*weight_tile[kMaxTaps])(const DepthwiseWeightTile&);
+  /// Stride 1; three neighbouring taps for each row of the filter, of which the left one does not see the
+  /// first pixel of a row and the right one not the last: [rows of the filter - 1]. At least two pixels.
+  void (*sliding_weight_tile[kMaxTaps / 3])(const DepthwiseWeightTile&);
 };
 
 extern const DepthwiseKernels kDepthwise__avx512;
