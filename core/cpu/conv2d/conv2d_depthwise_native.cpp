@@ -52,11 +52,11 @@ std::vector<Taps> taps_of(const Correlation& correlation, Size2d source, int64_t
   return all;
 }
 
-/// Whether filters three wide slide along the rows, with one column of border on each side.
+/// Whether filters three wide slide along the rows, by one or two columns, from a border of one column on.
 bool slides(const Correlation& correlation, int64_t source_width) {
-  if (correlation.step.width != 1 || correlation.count.width != source_width || source_width < 3)
-    return false;
-  if (correlation.taps.size() % 3 != 0) return false;
+  const int64_t step = correlation.step.width;
+  if (step > 2 || source_width < step + 2 || correlation.taps.size() % 3 != 0) return false;
+  if (correlation.count.width < 2 || (correlation.count.width - 1) * step >= source_width) return false;
   for (size_t t = 0; t < correlation.taps.size(); ++t) {
     if (correlation.taps[t].column != static_cast<int64_t>(t % 3) - 1) return false;
   }
@@ -82,8 +82,9 @@ void correlate_row(const Correlation& correlation, const Taps& region, const Seg
     }
     tile.y = target + column * tile.y_pitch;
     if (sliding) {
-      const bool right = column + pixels < columns.end;
-      kernels.sliding_tile[pixels - 1][column > 0 ? 1 : 0][right ? 1 : 0](tile);
+      const int64_t step = correlation.step.width;
+      const bool right = (column + pixels - 1) * step + 1 < source_width;
+      kernels.sliding_tile[step - 1][pixels - 1][column > 0 ? 1 : 0][right ? 1 : 0](tile);
     } else {
       kernels.tile[pixels - 1](tile);
     }
@@ -190,7 +191,8 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
   const std::vector<Taps> regions = taps_of(correlation, {x.size(1), x.size(2)}, channels);
-  const bool sliding = slides(correlation, x.size(2));
+  const bool sliding =
+      slides(correlation, x.size(2)) && correlation.step.width == 1 && correlation.count.width == x.size(2);
   const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
   const int64_t most = std::max(kFewestPartials, kWeightPieces / blocks);
   const int64_t grain = chunk_count(batch, most);  // images a partial sum holds

@@ -54,9 +54,9 @@ struct DepthwiseKernels {
   static constexpr int kMaxPixels = 8;
   static constexpr int kMaxTaps = 9;
   void (*tile[kMaxPixels])(const DepthwiseTile&);
-  /// Stride 1; taps are three neighbours for each row of the filter. The first pixel has an input to its left
-  /// or not, the last one to its right: [pixels - 1][left][right].
-  void (*sliding_tile[kMaxPixels][2][2])(const DepthwiseTile&);
+  /// Stride 1 or 2; taps are three neighbours for each row of the filter. The first pixel has an input to its
+  /// left or not, the last one to its right: [stride - 1][pixels - 1][left][right].
+  void (*sliding_tile[2][kMaxPixels][2][2])(const DepthwiseTile&);
   void (*weight_tile[kMaxTaps])(const DepthwiseWeightTile&);
   /// Stride 1; three neighbouring taps for each row of the filter, of which the left one does not see the
   /// first pixel of a row and the right one not the last: [rows of the filter - 1]. At least two pixels.
