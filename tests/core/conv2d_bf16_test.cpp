@@ -94,6 +94,7 @@ TEST_F(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
        .channels = 64,
        .outputs = 66,
        .options = {.stride = 2, .padding = 1}},
+      {.batch = 4, .input = {65, 64}, .kernel = 2, .channels = 8, .outputs = 64, .options = {.padding = 1}},
       {.batch = 2, .input = 16, .kernel = 1, .channels = 48, .outputs = 18, .options = {}},
       {.batch = 9, .input = 4, .kernel = 1, .channels = 50, .outputs = 70, .options = {.groups = 2}}};
   for (const Conv2dCase& c : cases) {

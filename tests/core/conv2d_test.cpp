@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/cpu/kernels/select.h"
 #include "tests/support/conv2d_cases.h"
@@ -144,6 +145,26 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .channels = 130,
        .outputs = 130,
        .options = {.stride = 2, .padding = 1, .groups = 130}},
+      {.batch = 2,
+       .input = {9, 13},
+       .kernel = 3,
+       .channels = 40,
+       .outputs = 40,
+       .options = {.stride = 2, .padding = 1, .groups = 40},
+       .bias = true},
+      {.batch = 3,
+       .input = {11, 4},
+       .kernel = {5, 3},
+       .channels = 37,
+       .outputs = 37,
+       .options = {.stride = {1, 2}, .padding = {2, 1}, .groups = 37},
+       .bias = true},
+      {.batch = 3,
+       .input = {8, 3},
+       .kernel = 3,
+       .channels = 19,
+       .outputs = 19,
+       .options = {.stride = {2, 1}, .padding = {0, 1}, .groups = 19}},
       {.batch = 40,
        .input = 9,
        .kernel = 3,
@@ -188,11 +209,11 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereOutputsPassTheCaches) {
   Conv2dCase several_panels = large;
   several_panels.channels = 16;
   several_panels.outputs = 96;
-  Conv2dCase windows = large;
-  windows.kernel = 2;
-  windows.channels = 8;
-  windows.options = {.padding = 1};
-  windows.bias = true;
+  Conv2dCase border = large;
+  border.kernel = 2;
+  border.channels = 8;
+  border.options = {.padding = 1};
+  border.bias = true;
   Conv2dCase phases = large;
   phases.kernel = 3;
   phases.outputs = 5;
@@ -204,6 +225,7 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereOutputsPassTheCaches) {
   half_lines.options.groups = 8;
   Conv2dCase strided_depthwise = depthwise;
   strided_depthwise.options.stride = 2;
+  strided_depthwise.batch = 16;
   const Conv2dCase many_images{.batch = 520,
                                .input = 8,
                                .kernel = 3,
@@ -211,7 +233,7 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereOutputsPassTheCaches) {
                                .outputs = 128,
                                .options = {.stride = 2, .padding = 1}};
   for (const Conv2dCase& c :
-       {large, several_panels, windows, phases, half_lines, depthwise, strided_depthwise, many_images}) {
+       {large, several_panels, border, phases, half_lines, depthwise, strided_depthwise, many_images}) {
     const Conv2dOperands o = operands_of(c, generator);
     expect_close(c, run_f32(tested(), c, o), run(Engine::kReference, c, o), f32_tolerance(c));
   }

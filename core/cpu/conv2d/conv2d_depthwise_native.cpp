@@ -1,6 +1,8 @@
 // Depthwise convolutions with the kernels of core/cpu/kernels/depthwise.h: the output is cut into rectangles
-// whose pixels see the same taps of the filter, nine of them for a 3x3 filter with a border.
+// whose pixels see the same taps of the filter, nine of them for a 3x3 filter with a border; or into bands of
+// whole rows, along which the filters slide.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/cpu/conv2d/conv2d_geometry.h"
@@ -30,28 +32,6 @@ constexpr int64_t kWeightBlockChannels = 256;
 constexpr int64_t kWeightBlockPixels = 256;
 constexpr int64_t kWeightImagesPixels = 1024;  // whose x and dy stay in the L2 cache
 
-/// A region, and where its taps read: offsets of x from the pixel's origin, and of the weights, in floats.
-struct Taps {
-  Segment rows;
-  Segment columns;
-  std::vector<int64_t> offsets;
-  std::vector<int64_t> weights;
-};
-
-std::vector<Taps> taps_of(const Correlation& correlation, Size2d source, int64_t channels) {
-  std::vector<Taps> all;
-  for (const Region& region : regions_of(correlation, source)) {
-    Taps taps{.rows = region.rows, .columns = region.columns, .offsets = {}, .weights = {}};
-    for (const size_t t : region.taps) {
-      const Tap& tap = correlation.taps[t];
-      taps.offsets.push_back((tap.row * source.width + tap.column) * channels);
-      taps.weights.push_back(tap.index * channels);
-    }
-    all.push_back(std::move(taps));
-  }
-  return all;
-}
-
 /// Whether filters three wide slide along the rows, by one or two columns, from a border of one column on.
 bool slides(const Correlation& correlation, int64_t source_width) {
   const int64_t step = correlation.step.width;
@@ -63,16 +43,42 @@ bool slides(const Correlation& correlation, int64_t source_width) {
   return true;
 }
 
-/// Output columns of a row that see the same taps, or, where filters slide, all columns.
-void correlate_row(const Correlation& correlation, const Taps& region, const Segment& columns, int64_t row,
+/// A region, or where filters slide whole rows, and where its taps read: offsets of x from the pixel's
+/// origin, and of the weights, in floats.
+struct Taps {
+  Segment rows;
+  Segment columns;
+  std::vector<int64_t> offsets;
+  std::vector<int64_t> weights;
+};
+
+std::vector<Taps> taps_of(const Correlation& correlation, Size2d source, int64_t channels, bool sliding) {
+  std::vector<Taps> all;
+  for (Region region : regions_of(correlation, source)) {
+    if (sliding) {
+      if (region.columns.begin != 1) continue;  // column 1 sees all taps
+      region.columns = {.begin = 0, .end = correlation.count.width};
+    }
+    Taps taps{.rows = region.rows, .columns = region.columns, .offsets = {}, .weights = {}};
+    for (const size_t t : region.taps) {
+      const Tap& tap = correlation.taps[t];
+      taps.offsets.push_back((tap.row * source.width + tap.column) * channels);
+      taps.weights.push_back(tap.index * channels);
+    }
+    all.push_back(std::move(taps));
+  }
+  return all;
+}
+
+/// One row of one region.
+void correlate_row(const Correlation& correlation, const Taps& region, bool sliding, int64_t row,
                    DepthwiseTile tile, int64_t source_width, float* target) {
   const DepthwiseKernels& kernels = depthwise_kernels();
   tile.tap_offsets = region.offsets.data();
   tile.tap_weights = region.weights.data();
   tile.taps = static_cast<int64_t>(region.offsets.size());
-  const bool sliding = columns.size() > region.columns.size();
-  for_even_pieces(columns.size(), DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
-    const int64_t column = columns.begin + from;
+  for_even_pieces(region.columns.size(), DepthwiseKernels::kMaxPixels, [&](int64_t from, int64_t pixels) {
+    const int64_t column = region.columns.begin + from;
     tile.start = row * correlation.step.height * source_width * tile.channels + column * tile.x_pitch;
     // The next row is too far away for the processor to foresee it: the last tap's inputs, which no other row
     // has read.
@@ -96,9 +102,8 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
                const Conv2dEpilogue& epilogue, Tensor& target) {
   const int64_t channels = source.size(3);
   const Size2d size = {source.size(1), source.size(2)};
-  const std::vector<Taps> regions = taps_of(correlation, size, channels);
   const bool sliding = slides(correlation, size.width);
-  const Segment all_columns{.begin = 0, .end = correlation.count.width};
+  const std::vector<Taps> regions = taps_of(correlation, size, channels, sliding);
   const DepthwiseTile common{.x = nullptr,
                              .start = 0,
                              .x_pitch = correlation.step.width * channels,
@@ -125,9 +130,8 @@ void correlate(const Correlation& correlation, const Tensor& source, const Tenso
           image * target.size(1) + correlation.first.height + row * correlation.spacing.height;
       float* y = target.data<float>() + (target_row * target.size(2) + correlation.first.width) * channels;
       for (const Taps& region : regions) {
-        if (row < region.rows.begin || region.rows.end <= row) continue;
-        if (sliding && region.columns.begin != 1) continue;  // column 1 sees all taps
-        correlate_row(correlation, region, sliding ? all_columns : region.columns, row, tile, size.width, y);
+        if (region.rows.begin <= row && row < region.rows.end)
+          correlate_row(correlation, region, sliding, row, tile, size.width, y);
       }
     }
     if (common.streams) finish_streaming();
@@ -143,11 +147,9 @@ void add_images(const std::vector<Taps>& regions, bool sliding, DepthwiseWeightT
   const DepthwiseKernels& kernels = depthwise_kernels();
   const DepthwiseWeightTile all = tile;
   for (const Taps& region : regions) {
-    if (sliding && region.columns.begin != 1) continue;  // column 1 sees all taps
-    const Segment columns = sliding ? Segment{.begin = 0, .end = regions.back().columns.end} : region.columns;
     const auto taps = static_cast<int64_t>(region.offsets.size());
     const int64_t height = region.rows.size();
-    tile.pixels = columns.size();
+    tile.pixels = region.columns.size();
     const int64_t rows = std::clamp<int64_t>(kWeightBlockPixels / tile.pixels, 1, height);
     const int64_t images = std::clamp<int64_t>(kWeightBlockPixels / (tile.pixels * height), 1, all.images);
     for (int64_t n = 0; n < all.images; n += images) {
@@ -155,8 +157,8 @@ void add_images(const std::vector<Taps>& regions, bool sliding, DepthwiseWeightT
       tile.x = all.x + n * all.x_image;
       for (int64_t row = region.rows.begin; row < region.rows.end; row += rows) {
         tile.rows = std::min(rows, region.rows.end - row);
-        tile.start = row * tile.x_row + columns.begin * tile.x_pitch;
-        tile.dy = all.dy + n * all.dy_image + row * tile.dy_row + columns.begin * tile.dy_pitch;
+        tile.start = row * tile.x_row + region.columns.begin * tile.x_pitch;
+        tile.dy = all.dy + n * all.dy_image + row * tile.dy_row + region.columns.begin * tile.dy_pitch;
         for (int64_t first = 0; first < taps; first += DepthwiseKernels::kMaxTaps) {
           const int64_t count = std::min<int64_t>(taps - first, DepthwiseKernels::kMaxTaps);
           tile.tap_offsets = region.offsets.data() + first;
@@ -190,9 +192,9 @@ void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, 
   const int64_t channels = x.size(3);
   const int64_t positions = dw.size(1) * dw.size(2);
   const int64_t batch = x.size(0);
-  const std::vector<Taps> regions = taps_of(correlation, {x.size(1), x.size(2)}, channels);
   const bool sliding =
       slides(correlation, x.size(2)) && correlation.step.width == 1 && correlation.count.width == x.size(2);
+  const std::vector<Taps> regions = taps_of(correlation, {x.size(1), x.size(2)}, channels, sliding);
   const int64_t blocks = chunk_count(channels, kWeightBlockChannels);
   const int64_t most = std::max(kFewestPartials, kWeightPieces / blocks);
   const int64_t grain = chunk_count(batch, most);  // images a partial sum holds

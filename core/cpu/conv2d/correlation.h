@@ -1,4 +1,4 @@
-// What the native convolution computes: correlations of zero-bordered windows with lists of taps.
+// What the native convolution computes: correlations of images with lists of taps.
 //
 // Forward and backward-data are the same computation, a *correlation*: an output pixel m (per axis) sums,
 // over taps, the source pixel m * step + tap. Forward has one correlation with step = stride. Backward-data

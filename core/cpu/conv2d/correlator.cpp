@@ -1,7 +1,5 @@
 #include "core/cpu/conv2d/correlator.h"
 
-#include <algorithm>
-
 #include "core/cpu/conv2d/cut.h"
 #include "core/cpu/even_pieces.h"
 #include "core/cpu/kernels/direct.h"
@@ -127,13 +125,15 @@ class WindowCorrelator {
 /// Whether tiles of one pixel of many images are worth gathering: those of a narrow image are too small to
 /// use a weight often.
 bool prefers_positions(const Correlation& correlation, const Filters& filters, int64_t batch) {
-  constexpr int64_t kFewestChunks = 16;
+  constexpr int64_t kFewestPositions = 16;  // a chunk each
+  constexpr int64_t kMostPositions = 64;    // further apart, images lie in pages of their own
   constexpr int64_t kFewestImages = 32;
   constexpr int64_t kWidest = 4;
   constexpr int64_t kOutputs = 64;
+  const int64_t positions = correlation.count.height * correlation.count.width;
   const Panel& last = filters.panels.back();
   return correlation.taps.size() > 1 && correlation.count.width <= kWidest && batch >= kFewestImages &&
-         correlation.count.height * correlation.count.width >= kFewestChunks &&
+         positions >= kFewestPositions && positions <= kMostPositions &&
          last.first + last.outputs >= kOutputs;
 }
 

@@ -107,7 +107,7 @@ class RowCorrelator {
                    .y_pitch = images_.target_pitch,
                    .taps = taps_,
                    .channels = length_,
-                   .from_memory = in_place_},
+                   .from_memory = in_place_ && images_.source_pitch == length_},
                   images_, filters_, panels, length_);
   }
 

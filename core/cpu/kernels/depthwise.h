@@ -2,8 +2,9 @@
 //
 // Every channel has a filter of its own, so that a vector of channels is a vector of sums. The kernels work
 // on output pixels that see the same taps, all of them inside the image, so that there is no border to copy:
-// on a part of a row, and, of weight gradients, on a rectangle. A third one knows the border: filters three
-// wide slide over a part of a row, and what it loads serves all three.
+// on a part of a row, and, of weight gradients, on a rectangle. Two others know the border: filters three
+// wide slide over a part of a row, or over whole rows, and what is loaded serves all three taps; beyond an
+// edge of the image they see nothing.
 #pragma once
 
 #include <cstdint>

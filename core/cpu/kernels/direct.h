@@ -1,9 +1,9 @@
 // Micro-kernels of the native float convolution: direct, NHWC, one source compiled once per instruction set.
 //
-// Both work on a list of taps. A tap is one position of the filter, or several whose inputs are neighbours:
-// the offset of its input from that of the filter's origin. Strides, dilations, padding (taps left out, or a
-// zero border in a scratch copy) and the phases of a strided backward pass are all expressed by taps and
-// pitches, so that the kernels know none of them. They know no tensors, threads or memory either.
+// A tile works on a list of taps. A tap is one position of the filter, or several whose inputs are
+// neighbours: the offset of its input from that of the filter's origin. Strides, dilations, padding (taps
+// left out, or a zero border in a scratch copy) and the phases of a strided backward pass are all expressed
+// by taps and pitches, so that the kernels know none of them. They know no tensors, threads or memory either.
 //
 // The kernels of bf16 multiply pairs of bf16 values and add to f32 sums. To them x, dy and w are words of 32
 // bits, two values each: of neighbouring channels in a tile, of neighbouring rows in a weight tile. All
@@ -36,7 +36,8 @@ struct DirectTile {
   int64_t y_pitch;       // floats between neighbouring output pixels
   int64_t outputs;       // channels to store, at most vectors * lanes
   bool streams = false;  // y past the caches: aligned, and all lanes are stored
-  /// What is needed next: as many floats as the tile multiplies are asked for on the way.
+  /// What is needed next, or x where that is not known: as many floats as the tile multiplies are asked for
+  /// on the way.
   const float* ahead = nullptr;
 };
 
