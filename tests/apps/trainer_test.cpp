@@ -237,13 +237,19 @@ TEST(Optimization, OnlyWeightsDecay) {
   EXPECT_THAT(decayed("ps"), ::testing::ElementsAre(8)) << "P and S decay through the loss";
 }
 
+TrainOptions muon_options(const std::string& method, double weight_decay) {
+  TrainOptions options = tiny_options(1);
+  options.method = method;
+  options.optimizer = "muon";
+  options.lr = 0.03;
+  options.weight_decay = weight_decay;
+  return options;
+}
+
 /// Filters that join channels are matrices; those of depthwise convolutions, the last layer and batch norm
 /// are not.
 TEST(Optimization, MuonTakesFilters) {
-  TrainOptions options = tiny_options(1);
-  options.optimizer = "muon";
-  options.lr = 0.03;
-  options.weight_decay = 0.1;
+  const TrainOptions options = muon_options("float", 0.1);
   const ModulePtr network = models::make("mobilenet_v2_cifar");
   const auto optimizer = make_optimizer(options, *network);
   EXPECT_THAT(optimizer->describe(), ::testing::HasSubstr("Muon(lr 0.03"));
@@ -266,11 +272,7 @@ TEST(Optimization, MuonTakesFilters) {
 /// P and S move as matrices do, the last layer's too: by 0.2 lr an element in the root mean square, at rates
 /// of their own, however large the gradient. Nothing decays but through the loss.
 TEST(Optimization, MuonTakesShiftsAndSigns) {
-  TrainOptions options = tiny_options(1);
-  options.method = "ps";
-  options.optimizer = "muon";
-  options.lr = 0.03;
-  options.weight_decay = 1e-4;
+  const TrainOptions options = muon_options("ps", 1e-4);
   const Network network = tiny_network("ps");
   const auto optimizer = make_optimizer(options, *network.model);
   for (const ParameterGroup& group : optimizer->groups()) EXPECT_EQ(group.weight_decay, 0.0);
@@ -303,11 +305,7 @@ TEST(Optimization, MuonTakesShiftsAndSigns) {
 
 /// What ps leaves float decays as other filters do: --weight-decay is then that of P.
 TEST(Optimization, MuonLetsFloatFiltersOfPsNetsDecay) {
-  TrainOptions options = tiny_options(1);
-  options.method = "ps";
-  options.optimizer = "muon";
-  options.lr = 0.03;
-  options.weight_decay = 1e-4;
+  const TrainOptions options = muon_options("ps", 1e-4);
   const Network network = tiny_network();  // as --first-last float leaves the first convolution
   const auto optimizer = make_optimizer(options, *network.model);
   EXPECT_EQ(optimizer->groups()[0].parameters.size(), 1U);

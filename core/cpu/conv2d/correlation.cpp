@@ -120,24 +120,19 @@ void fill_window(const Window& window, const float* image, Size2d size, int64_t 
   }
 }
 
-TapRuns merge_taps(const std::vector<Tap>& taps, const Window& window) {
-  size_t length = 1;  // taps in the first run; all runs must be as long
-  while (length < taps.size() && taps[length].row == taps[0].row &&
-         taps[length].column == taps[length - 1].column + 1) {
-    ++length;
-  }
-  const auto is_run = [&](size_t start) {
-    for (size_t i = 1; i < length; ++i) {
-      if (taps[start + i].row != taps[start].row ||
-          taps[start + i].column != taps[start].column + static_cast<int64_t>(i)) {
-        return false;
-      }
-    }
-    return true;
+size_t run_length(const std::vector<Tap>& taps) {
+  const auto continues = [&](size_t i) {
+    return taps[i].row == taps[i - 1].row && taps[i].column == taps[i - 1].column + 1;
   };
+  size_t length = 1;
+  while (length < taps.size() && continues(length)) ++length;
   bool regular = taps.size() % length == 0;
-  for (size_t start = 0; regular && start < taps.size(); start += length) regular = is_run(start);
-  if (!regular) length = 1;
+  for (size_t i = 1; i < taps.size(); ++i) regular = regular && (i % length == 0 || continues(i));
+  return regular ? length : 1;
+}
+
+TapRuns merge_taps(const std::vector<Tap>& taps, const Window& window) {
+  const size_t length = run_length(taps);
   TapRuns runs{.offsets = {}, .channels = window.channels * static_cast<int64_t>(length)};
   for (size_t start = 0; start < taps.size(); start += length) {
     runs.offsets.push_back(window.offset(taps[start].row, taps[start].column));

@@ -72,6 +72,9 @@ Window band_of(const Window& whole, const Correlation& correlation, int64_t begi
 void fill_window(const Window& window, const float* image, Size2d size, int64_t pitch, int64_t from,
                  float* scratch);
 
+/// How many taps of a row are neighbours, where they all are in runs of that length; else 1.
+size_t run_length(const std::vector<Tap>& taps);
+
 /// Taps whose pixels are neighbours in the scratch, as one run of channels: offsets from the window's first
 /// pixel.
 struct TapRuns {

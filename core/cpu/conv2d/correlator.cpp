@@ -20,8 +20,7 @@ class WindowCorrelator {
         correlation_(correlation),
         images_(images),
         filters_(filters),
-        window_(window_of(correlation, images.source_channels / kernels_.values)),
-        streams_(streams_outputs(images, filters)) {
+        window_(window_of(correlation, images.source_channels / kernels_.values)) {
     const TapRuns runs = merge_taps(correlation.taps, window_);
     channels_ = runs.channels;
     for (const int64_t offset : runs.offsets)
@@ -73,7 +72,7 @@ class WindowCorrelator {
         fill(band, n, scratch + (n - place.first) * band.size());
       run_panels(place, scratch, band.size());
     }
-    finish(place, images_, filters_, correlation_);
+    finish_place(place, images_, filters_, correlation_);
   }
 
   /// `source`: what the first row of the place's first image reads; `pitch` floats on, the next image's.
@@ -87,21 +86,16 @@ class WindowCorrelator {
 
   /// All pixels of one image and one panel.
   void correlate(int64_t image, const Place& place, const Panel& panel, const float* source) const {
-    const int64_t words = static_cast<int64_t>(correlation_.taps.size()) * window_.channels;
-    DirectTile tile{.x = nullptr,
-                    .x_pitch = correlation_.step.width * window_.channels,
-                    .tap = taps_.data(),
-                    .taps = static_cast<int64_t>(taps_.size()),
-                    .channels = channels_,
-                    .w = filters_.packed + words * panel.first,
-                    .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
-                    .y = nullptr,
-                    .y_pitch = correlation_.spacing.width * images_.target_pitch,
-                    .outputs = panel.outputs,
-                    .streams = streams_};
+    const int64_t length = static_cast<int64_t>(correlation_.taps.size()) * window_.channels;
+    DirectTile tile = tile_of(panel, images_, filters_, length);
+    tile.tap = taps_.data();
+    tile.taps = static_cast<int64_t>(taps_.size());
+    tile.channels = channels_;
+    tile.x_pitch = correlation_.step.width * window_.channels;
+    tile.y_pitch = correlation_.spacing.width * images_.target_pitch;
     for (int64_t row = place.begin; row < place.end; ++row) {
       const float* x = source + (row - place.begin) * source_row();
-      float* y = images_.target + offset_of(image, row, images_, correlation_) + panel.first;
+      float* y = images_.target + target_offset(image, row, images_, correlation_) + panel.first;
       for_even_pieces(correlation_.count.width, kernels_.max_pixels[panel.vectors - 1],
                       [&](int64_t begin, int64_t pixels) {
                         tile.x = x + begin * tile.x_pitch;
@@ -116,8 +110,7 @@ class WindowCorrelator {
   const Correlation& correlation_;
   const Images& images_;
   const Filters& filters_;
-  Window window_;  // in words
-  bool streams_;
+  Window window_;                // in words
   std::vector<DirectTap> taps_;  // those whose inputs are neighbours as one
   int64_t channels_ = 0;         // of each
 };

@@ -23,28 +23,18 @@ struct Part {
   int64_t channels;  // of a tap
 };
 
-/// Taps that are neighbours in the image become one, in a region of whole runs of them.
+/// Taps that are neighbours in the image become one.
 Part part_of(const Region& region, const Correlation& correlation, const Images& images) {
   const int64_t channels = images.source_channels;
-  const auto continues = [&](size_t i) {
-    const Tap& tap = correlation.taps[region.taps[i]];
-    const Tap& before = correlation.taps[region.taps[i - 1]];
-    return images.source_pitch == channels && region.taps[i] == region.taps[i - 1] + 1 &&
-           tap.row == before.row && tap.column == before.column + 1;
-  };
-  const size_t count = region.taps.size();
-  size_t run = 1;
-  while (run < count && continues(run)) ++run;
-  bool regular = count % run == 0;
-  for (size_t i = 1; i < count; ++i) regular = regular && continues(i) == (i % run != 0);
-  if (!regular) run = 1;
+  std::vector<Tap> taps;
+  for (const size_t t : region.taps) taps.push_back(correlation.taps[t]);
+  const size_t run = images.source_pitch == channels ? run_length(taps) : 1;
   Part part{.rows = region.rows,
             .columns = region.columns,
             .taps = {},
             .channels = static_cast<int64_t>(run) * channels};
-  for (size_t i = 0; i < count; i += run) {
-    const Tap& tap = correlation.taps[region.taps[i]];
-    part.taps.push_back({.x = (tap.row * images.source_size.width + tap.column) * images.source_pitch,
+  for (size_t i = 0; i < taps.size(); i += run) {
+    part.taps.push_back({.x = (taps[i].row * images.source_size.width + taps[i].column) * images.source_pitch,
                          .w = static_cast<int64_t>(region.taps[i]) * channels});
   }
   return part;
@@ -57,8 +47,7 @@ class InPlaceCorrelator {
         correlation_(correlation),
         images_(images),
         filters_(filters),
-        length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels),
-        streams_(streams_outputs(images, filters)) {
+        length_(static_cast<int64_t>(correlation.taps.size()) * images.source_channels) {
     for (const Region& region : regions_of(correlation, images.source_size))
       parts_.push_back(part_of(region, correlation, images));
   }
@@ -71,15 +60,18 @@ class InPlaceCorrelator {
  private:
   void run_chunk(const Place& place) const {
     for (int64_t p = place.panels.first; p < place.panels.last; ++p) {
+      const Panel& panel = filters_.panels[static_cast<size_t>(p)];
+      const DirectTile tile = tile_of(panel, images_, filters_, length_);
       for (int64_t n = place.first; n < place.last; ++n) {
-        for (const Part& part : parts_) correlate(n, place, part, filters_.panels[static_cast<size_t>(p)]);
+        for (const Part& part : parts_) correlate(n, place, part, panel, tile);
       }
     }
-    finish(place, images_, filters_, correlation_);
+    finish_place(place, images_, filters_, correlation_);
   }
 
-  /// All pixels of one region, one image and one panel.
-  void correlate(int64_t image, const Place& place, const Part& part, const Panel& panel) const {
+  /// All pixels of one region, one image and one panel, which `tile` is of.
+  void correlate(int64_t image, const Place& place, const Part& part, const Panel& panel,
+                 DirectTile tile) const {
     const int64_t begin = std::max(place.begin, part.rows.begin);
     const int64_t end = std::min(place.end, part.rows.end);
     if (begin >= end) return;
@@ -87,20 +79,12 @@ class InPlaceCorrelator {
     const int64_t source_row = correlation_.step.height * images_.source_size.width * images_.source_pitch;
     const int64_t target_pixel = correlation_.spacing.width * images_.target_pitch;
     const int64_t target_row = correlation_.spacing.height * images_.target_size.width * images_.target_pitch;
-    DirectTile tile{.x = nullptr,
-                    .x_pitch = 0,
-                    .tap = part.taps.data(),
-                    .taps = static_cast<int64_t>(part.taps.size()),
-                    .channels = part.channels,
-                    .w = filters_.packed + length_ * panel.first,
-                    .bias = filters_.bias == nullptr ? nullptr : filters_.bias + panel.first,
-                    .y = nullptr,
-                    .y_pitch = 0,
-                    .outputs = panel.outputs,
-                    .streams = streams_};
+    tile.tap = part.taps.data();
+    tile.taps = static_cast<int64_t>(part.taps.size());
+    tile.channels = part.channels;
     const float* x = images_.source + image * images_.source_image() + images_.source_from +
                      begin * source_row + part.columns.begin * source_pixel;
-    float* y = images_.target + offset_of(image, begin, images_, correlation_) +
+    float* y = images_.target + target_offset(image, begin, images_, correlation_) +
                part.columns.begin * target_pixel + panel.first;
     int64_t lines = end - begin;
     int64_t length = part.columns.size();
@@ -128,7 +112,6 @@ class InPlaceCorrelator {
   const Images& images_;
   const Filters& filters_;
   int64_t length_;  // rows of weights of a panel
-  bool streams_;
   std::vector<Part> parts_;
 };
 

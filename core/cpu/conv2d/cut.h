@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/cpu/conv2d/correlator.h"
+#include "core/cpu/kernels/direct.h"
 #include "core/op_options.h"
 #include "core/parallel.h"
 
@@ -68,21 +69,32 @@ class Cut {
   int64_t panels_a_chunk_ = panels_;
 };
 
+/// What all tiles of a panel have in common; `length`: its rows of weights.
+inline DirectTile tile_of(const Panel& panel, const Images& images, const Filters& filters, int64_t length) {
+  DirectTile tile{};
+  tile.w = filters.packed + length * panel.first;
+  tile.bias = filters.bias == nullptr ? nullptr : filters.bias + panel.first;
+  tile.outputs = panel.outputs;
+  tile.streams = streams_outputs(images, filters);
+  return tile;
+}
+
 /// Where the group's channels of the first pixel of an output row stand in the target.
-inline int64_t offset_of(int64_t image, int64_t row, const Images& images, const Correlation& correlation) {
+inline int64_t target_offset(int64_t image, int64_t row, const Images& images,
+                             const Correlation& correlation) {
   const int64_t target_row = correlation.first.height + row * correlation.spacing.height;
   return image * images.target_image() + images.target_from +
          (target_row * images.target_size.width + correlation.first.width) * images.target_pitch;
 }
 
 /// What follows the convolution in a place. Only forward passes have an epilogue: they write whole rows.
-inline void finish(const Place& place, const Images& images, const Filters& filters,
-                   const Correlation& correlation) {
+inline void finish_place(const Place& place, const Images& images, const Filters& filters,
+                         const Correlation& correlation) {
   const int64_t from = filters.panels[static_cast<size_t>(place.panels.first)].first;
   const Panel& last = filters.panels[static_cast<size_t>(place.panels.last - 1)];
   const int64_t pixels = (place.end - place.begin) * correlation.count.width;
   for (int64_t n = place.first; n < place.last && !filters.epilogue.empty(); ++n) {
-    filters.epilogue.apply(images.target, offset_of(n, place.begin, images, correlation) + from, pixels,
+    filters.epilogue.apply(images.target, target_offset(n, place.begin, images, correlation) + from, pixels,
                            images.target_pitch, last.first + last.outputs - from);
   }
   if (streams_outputs(images, filters)) finish_streaming();

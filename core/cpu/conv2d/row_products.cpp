@@ -15,17 +15,12 @@ void multiply_panel(const Rows& rows, int64_t begin, int64_t count, const Images
                     const Filters& filters, const PanelRange& panels, int64_t p, int64_t length) {
   const DirectKernels& kernels = direct_kernels(filters.precision);
   const Panel& panel = filters.panels[static_cast<size_t>(p)];
-  DirectTile tile{.x = nullptr,
-                  .x_pitch = rows.x_pitch,
-                  .tap = rows.taps.data(),
-                  .taps = static_cast<int64_t>(rows.taps.size()),
-                  .channels = rows.channels,
-                  .w = filters.packed + length * panel.first,
-                  .bias = filters.bias == nullptr ? nullptr : filters.bias + panel.first,
-                  .y = nullptr,
-                  .y_pitch = rows.y_pitch,
-                  .outputs = panel.outputs,
-                  .streams = streams_outputs(images, filters)};
+  DirectTile tile = tile_of(panel, images, filters, length);
+  tile.tap = rows.taps.data();
+  tile.taps = static_cast<int64_t>(rows.taps.size());
+  tile.channels = rows.channels;
+  tile.x_pitch = rows.x_pitch;
+  tile.y_pitch = rows.y_pitch;
   const bool ahead = rows.from_memory && p == panels.first;
   const int64_t floats = length * panel.vectors * kernels.lanes;
   const int64_t most = kernels.max_pixels[panel.vectors - 1];
