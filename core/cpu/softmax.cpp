@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "core/cpu/kernels.h"
@@ -94,16 +95,21 @@ void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& loss, Te
   });
 }
 
+// A row of targets need not sum to 1: dx_c = (p_c sum(t) - t_c) dloss / N.
 void cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& targets,
                             Tensor& dx) {
+  const int64_t columns = dx.size(1);
   dispatch_float(dx.dtype(), "cross_entropy_backward", [&](auto zero) {
     using T = decltype(zero);
     const T scale = *dloss.data<T>() / static_cast<T>(dx.size(0));
-    const T* p = probabilities.data<T>();
-    const T* t = targets.data<T>();
-    T* out = dx.data<T>();
-    parallel_for(dx.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = (p[i] - t[i]) * scale;
+    parallel_for(dx.size(0), rows_per_chunk(columns), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* p = probabilities.data<T>() + row * columns;
+        const T* t = targets.data<T>() + row * columns;
+        T* out = dx.data<T>() + row * columns;
+        const T total = static_cast<T>(std::accumulate(t, t + columns, 0.0));
+        for (int64_t c = 0; c < columns; ++c) out[c] = (p[c] * total - t[c]) * scale;
+      }
     });
   });
 }

@@ -21,6 +21,11 @@ __device__ double warp_sum(double value) {
   return value;
 }
 
+/// Blocks for one warp a row.
+unsigned warp_blocks(int64_t rows) {
+  return static_cast<unsigned>((rows * kWarp + kBlockThreads - 1) / kBlockThreads);
+}
+
 /// One warp a row: p = softmax(x), and where there are targets the row's part of the loss,
 ///   sum_c t_c ((max - x_c) + log sum exp(x - max));
 /// a target of 0 contributes nothing, also at a logit of -infinity.
@@ -59,9 +64,8 @@ void run_softmax(const Tensor& x, Tensor& p, const T* targets, double* row_loss)
   const int64_t rows = x.shape().rows();
   if (rows == 0) return;
   const cudaStream_t stream = compute_stream(x);
-  const auto blocks = static_cast<unsigned>((rows * kWarp + kBlockThreads - 1) / kBlockThreads);
-  softmax_kernel<<<blocks, kBlockThreads, 0, stream>>>(rows, x.size(-1), x.data<T>(), p.data<T>(), targets,
-                                                       row_loss);
+  softmax_kernel<<<warp_blocks(rows), kBlockThreads, 0, stream>>>(rows, x.size(-1), x.data<T>(), p.data<T>(),
+                                                                  targets, row_loss);
   check(cudaGetLastError(), "starting a kernel");
 }
 
@@ -82,15 +86,23 @@ struct RowLoss {
   __device__ double operator()(int64_t row) const { return loss[row]; }
 };
 
+/// One warp a row: dx_c = (p_c sum(t) - t_c) dloss / N.
 template <class T>
-struct CrossEntropyBackward {
-  const T* dloss;
-  T rows;
-  const T* probabilities;
-  const T* targets;
-  T* dx;
-  __device__ void operator()(int64_t i) const { dx[i] = (probabilities[i] - targets[i]) * (*dloss / rows); }
-};
+__global__ void __launch_bounds__(kBlockThreads)
+    cross_entropy_backward_kernel(int64_t rows, int64_t columns, const T* dloss, const T* p, const T* t,
+                                  T* dx) {
+  const int64_t row = (int64_t{blockIdx.x} * kBlockThreads + threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  if (row >= rows) return;
+  p += row * columns;
+  t += row * columns;
+  dx += row * columns;
+  double sum = 0.0;
+  for (int64_t c = lane; c < columns; c += kWarp) sum += static_cast<double>(t[c]);
+  const T total = static_cast<T>(warp_sum(sum));
+  const T scale = *dloss / static_cast<T>(rows);
+  for (int64_t c = lane; c < columns; c += kWarp) dx[c] = (p[c] * total - t[c]) * scale;
+}
 
 }  // namespace
 
@@ -125,11 +137,13 @@ void cross_entropy(const Tensor& logits, const Tensor& targets, Tensor& loss, Te
 
 void cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& targets,
                             Tensor& dx) {
+  const int64_t rows = dx.size(0);
+  if (rows == 0) return;
   dispatch_float(dx.dtype(), "cross_entropy_backward", [&](auto zero) {
     using T = decltype(zero);
-    for_each(dx, dx.numel(),
-             CrossEntropyBackward<T>{dloss.data<T>(), static_cast<T>(dx.size(0)), probabilities.data<T>(),
-                                     targets.data<T>(), dx.data<T>()});
+    cross_entropy_backward_kernel<<<warp_blocks(rows), kBlockThreads, 0, compute_stream(dx)>>>(
+        rows, dx.size(1), dloss.data<T>(), probabilities.data<T>(), targets.data<T>(), dx.data<T>());
+    check(cudaGetLastError(), "starting a kernel");
   });
 }
 

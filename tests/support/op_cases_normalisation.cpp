@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "tests/support/op_cases.h"
 
@@ -273,10 +274,11 @@ OpCase cross_entropy_case(const std::string& variant, const OpInput& logits, con
           .tolerance = 1e-6};
 }
 
-OpCase cross_entropy_backward_case() {
+OpCase cross_entropy_backward_case(const std::string& variant,
+                                   const std::function<Values(int64_t, Generator&)>& targets) {
   return {.op = "cross_entropy_backward",
-          .variant = "soft targets",
-          .inputs = {{{1}, normal()}, {{40, 7}, distributions(7)}, {{40, 7}, distributions(7)}},
+          .variant = variant,
+          .inputs = {{{1}, normal()}, {{40, 7}, distributions(7)}, {{40, 7}, targets}},
           .run =
               [](std::vector<Tensor>& in) {
                 return std::vector{ops::cross_entropy_backward(in[0], in[1], in[2])};
@@ -284,8 +286,11 @@ OpCase cross_entropy_backward_case() {
           .expected =
               [](const std::vector<Values>& in) {
                 Values dx;
-                for (size_t i = 0; i < in[1].size(); ++i)
-                  dx.push_back((in[1][i] - in[2][i]) * in[0][0] / 40.0);
+                for (size_t i = 0; i < in[1].size(); ++i) {
+                  const auto row = in[2].begin() + static_cast<int64_t>(i / 7 * 7);
+                  const double total = std::accumulate(row, row + 7, 0.0);
+                  dx.push_back((in[1][i] * total - in[2][i]) * in[0][0] / 40.0);
+                }
                 return std::vector<Values>{dx};
               },
           .tolerance = 1e-7};
@@ -333,7 +338,8 @@ std::vector<OpCase> normalisation_cases() {
   cases.push_back(cross_entropy_case("an impossible class without a target",
                                      {{2, 3}, listed({1.0, -kInfinity, 2.0})},
                                      {{2, 3}, listed({0.25, 0.0, 0.75})}));
-  cases.push_back(cross_entropy_backward_case());
+  cases.push_back(cross_entropy_backward_case("soft targets", distributions(7)));
+  cases.push_back(cross_entropy_backward_case("targets of any sum", normal()));
   return cases;
 }
 
