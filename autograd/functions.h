@@ -33,7 +33,14 @@ Variable affine(const Variable& x, const AffineOptions& options);
 inline Variable operator*(const Variable& x, double scale) { return affine(x, {.scale = scale}); }
 inline Variable operator*(double scale, const Variable& x) { return affine(x, {.scale = scale}); }
 inline Variable operator+(const Variable& x, double shift) { return affine(x, {.shift = shift}); }
+inline Variable operator+(double shift, const Variable& x) { return affine(x, {.shift = shift}); }
 inline Variable operator-(const Variable& x) { return affine(x, {.scale = -1.0}); }
+inline Variable operator-(const Variable& x, double shift) { return affine(x, {.shift = -shift}); }
+inline Variable operator-(double shift, const Variable& x) {
+  return affine(x, {.scale = -1.0, .shift = shift});
+}
+/// x times 1 / divisor.
+inline Variable operator/(const Variable& x, double divisor) { return affine(x, {.scale = 1.0 / divisor}); }
 
 /// a [M,K] times b [K,N]: [M,N]. Gradients: g b^T and a^T g.
 Variable matmul(const Variable& a, const Variable& b);
@@ -66,7 +73,7 @@ Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variabl
 /// with ceil_mode rounded up; padding never wins. The gradient goes to the first maximum.
 Variable max_pool2d(const Variable& x, const Pool2dOptions& options);
 /// Mean of each window; the divisor is what lies inside the padded input (without ceil_mode the whole
-/// window), or with count_padding = false what lies inside the input.
+/// window), or with count_include_pad = false what lies inside the input.
 Variable avg_pool2d(const Variable& x, const Pool2dOptions& options);
 /// Mean of windows that share the input out: [N,H,W,C] to [N,h,w,C], row i of h the mean of rows floor(i H /
 /// h) to ceil((i + 1) H / h), exclusive (PyTorch's rule), and likewise for columns. Recorded as avg_pool2d
@@ -93,7 +100,8 @@ struct CrossEntropyOptions {
   double label_smoothing = 0.0;  // targets (1 - s) [c = label] + s / classes; labels only
 };
 /// Mean over rows of -sum_c target_c log softmax(logits)_c. logits [N,C]; targets: labels i64 [N], or rows of
-/// probabilities [N,C] (mixup). Gradient: (softmax - target) g / N.
+/// probabilities [N,C] (mixup), which may sum to another value than 1. Gradient: (softmax sum(target) -
+/// target) g / N.
 Variable cross_entropy(const Variable& logits, const Tensor& targets,
                        const CrossEntropyOptions& options = {});
 

@@ -63,7 +63,9 @@ Node::Node(const NodeInfo& info, const Tensor& output, GradientFunction gradient
     Edge& edge = edges_.emplace_back();
     if (!input.requires_grad()) continue;
     edge.node = input.node();
-    if (!edge.node) edge.leaf = input;
+    if (edge.node) continue;
+    edge.leaf = input;
+    edge.version = input.version();
   }
 }
 
@@ -75,6 +77,12 @@ Gradients Node::replay(const Tensor& dy) const {
       "[backward] the graph behind {} was freed by an earlier backward(): run the forward pass again, or "
       "keep the graph with backward(true)",
       kind_);
+  for (size_t i = 0; i < edges_.size(); ++i) {
+    DS_CHECK(!edges_[i].leaf.defined() || edges_[i].leaf.version() == edges_[i].version,
+             "[backward] input {} of {}{} was changed in place, by an optimizer's step perhaps, after the "
+             "forward pass: run the forward pass again",
+             i, kind_, edges_[i].leaf.name().empty() ? "" : fmt::format(" ({})", edges_[i].leaf.name()));
+  }
   Gradients gradients = gradient_(dy);
   DS_CHECK(gradients.size() == edges_.size(), "[backward] {} returned {} gradients for {} inputs", kind_,
            gradients.size(), edges_.size());

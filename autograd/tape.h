@@ -55,6 +55,7 @@ class Node {
   struct Edge {
     std::shared_ptr<Node> node;
     Variable leaf;
+    uint64_t version = 0;  // of the leaf, when the call was recorded
   };
 
   Node(const NodeInfo& info, const Tensor& output, GradientFunction gradient);
@@ -68,8 +69,8 @@ class Node {
   uint64_t sequence() const { return sequence_; }
   /// What a gradient of this node's output must look like.
   const TensorType& output() const { return output_; }
-  /// The gradients of the inputs, one an edge. Throws Error when the node was freed or the closure returns
-  /// another number of gradients.
+  /// The gradients of the inputs, one an edge. Throws Error when the node was freed, a leaf among its inputs
+  /// was changed since it was recorded, or the closure returns another number of gradients.
   Gradients replay(const Tensor& dy) const;
   /// Drops the closure and the edges.
   void free();

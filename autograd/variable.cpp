@@ -11,9 +11,11 @@ namespace ds {
 struct Variable::State {
   Tensor value;
   Tensor grad;
+  uint64_t version = 0;
   bool requires_grad = false;
   std::shared_ptr<Node> node;
   std::function<void(Tensor&)> projection;
+  std::string decay_forbidden;
   std::string retired;
   std::string name;
 
@@ -40,7 +42,11 @@ Variable::State& Variable::state() const {
 }
 
 const Tensor& Variable::value() const { return state().value; }
-Tensor& Variable::mutable_value() { return state().value; }
+Tensor& Variable::mutable_value() {
+  ++state().version;
+  return state().value;
+}
+uint64_t Variable::version() const { return state().version; }
 bool Variable::requires_grad() const { return defined() && state_->requires_grad; }
 const Tensor& Variable::grad() const { return state().grad; }
 Tensor& Variable::mutable_grad() { return state().grad; }
@@ -68,9 +74,11 @@ void Variable::set_projection(std::function<void(Tensor&)> projection) {
 }
 
 void Variable::project() {
-  if (state().projection) state().projection(state().value);
+  if (state().projection) state().projection(mutable_value());
 }
 
+void Variable::forbid_decay(std::string reason) { state().decay_forbidden = std::move(reason); }
+const std::string& Variable::decay_forbidden() const { return state().decay_forbidden; }
 void Variable::retire(std::string reason) { state().retired = std::move(reason); }
 const std::string& Variable::retired() const { return state().retired; }
 void Variable::set_name(std::string name) { state().name = std::move(name); }

@@ -23,8 +23,11 @@ class Variable {
 
   bool defined() const { return state_ != nullptr; }
   const Tensor& value() const;
-  /// For what changes parameters in place: optimizers, loading, conversion.
+  /// For what changes parameters in place: optimizers, loading, conversion. Counts as a change: a backward
+  /// pass over what was recorded before it is refused.
   Tensor& mutable_value();
+  /// Changes in place so far.
+  uint64_t version() const;
   const Shape& shape() const { return value().shape(); }
   int64_t size(int axis) const { return value().size(axis); }
   DType dtype() const { return value().dtype(); }
@@ -55,6 +58,9 @@ class Variable {
   /// The set a parameter is kept in: called on the value after each optimizer step.
   void set_projection(std::function<void(Tensor&)> projection);
   void project();
+  /// Says why an optimizer must not decay this parameter: one that is asked to refuses it, with this reason.
+  void forbid_decay(std::string reason);
+  const std::string& decay_forbidden() const;
   /// Marks a parameter as replaced; optimizers that still hold it refuse to step, with this reason.
   void retire(std::string reason);
   const std::string& retired() const;

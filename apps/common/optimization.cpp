@@ -9,6 +9,7 @@
 #include "autograd/optim/muon.h"
 #include "autograd/optim/radam.h"
 #include "autograd/optim/sgd.h"
+#include "layers/parameter_groups.h"
 
 namespace ds::apps {
 
@@ -60,15 +61,6 @@ std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& 
 
 }  // namespace
 
-std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_decay) {
-  ParameterGroup decayed{.parameters = {}, .weight_decay = weight_decay};
-  ParameterGroup kept;
-  for (const NamedParameter& parameter : model.named_parameters()) {
-    (parameter.role == ParameterRole::kWeight ? decayed : kept).parameters.push_back(parameter.value);
-  }
-  return filled({decayed, kept});
-}
-
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Module& model) {
   if (*options.optimizer == "muon") return make_muon(options, model);
   auto groups = parameter_groups(model, options.weight_decay.value());
@@ -77,19 +69,22 @@ std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Mod
   if (name == "adam") return std::make_unique<Adam>(std::move(groups), AdamOptions{.lr = lr});
   if (name == "adamw") return std::make_unique<AdamW>(std::move(groups), AdamOptions{.lr = lr});
   if (name == "radam") return std::make_unique<RAdam>(std::move(groups), RAdamOptions{.lr = lr});
-  return std::make_unique<Sgd>(
-      std::move(groups), SgdOptions{.lr = lr, .momentum = options.momentum, .nesterov = options.nesterov});
+  if (name == "sgd") {
+    return std::make_unique<Sgd>(
+        std::move(groups), SgdOptions{.lr = lr, .momentum = options.momentum, .nesterov = options.nesterov});
+  }
+  fail("[options] there is no optimizer '{}'", name);
 }
 
 std::unique_ptr<Schedule> make_schedule(const TrainOptions& options, Optimizer& optimizer) {
   const auto epochs = static_cast<double>(options.epochs);
   if (options.schedule == "step") {
-    const auto every = static_cast<double>(options.step_epochs.value());
-    return std::make_unique<StepSchedule>(optimizer,
-                                          StepScheduleOptions{.every = every, .factor = options.gamma});
+    const auto step_size = static_cast<double>(options.step_epochs.value());
+    return std::make_unique<StepSchedule>(
+        optimizer, StepScheduleOptions{.step_size = step_size, .gamma = options.gamma});
   }
   if (options.schedule == "multistep") {
-    MultiStepScheduleOptions steps{.milestones = {}, .factor = options.gamma};
+    MultiStepScheduleOptions steps{.milestones = {}, .gamma = options.gamma};
     steps.milestones.assign(options.milestones.begin(), options.milestones.end());
     return std::make_unique<MultiStepSchedule>(optimizer, steps);
   }
@@ -97,10 +92,13 @@ std::unique_ptr<Schedule> make_schedule(const TrainOptions& options, Optimizer& 
     return std::make_unique<OneCycleSchedule>(optimizer, OneCycleScheduleOptions{.epochs = epochs});
   }
   if (options.schedule == "constant") {
-    return std::make_unique<StepSchedule>(optimizer, StepScheduleOptions{.every = epochs, .factor = 1.0});
+    return std::make_unique<StepSchedule>(optimizer, StepScheduleOptions{.step_size = epochs, .gamma = 1.0});
   }
-  return std::make_unique<CosineSchedule>(
-      optimizer, CosineScheduleOptions{.epochs = epochs, .warmup_epochs = options.warmup_epochs.value()});
+  if (options.schedule == "cosine") {
+    return std::make_unique<CosineSchedule>(
+        optimizer, CosineScheduleOptions{.epochs = epochs, .warmup_epochs = options.warmup_epochs.value()});
+  }
+  fail("[options] there is no schedule '{}'", options.schedule);
 }
 
 }  // namespace ds::apps

@@ -16,8 +16,6 @@ constexpr double kMuonDecay = 0.1;
 /// Of 4^P beside Muon, in the loss.
 constexpr double kMuonShiftDecay = 5e-4;
 
-/// Two groups: weights, which decay, and the rest (batch norm, biases, P and S), which do not.
-std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_decay);
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options, const Module& model);
 std::unique_ptr<Schedule> make_schedule(const TrainOptions& options, Optimizer& optimizer);
 

@@ -25,6 +25,9 @@ void check_groups(const std::vector<ParameterGroup>& groups) {
              group.weight_decay, group.lr_scale);
     for (const Variable& parameter : group.parameters) {
       DS_CHECK(parameter.requires_grad(), "[optimizer] parameter {} requires no gradient", seen.size());
+      DS_CHECK(group.weight_decay == 0.0 || parameter.decay_forbidden().empty(),
+               "[optimizer] parameter {} has weight decay {}, expected none: {}", seen.size(),
+               group.weight_decay, parameter.decay_forbidden());
       DS_CHECK(seen.insert(parameter.id()).second, "[optimizer] a parameter with shape {} is listed twice",
                parameter.shape().str());
     }
@@ -46,7 +49,7 @@ Tensor take(std::map<std::string, Tensor>& given, const std::string& key, const 
 }  // namespace
 
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> slot_names)
-    : groups_(std::move(groups)), lr_(0.0), slot_names_(std::move(slot_names)) {
+    : groups_(std::move(groups)), slot_names_(std::move(slot_names)) {
   set_lr(lr);
   check_groups(groups_);
   for (const ParameterGroup& group : groups_) {
@@ -57,6 +60,11 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<
 }
 
 void Optimizer::set_lr(double lr) {
+  set_scheduled_lr(lr);
+  base_lr_ = lr;
+}
+
+void Optimizer::set_scheduled_lr(double lr) {
   DS_CHECK(is_rate(lr), "[optimizer] learning rate is {}, expected finite and not negative", lr);
   lr_ = lr;
 }
@@ -108,6 +116,8 @@ void Optimizer::load_state(const OptimizerState& state) {
     loaded[i].tensors.resize(slot_names_.size());
     if (!given.contains(slot_key(i, kUpdates))) continue;  // this parameter has had no gradient yet
     loaded[i].updates = take(given, slot_key(i, kUpdates), {1}, DType::kI64).to_vector<int64_t>()[0];
+    DS_CHECK(loaded[i].updates >= 1, "[optimizer] state \"{}\" is {}, expected at least 1",
+             slot_key(i, kUpdates), loaded[i].updates);
     const Tensor& parameter = parameters_[i].value();
     for (size_t slot = 0; slot < slot_names_.size(); ++slot) {
       const Tensor source = take(given, slot_key(i, slot_names_[slot]), parameter.shape(), parameter.dtype());

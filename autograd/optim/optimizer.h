@@ -40,17 +40,22 @@ class Optimizer {
   double lr() const { return lr_; }
   /// Throws Error unless 0 <= lr < infinity.
   void set_lr(double lr);
+  /// The learning rate that was set last, whatever a schedule has made of it since: what schedules start
+  /// from.
+  double base_lr() const { return base_lr_; }
+  /// For schedules: changes lr() alone. Throws Error likewise.
+  void set_scheduled_lr(double lr);
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   /// Calls of step().
   int64_t steps() const { return steps_; }
 
   /// One line: "Sgd(lr 0.1, momentum 0.9)".
   virtual std::string describe() const = 0;
-  /// Everything that the next steps depend on: a run that loads it ends with the same bits. The tensors are
-  /// those in use, not copies.
+  /// Everything that the next steps depend on but the learning rate: a run that loads it ends with the same
+  /// bits. The tensors are those in use, not copies.
   OptimizerState state() const;
   /// Copies the tensors. Throws Error, with nothing changed, when names, shapes or types do not fit the
-  /// parameters.
+  /// parameters, or counts are not possible.
   void load_state(const OptimizerState& state);
 
  protected:
@@ -62,7 +67,8 @@ class Optimizer {
   };
 
   /// Throws Error for an empty list, a parameter that is listed twice or requires no gradient, and a learning
-  /// rate or weight decay that is negative or not finite.
+  /// rate or weight decay that is negative or not finite, and for a weight decay of what must not decay
+  /// (Variable::forbid_decay).
   Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> slot_names);
   /// One parameter's update, at its group's learning rate.
   virtual void update(const Tensor& gradient, double lr, const ParameterGroup& group, Tensor& parameter,
@@ -70,7 +76,8 @@ class Optimizer {
 
  private:
   std::vector<ParameterGroup> groups_;
-  double lr_;
+  double base_lr_ = 0.0;
+  double lr_ = 0.0;
   std::vector<std::string> slot_names_;
   std::vector<Variable> parameters_;  // of all groups, in order
   std::vector<Slots> slots_;          // one a parameter

@@ -23,25 +23,25 @@ void Schedule::set_epoch(double epoch) {
   DS_CHECK(epoch >= 0.0 && std::isfinite(epoch), "[schedule] epoch is {}, expected finite and not negative",
            epoch);
   epoch_ = epoch;
-  optimizer_.set_lr(lr_at(epoch));
+  optimizer_.set_scheduled_lr(lr_at(epoch));
 }
 
 StepSchedule::StepSchedule(Optimizer& optimizer, const StepScheduleOptions& options)
     : Schedule(optimizer), options_(options) {
-  DS_CHECK(options.every > 0.0 && is_part(options.factor),
-           "[step schedule] every {} epochs a factor of {}, expected above 0 and not negative", options.every,
-           options.factor);
+  DS_CHECK(options.step_size > 0.0 && is_part(options.gamma),
+           "[step schedule] step_size is {} epochs and gamma {}, expected above 0 and not negative",
+           options.step_size, options.gamma);
   set_epoch(0.0);
 }
 
 double StepSchedule::lr_at(double epoch) const {
-  return base_lr() * std::pow(options_.factor, std::floor(epoch / options_.every));
+  return base_lr() * std::pow(options_.gamma, std::floor(epoch / options_.step_size));
 }
 
 MultiStepSchedule::MultiStepSchedule(Optimizer& optimizer, const MultiStepScheduleOptions& options)
     : Schedule(optimizer), options_(options) {
-  DS_CHECK(is_part(options.factor), "[multi-step schedule] factor is {}, expected finite and not negative",
-           options.factor);
+  DS_CHECK(is_part(options.gamma), "[multi-step schedule] gamma is {}, expected finite and not negative",
+           options.gamma);
   DS_CHECK(std::is_sorted(options.milestones.begin(), options.milestones.end()),
            "[multi-step schedule] milestones are not ascending");
   set_epoch(0.0);
@@ -50,7 +50,7 @@ MultiStepSchedule::MultiStepSchedule(Optimizer& optimizer, const MultiStepSchedu
 double MultiStepSchedule::lr_at(double epoch) const {
   const auto passed = std::upper_bound(options_.milestones.begin(), options_.milestones.end(), epoch) -
                       options_.milestones.begin();
-  return base_lr() * std::pow(options_.factor, static_cast<double>(passed));
+  return base_lr() * std::pow(options_.gamma, static_cast<double>(passed));
 }
 
 CosineSchedule::CosineSchedule(Optimizer& optimizer, const CosineScheduleOptions& options)
@@ -75,9 +75,10 @@ double CosineSchedule::lr_at(double epoch) const {
 
 OneCycleSchedule::OneCycleSchedule(Optimizer& optimizer, const OneCycleScheduleOptions& options)
     : Schedule(optimizer), options_(options) {
-  DS_CHECK(options.epochs > 0.0 && std::isfinite(options.epochs) && options.rise > 0.0 && options.rise < 1.0,
+  DS_CHECK(options.epochs > 0.0 && std::isfinite(options.epochs) && options.pct_start > 0.0 &&
+               options.pct_start < 1.0,
            "[one-cycle schedule] {} epochs, rising for {} of them, expected above 0 and between 0 and 1",
-           options.epochs, options.rise);
+           options.epochs, options.pct_start);
   DS_CHECK(is_part(options.start) && is_part(options.end),
            "[one-cycle schedule] starts at {} and ends at {} of the learning rate, expected not negative",
            options.start, options.end);
@@ -85,7 +86,7 @@ OneCycleSchedule::OneCycleSchedule(Optimizer& optimizer, const OneCycleScheduleO
 }
 
 double OneCycleSchedule::lr_at(double epoch) const {
-  const double top = options_.rise * options_.epochs;
+  const double top = options_.pct_start * options_.epochs;
   const double lr = base_lr();
   return epoch < top ? cosine(options_.start * lr, lr, epoch / top)
                      : cosine(lr, options_.end * lr, (epoch - top) / (options_.epochs - top));

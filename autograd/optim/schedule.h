@@ -3,7 +3,8 @@
 // Trainers may call step() once an epoch, or set_epoch(epoch + fraction) before every step. The position in
 // epochs is the whole state: to resume, make the schedule anew and set it.
 //
-// lr0 is the optimizer's learning rate when the schedule is made, e the epoch, 0 <= e.
+// lr0 is the optimizer's base learning rate (Optimizer::base_lr) when the schedule is made, e the epoch,
+// 0 <= e.
 #pragma once
 
 #include <vector>
@@ -29,7 +30,7 @@ class Schedule {
 
  protected:
   /// The optimizer must outlive the schedule. Derived constructors end with set_epoch(0).
-  explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_lr_(optimizer.lr()) {}
+  explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_lr_(optimizer.base_lr()) {}
 
  private:
   Optimizer& optimizer_;
@@ -38,10 +39,10 @@ class Schedule {
 };
 
 struct StepScheduleOptions {
-  double every = 30.0;  // epochs
-  double factor = 0.1;
+  double step_size = 30.0;  // epochs
+  double gamma = 0.1;
 };
-/// lr0 factor^floor(e / every).
+/// lr0 gamma^floor(e / step_size).
 class StepSchedule : public Schedule {
  public:
   StepSchedule(Optimizer& optimizer, const StepScheduleOptions& options);
@@ -53,9 +54,9 @@ class StepSchedule : public Schedule {
 
 struct MultiStepScheduleOptions {
   std::vector<double> milestones = {};  // epochs, ascending
-  double factor = 0.1;
+  double gamma = 0.1;
 };
-/// lr0 factor^(number of milestones <= e).
+/// lr0 gamma^(number of milestones <= e).
 class MultiStepSchedule : public Schedule {
  public:
   MultiStepSchedule(Optimizer& optimizer, const MultiStepScheduleOptions& options);
@@ -84,7 +85,7 @@ class CosineSchedule : public Schedule {
 
 struct OneCycleScheduleOptions {
   double epochs = 30.0;
-  double rise = 0.3;          // the part of the epochs in which the learning rate rises, 0 < rise < 1
+  double pct_start = 0.3;     // the part of the epochs in which the learning rate rises, 0 < pct_start < 1
   double start = 1.0 / 25.0;  // the first learning rate as a part of lr0, the highest
   double end = 4e-6;          // the last one as a part of lr0
 };

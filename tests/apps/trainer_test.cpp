@@ -223,20 +223,6 @@ TEST(Diagnose, NamesAParameterBeforeAnyLayer) {
   EXPECT_EQ(first_not_finite(*network.model, Tensor::zeros({2, 32, 32, 3})), "parameter linear.bias");
 }
 
-TEST(Optimization, OnlyWeightsDecay) {
-  const auto decayed = [](const std::string& method) {
-    std::vector<size_t> counts;
-    for (const ParameterGroup& group : parameter_groups(*tiny_network(method).model, 0.1)) {
-      counts.push_back(group.parameters.size());
-      EXPECT_EQ(group.weight_decay, counts.size() == 1 && method != "ps" ? 0.1 : 0.0);
-    }
-    return counts;
-  };
-  EXPECT_THAT(decayed("float"), ::testing::ElementsAre(2, 4)) << "two weights; two biases, gamma and beta";
-  EXPECT_THAT(decayed("q"), ::testing::ElementsAre(2, 4));
-  EXPECT_THAT(decayed("ps"), ::testing::ElementsAre(8)) << "P and S decay through the loss";
-}
-
 TrainOptions muon_options(const std::string& method, double weight_decay) {
   TrainOptions options = tiny_options(1);
   options.method = method;

@@ -135,6 +135,20 @@ TEST(Tape, AFreedGraphIsAnError) {
               AllOf(HasSubstr("sum was freed"), HasSubstr("backward(true)")));
 }
 
+TEST(Tape, AChangeInPlaceAfterTheForwardPassIsAnError) {
+  Variable w = leaf({2});
+  w.set_name("fc.weight");
+  const Variable x = leaf({3});
+  const Variable y = sum(w * x);
+  y.backward(true);
+  w.mutable_value().fill(1.0);
+  EXPECT_THAT(error_of([&] { y.backward(); }),
+              AllOf(HasSubstr("input 0 of multiply (fc.weight) was changed in place")));
+  EXPECT_THAT(grad_of(x), ElementsAre(2)) << "of the first pass alone";
+  sum(w * x).backward();
+  EXPECT_THAT(grad_of(x), ElementsAre(3));
+}
+
 TEST(Tape, RootsThatHaveNoGradientAreErrors) {
   const Variable x = leaf({1, 2});
   EXPECT_THAT(error_of([&] { (x * 2.0).backward(); }), HasSubstr("[2], expected one element"));

@@ -132,6 +132,9 @@ TEST_P(Optimizers, RejectAStateThatDoesNotFit) {
   extra.tensors.emplace_back("1.updates", state.tensors[0].second);
   EXPECT_THAT(message(extra), AllOf(HasSubstr("\"1.updates\" does not belong"), HasSubstr("1 parameters")));
   if (state.tensors.size() == 1) return;  // SGD without momentum remembers nothing
+  OptimizerState never = state;
+  never.tensors[0].second = Tensor::from(std::vector<int64_t>{0}, {1});
+  EXPECT_THAT(message(never), HasSubstr("\"0.updates\" is 0, expected at least 1"));
   OptimizerState missing = state;
   missing.tensors.pop_back();
   EXPECT_THAT(message(missing), HasSubstr("found nothing, expected f32 [2]"));
@@ -153,6 +156,14 @@ TEST(Optimizer, GroupsHaveTheirOwnDecayAndScale) {
   optimizer.step();
   EXPECT_FLOAT_EQ(decayed.value().to_vector<float>()[0], 1.0F - 0.01F * 1.5F);
   EXPECT_FLOAT_EQ(scaled.value().to_vector<float>()[0], 1.0F - 0.1F);
+}
+
+TEST(Optimizer, RefusesToDecayWhatMustNot) {
+  Variable shift = leaf({1});
+  shift.forbid_decay("it is P");
+  EXPECT_THAT(error_of([&] { Sgd({shift}, {.lr = 0.1, .weight_decay = 0.1}); }),
+              HasSubstr("parameter 0 has weight decay 0.1, expected none: it is P"));
+  Sgd({shift}, {.lr = 0.1});
 }
 
 TEST(Optimizer, PassesOverParametersWithoutGradient) {

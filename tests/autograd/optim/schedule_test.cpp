@@ -30,12 +30,12 @@ class Schedules : public testing::Test {
 };
 
 TEST_F(Schedules, StepFollowsPyTorch) {
-  StepSchedule schedule(optimizer_, {.every = 6, .factor = 0.3});
+  StepSchedule schedule(optimizer_, {.step_size = 6, .gamma = 0.3});
   expect_golden("step", schedule);
 }
 
 TEST_F(Schedules, MultiStepFollowsPyTorch) {
-  MultiStepSchedule schedule(optimizer_, {.milestones = {5, 9, 16}, .factor = 0.2});
+  MultiStepSchedule schedule(optimizer_, {.milestones = {5, 9, 16}, .gamma = 0.2});
   expect_golden("multi_step", schedule);
 }
 
@@ -45,7 +45,8 @@ TEST_F(Schedules, CosineFollowsPyTorch) {
 }
 
 TEST_F(Schedules, OneCycleFollowsPyTorch) {
-  OneCycleSchedule schedule(optimizer_, {.epochs = 19, .rise = 5.0 / 19.0});  // PyTorch's T - 1 and 0.3 T - 1
+  OneCycleSchedule schedule(optimizer_,
+                            {.epochs = 19, .pct_start = 5.0 / 19.0});  // PyTorch's T - 1 and 0.3 T - 1
   expect_golden("one_cycle", schedule);
 }
 
@@ -72,15 +73,26 @@ TEST_F(Schedules, ResumeFromTheEpochAlone) {
   EXPECT_EQ(fresh.lr(), expected);
 }
 
+TEST_F(Schedules, StartFromTheRateThatWasSet) {
+  CosineSchedule first(optimizer_, {.epochs = 10});
+  first.set_epoch(10);
+  ASSERT_NEAR(optimizer_.lr(), 0.0, 1e-12);
+  CosineSchedule second(optimizer_, {.epochs = 10});
+  EXPECT_DOUBLE_EQ(second.base_lr(), 0.5);
+  EXPECT_DOUBLE_EQ(optimizer_.lr(), 0.5);
+  optimizer_.set_lr(0.2);
+  EXPECT_DOUBLE_EQ(StepSchedule(optimizer_, {}).base_lr(), 0.2);
+}
+
 TEST_F(Schedules, CheckTheirOptions) {
-  EXPECT_THAT(error_of([&] { StepSchedule(optimizer_, {.every = 0}); }), HasSubstr("every 0 epochs"));
+  EXPECT_THAT(error_of([&] { StepSchedule(optimizer_, {.step_size = 0}); }), HasSubstr("step_size is 0"));
   EXPECT_THAT(error_of([&] {
                 MultiStepSchedule(optimizer_, {.milestones = {5, 3}});
               }),
               HasSubstr("ascending"));
   EXPECT_THAT(error_of([&] { CosineSchedule(optimizer_, {.epochs = 2, .warmup_epochs = 2}); }),
               HasSubstr("warm-up of 2"));
-  EXPECT_THAT(error_of([&] { OneCycleSchedule(optimizer_, {.rise = 1.0}); }), HasSubstr("rising for 1"));
+  EXPECT_THAT(error_of([&] { OneCycleSchedule(optimizer_, {.pct_start = 1.0}); }), HasSubstr("rising for 1"));
   CosineSchedule schedule(optimizer_, {.epochs = 2});
   EXPECT_THAT(error_of([&] { schedule.set_epoch(std::nan("")); }), HasSubstr("epoch is nan"));
 }
