@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "autograd/functions.h"
@@ -25,6 +26,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kBatchBytes = int64_t{64} << 20;  // of a value of images that are computed together
 constexpr int64_t kWideDepth = 1024;                // of windows whose matrices are worth making room for
 
+constexpr const char* kRunningMean = ".running_mean";
+constexpr const char* kRunningVariance = ".running_var";
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -37,6 +41,12 @@ struct Changes {
   std::map<std::string, Tensor> buffers;
 };
 
+std::set<std::string> buffer_names(Module& model) {
+  std::set<std::string> names;
+  for (const NamedBuffer& buffer : model.named_buffers()) names.insert(buffer.name);
+  return names;
+}
+
 class Compensator {
  public:
   /// The plan must outlive it.
@@ -44,6 +54,7 @@ class Compensator {
               const std::vector<PlannedLayer>& plan)
       : options_(options),
         plan_(plan),
+        buffers_(buffer_names(model)),
         graph_(trace(model, images.slice(0, 1))),
         layers_(first_calls()),
         streams_(graph_, std::move(images), prepare_streams()) {}
@@ -222,7 +233,12 @@ class Compensator {
     return convolution_of(node).groups > 1 ? x : channels_of(x, block);
   }
 
-  /// The batch norm that alone takes a node's output, or -1.
+  /// Whether new statistics of a batch norm find their place: its own may be named otherwise.
+  bool has_statistics(const TracedNode& norm) const {
+    return buffers_.contains(norm.scope + kRunningMean) && buffers_.contains(norm.scope + kRunningVariance);
+  }
+
+  /// The batch norm with statistics in buffers that alone takes a node's output, or -1.
   int following_norm(size_t index) const {
     int norm = -1;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -231,7 +247,8 @@ class Compensator {
       if (norm >= 0 || node.kind != "batch_norm") return -1;
       norm = static_cast<int>(i);
     }
-    return graph_.nodes[index].output == graph_.output ? -1 : norm;
+    const bool alone = norm >= 0 && graph_.nodes[index].output != graph_.output;
+    return alone && has_statistics(graph_.nodes[at(norm)]) ? norm : -1;
   }
 
   /// The layer's bias, before it is rounded if it is; -1 without one.
@@ -268,14 +285,15 @@ class Compensator {
       variance[o] = std::max((variance[o] + eps) * ratio * ratio - eps, 0.0);
     }
     const Shape shape{static_cast<int64_t>(mean.size())};
-    changes_.buffers[norm.scope + ".running_mean"] = floats(mean, shape);
-    changes_.buffers[norm.scope + ".running_var"] = floats(variance, shape);
-    streams_.converted().set_constant(norm.inputs[3], changes_.buffers[norm.scope + ".running_mean"]);
-    streams_.converted().set_constant(norm.inputs[4], changes_.buffers[norm.scope + ".running_var"]);
+    changes_.buffers[norm.scope + kRunningMean] = floats(mean, shape);
+    changes_.buffers[norm.scope + kRunningVariance] = floats(variance, shape);
+    streams_.converted().set_constant(norm.inputs[3], changes_.buffers[norm.scope + kRunningMean]);
+    streams_.converted().set_constant(norm.inputs[4], changes_.buffers[norm.scope + kRunningVariance]);
   }
 
   const CompensateOptions& options_;
   const std::vector<PlannedLayer>& plan_;
+  std::set<std::string> buffers_;
   Graph graph_;
   std::vector<const PlannedLayer*> layers_;  // by node
   StreamPair streams_;

@@ -63,7 +63,27 @@ Tensor FileLayout::from_file(const Tensor& file, const Shape& memory) const {
   return file;
 }
 
+namespace {
+
+thread_local int calls_in_progress = 0;
+
+class CallScope {
+ public:
+  CallScope() { ++calls_in_progress; }
+  ~CallScope() { --calls_in_progress; }
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+};
+
+}  // namespace
+
 Variable Module::operator()(const Variable& x) {
+  DS_CHECK(
+      calls_in_progress == 0 || !name_.empty() || named_parameters().empty(),
+      "[module] {} is called within another module and belongs to none: register it there with add(name, "
+      "...)",
+      describe());
+  const CallScope call;
   const TraceScope scope(name_);
   if (!recompute_ || !training_) return forward(x);
   const auto checked_forward = [this](const Variable& input) {
@@ -143,7 +163,18 @@ void Module::zero_grad() {
   for (Variable& parameter : parameters()) parameter.zero_grad();
 }
 
+EvaluationScope::EvaluationScope(Module& module) {
+  module.for_each([&](const std::string&, Module& part) { modes_.emplace_back(&part, part.training()); });
+  module.eval();
+}
+
+EvaluationScope::~EvaluationScope() {
+  // Parents first: each has the last word.
+  for (const auto& [part, training] : modes_) part->train(training);
+}
+
 Graph trace(Module& module, const Tensor& sample) {
+  const EvaluationScope evaluation(module);
   for (NamedParameter& parameter : module.named_parameters()) parameter.value.set_name(parameter.name);
   return trace([&](const Variable& x) { return module.forward(x); }, sample);
 }

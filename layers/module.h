@@ -56,6 +56,8 @@ class Module {
 
   /// The network's function. Call the module itself: operator() adds the scope that traces name layers by.
   virtual Variable forward(const Variable& x) = 0;
+  /// Throws Error when a module with parameters that was never add()ed to one is called within another's
+  /// forward(): it would be neither trained nor saved.
   Variable operator()(const Variable& x);
   /// One line: "Conv2d(3, 16, kernel 3x3, stride 1, padding 1, shift-q 5 bits)".
   virtual std::string describe() const = 0;
@@ -115,8 +117,20 @@ class Module {
 
 using ModulePtr = std::shared_ptr<Module>;
 
-/// The calls of one evaluation of the module (autograd/tape.h), with parameters named by their paths. The
-/// sample holds one or more rows: N,H,W,C.
+/// Evaluation mode for as long as it lives; then every module has its own mode again.
+class EvaluationScope {
+ public:
+  explicit EvaluationScope(Module& module);
+  ~EvaluationScope();
+  EvaluationScope(const EvaluationScope&) = delete;
+  EvaluationScope& operator=(const EvaluationScope&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> modes_;
+};
+
+/// The calls of one evaluation of the module (autograd/tape.h), whatever its mode, with parameters named by
+/// their paths. The sample holds one or more rows: N,H,W,C.
 Graph trace(Module& module, const Tensor& sample);
 
 }  // namespace ds

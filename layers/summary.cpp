@@ -57,7 +57,9 @@ std::string grouped(int64_t number) {
 
 Summary summarize(Module& model, const Shape& input) {
   DS_CHECK(input.rank() == 3, "[summary] input has shape {}, expected H,W,C", input.str());
-  const Graph graph = trace(model, Tensor::zeros({1, input[0], input[1], input[2]}));
+  const std::vector<Variable> parameters = model.parameters();
+  const Device device = parameters.empty() ? Device{} : parameters.front().device();
+  const Graph graph = trace(model, Tensor::zeros({1, input[0], input[1], input[2]}, DType::kF32, device));
   std::map<std::string, Module*> leaves;
   model.for_each([&](const std::string& path, Module& module) {
     if (!module.has_children()) leaves[path] = &module;

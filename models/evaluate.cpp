@@ -8,28 +8,6 @@
 #include "core/ops.h"
 
 namespace ds {
-namespace {
-
-/// Evaluation mode for as long as it lives; then every module has its own mode again.
-class EvaluationScope {
- public:
-  explicit EvaluationScope(Module& module) {
-    module.for_each([&](const std::string&, Module& part) { modes_.emplace_back(&part, part.training()); });
-    module.eval();
-  }
-  ~EvaluationScope() {
-    for (const auto& [part, training] : modes_)
-      part->train(training);  // parents first: each has the last word
-  }
-  EvaluationScope(const EvaluationScope&) = delete;
-  EvaluationScope& operator=(const EvaluationScope&) = delete;
-
- private:
-  std::vector<std::pair<Module*, bool>> modes_;
-};
-
-}  // namespace
-
 int64_t evaluation_batch(const Shape& image) {
   constexpr int64_t kPixels = 256000;
   constexpr int64_t kUsual = 25;               // of photographs

@@ -107,6 +107,45 @@ TEST(Module, TraceNamesScopesAndParameters) {
   EXPECT_THAT(inputs, ElementsAre("input", "conv.weight", "conv.bias"));
 }
 
+/// A layer whose author asks for the mode alone.
+class Counting : public Module {
+ public:
+  Variable forward(const Variable& x) override {
+    calls_in_training += training() ? 1 : 0;
+    return relu(x);
+  }
+  std::string describe() const override { return "Counting"; }
+  int calls_in_training = 0;
+};
+
+TEST(Module, TracesEvaluationWhateverTheMode) {
+  const auto counting = std::make_shared<Counting>();
+  const auto net = sequential(counting, std::make_shared<Linear>(2, 2));
+  trace(*net, Tensor::zeros({1, 2}));
+  EXPECT_EQ(counting->calls_in_training, 0);
+  EXPECT_TRUE(net->training() && counting->training());
+  (*net)(Tensor::zeros({1, 2}));
+  EXPECT_EQ(counting->calls_in_training, 1);
+}
+
+/// Its layer is a member, but not registered.
+class Forgetful : public Module {
+ public:
+  Variable forward(const Variable& x) override { return (*fc)(x); }
+  std::string describe() const override { return "Forgetful"; }
+  std::shared_ptr<Module> fc = std::make_shared<Linear>(2, 2);
+};
+
+TEST(Module, RefusesToCallALayerThatWasNotRegistered) {
+  Forgetful net;
+  EXPECT_THAT(error_of([&] {
+                net(Tensor::zeros({1, 2}));
+              }),
+              HasSubstr("Linear(2, 2, float) is called within another module and belongs to none"));
+  net.fc = std::make_shared<Counting>();
+  net(Tensor::zeros({1, 2}));  // nothing to train
+}
+
 TEST(FileLayout, ConvolutionsArePermutedToPyTorchsOrder) {
   const FileLayout layout{.kind = FileLayout::Kind::kConvolution};
   const Tensor memory = counting({2, 2, 3, 4});  // O,kh,kw,I
