@@ -63,10 +63,10 @@ bool ImageFiles::read(int64_t index, std::span<uint8_t> pixels) const {
 
 bool ImageFiles::read(int64_t index, const RandomResizedCropOptions& crop, Generator& generator,
                       std::span<uint8_t> pixels) const {
-  RandomResizedCropOptions sized = crop;
-  sized.size = framing_.size;
+  DS_CHECK(crop.size == framing_.size, "[images] random crops of {} pixels, expected {}", crop.size,
+           framing_.size);
   return read_as(index, pixels, [&](const std::string& path) {
-    return decode_random_resized_crop(read_bytes(path), path, sized, generator);
+    return decode_random_resized_crop(read_bytes(path), path, crop, generator);
   });
 }
 

@@ -23,7 +23,6 @@ struct Framing {
 };
 /// The usual frame around another size: the shorter side is 256/224 of it, rounded.
 Framing framing_for(int64_t size);
-/// A photograph as the network sees it in evaluation.
 
 struct BrokenImage {
   std::string path;

@@ -65,7 +65,10 @@ std::vector<std::string> images_below(const fs::path& folder) {
 
 std::map<std::string, int64_t> positions(const std::vector<std::string>& classes) {
   std::map<std::string, int64_t> result;
-  for (const std::string& name : classes) result.emplace(name, static_cast<int64_t>(result.size()));
+  for (const std::string& name : classes) {
+    DS_CHECK(result.emplace(name, static_cast<int64_t>(result.size())).second,
+             "[image_folder] class '{}' is named twice, expected names that tell classes apart", name);
+  }
   return result;
 }
 
@@ -153,7 +156,9 @@ Listing list(const std::string& folder, Split split, const ImageFolderOptions& o
   }
   if (!options.classes.empty()) return list_folders(root, options.classes);
   const fs::path train = fs::path(folder) / "train";
-  const std::vector<std::string> classes = subfolders(fs::is_directory(train) ? train : root);
+  const fs::path& naming = fs::is_directory(train) ? train : root;
+  const std::vector<std::string> classes = subfolders(naming);
+  DS_CHECK(!classes.empty(), "[image_folder] {}: no folders, expected one a class", naming.string());
   DS_CHECK(
       expected == 0 || static_cast<int64_t>(classes.size()) == expected,
       "[image_folder] {}: {} folders, expected {}, one a class of the network (or the names of its classes, "

@@ -25,6 +25,10 @@ Generator make_generator(uint64_t seed, Purpose purpose, int64_t epoch, int64_t 
   return Generator(seed, stream);
 }
 
+int64_t soft_classes(const Dataset& dataset, const LoaderOptions& options) {
+  return std::max(options.classes, static_cast<int64_t>(dataset.classes.size()));
+}
+
 void check_options(const Dataset& dataset, const LoaderOptions& options) {
   const Tensor& images = dataset.images;
   DS_CHECK(dataset.files != nullptr || (images.rank() == 4 && images.dtype() == DType::kU8),
@@ -40,10 +44,21 @@ void check_options(const Dataset& dataset, const LoaderOptions& options) {
            options.workers, options.prefetch);
   DS_CHECK(options.mixup >= 0.0 && options.cutmix >= 0.0, "[loader] mixup {}, cutmix {}, expected at least 0",
            options.mixup, options.cutmix);
-  DS_CHECK((options.mixup == 0.0 && options.cutmix == 0.0) || !dataset.classes.empty(),
-           "[loader] mixup and cutmix need the names of the classes");
+  const bool mixing = options.mixup > 0.0 || options.cutmix > 0.0;
+  const auto classes = static_cast<int64_t>(dataset.classes.size());
+  DS_CHECK(options.classes == 0 || options.classes >= classes,
+           "[loader] {} classes, expected at least the {} of the data set", options.classes, classes);
+  DS_CHECK(!mixing || soft_classes(dataset, options) > 0,
+           "[loader] mixup and cutmix need the number of classes: the data set has no names of them");
   DS_CHECK(0.0 <= options.label_smoothing && options.label_smoothing < 1.0,
            "[loader] label smoothing {}, expected it in [0, 1)", options.label_smoothing);
+  DS_CHECK(mixing || options.label_smoothing == 0.0,
+           "[loader] label smoothing {} without mixup and cutmix: smooth labels in cross_entropy()",
+           options.label_smoothing);
+  const Shape image = dataset.image_shape();
+  DS_CHECK(!options.random_resized_crop || options.random_resized_crop->size == image[0],
+           "[loader] random resized crops of {} pixels of a data set framed to {}",
+           options.random_resized_crop->size, image[0]);
   const auto& [mean, deviation] = options.normalization;
   const auto channels = static_cast<size_t>(dataset.channels());
   DS_CHECK(mean.size() == deviation.size() && (mean.empty() || mean.size() == channels),
@@ -82,7 +97,10 @@ class DataLoader::State {
 
   const Dataset& dataset() const { return dataset_; }
   const LoaderOptions& options() const { return options_; }
-  int64_t next_epoch() const { return epoch_ + 1; }
+  /// Starts the next epoch, unless one was started and not read from.
+  void start_next() {
+    if (!fresh_) start(epoch_ + 1, 0);
+  }
   int64_t batches() const {
     const int64_t full = dataset_.size() / options_.batch;
     return full + (!options_.drop_last && dataset_.size() % options_.batch != 0 ? 1 : 0);
@@ -90,8 +108,11 @@ class DataLoader::State {
 
   void start(int64_t epoch, int64_t first_batch);
   bool next(Batch& batch);
+  int64_t position() const { return delivered_; }
 
  private:
+  /// The next batch, which may be empty.
+  void take(Batch& batch);
   struct Slot {
     std::optional<Batch> batch;
     std::exception_ptr error;
@@ -115,6 +136,8 @@ class DataLoader::State {
 
   // Of the epoch: changed only while no worker runs.
   int64_t epoch_ = -1;
+  bool fresh_ = false;  // started, and not yet read from
+  bool any_ = false;    // an image of the epoch was read, as were perhaps those before where it was started
   std::vector<int64_t> order_;
   std::vector<std::thread> workers_;
 
@@ -133,6 +156,8 @@ void DataLoader::State::start(int64_t epoch, int64_t first_batch) {
            "[loader] start at batch {}, expected one in [0, {}]", first_batch, batches());
   stop_workers();
   epoch_ = epoch;
+  fresh_ = true;
+  any_ = first_batch > 0;
   order_.resize(static_cast<size_t>(dataset_.size()));
   std::iota(order_.begin(), order_.end(), 0);
   if (options_.shuffle) {
@@ -147,7 +172,19 @@ void DataLoader::State::start(int64_t epoch, int64_t first_batch) {
 
 bool DataLoader::State::next(Batch& batch) {
   DS_CHECK(epoch_ >= 0, "[loader] next() before an epoch was started");
-  if (delivered_ == batches()) return false;
+  fresh_ = false;
+  while (delivered_ < batches()) {
+    take(batch);
+    if (batch.images.size(0) == 0) continue;  // none of its images can be read
+    any_ = true;
+    return true;
+  }
+  DS_CHECK(any_ || batches() == 0, "[loader] none of the {} images can be read: {}", dataset_.size(),
+           dataset_.files->broken().front().reason);
+  return false;
+}
+
+void DataLoader::State::take(Batch& batch) {
   if (workers_.empty()) {
     batch = on_device(prepare(delivered_++));
   } else {
@@ -161,7 +198,6 @@ bool DataLoader::State::next(Batch& batch) {
     if (result.error != nullptr) std::rethrow_exception(result.error);
     batch = *result.batch;
   }
-  return true;
 }
 
 void DataLoader::State::work() {
@@ -209,12 +245,8 @@ Batch DataLoader::State::prepare(int64_t number) const {
     if (!fill_image(index, scratch, batch.images.data<float>() + filled * pixels)) continue;
     batch.labels.data<int64_t>()[filled++] = dataset_.labels.data<int64_t>()[index];
   }
-  if (filled < count) {
-    DS_CHECK(filled > 0, "[loader] none of the {} images of a batch can be read: {}", count,
-             dataset_.files->broken().front().reason);
-    batch = {batch.images.slice(0, filled), batch.labels.slice(0, filled)};
-  }
-  mix(batch, number);
+  if (filled < count) batch = {batch.images.slice(0, filled), batch.labels.slice(0, filled)};
+  if (filled > 0) mix(batch, number);
   return batch;
 }
 
@@ -224,7 +256,7 @@ void DataLoader::State::mix(Batch& batch, int64_t number) const {
   const bool both = options_.mixup > 0.0 && options_.cutmix > 0.0;
   const bool cut = both ? generator.below(2) == 1 : options_.cutmix > 0.0;
   const MixupOptions options = {.alpha = cut ? options_.cutmix : options_.mixup,
-                                .classes = static_cast<int64_t>(dataset_.classes.size()),
+                                .classes = soft_classes(dataset_, options_),
                                 .label_smoothing = options_.label_smoothing};
   batch.labels = cut ? cutmix(batch.images, batch.labels, options, generator)
                      : mixup(batch.images, batch.labels, options, generator);
@@ -263,6 +295,7 @@ const LoaderOptions& DataLoader::options() const { return state_->options(); }
 int64_t DataLoader::batches() const { return state_->batches(); }
 void DataLoader::start(int64_t epoch, int64_t first_batch) { state_->start(epoch, first_batch); }
 bool DataLoader::next(Batch& batch) { return state_->next(batch); }
+int64_t DataLoader::position() const { return state_->position(); }
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
   if (!loader_->next(batch_)) {
@@ -273,7 +306,7 @@ DataLoader::Iterator& DataLoader::Iterator::operator++() {
 }
 
 DataLoader::Iterator DataLoader::begin() {
-  start(state_->next_epoch());
+  state_->start_next();
   Iterator first;
   first.loader_ = this;
   return ++first;

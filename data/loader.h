@@ -2,7 +2,8 @@
 //
 // The order of the images and what augmentation makes of them are functions of (seed, epoch) alone: not of
 // the number of workers. Iterating takes one epoch; the position can be saved and set, so that a resumed run
-// sees the same batches. An image that cannot be read is left out of its batch (ImageFiles remembers it).
+// sees the same batches. An image that cannot be read is left out of its batch (ImageFiles remembers it),
+// and a batch without images out of the epoch; an epoch without images is an error.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,14 @@ struct Batch {
 struct LoaderOptions {
   int64_t batch = 128;
   bool shuffle = false;
-  bool drop_last = false;  // leave out the last batch when it is not full
-  uint64_t seed = 0;
+  bool drop_last = false;            // leave out the last batch when it is not full
+  uint64_t seed = 0;                 // of order and augmentation: not that of manual_seed()
   int workers = 2;                   // threads; 0 prepares batches on the calling thread
   int prefetch = 4;                  // batches kept ready
+  int64_t classes = 0;               // of soft targets; 0: those of the data set
   double mixup = 0.0;                // alpha of Beta(alpha, alpha) (Zhang et al. 2018); 0 is off
   double cutmix = 0.0;               // likewise (Yun et al. 2019); with both, each batch has one of them
-  double label_smoothing = 0.0;      // of the soft targets that these make
+  double label_smoothing = 0.0;      // of the soft targets that these make, and of no others
   Normalization normalization = {};  // empty: pixels / 255
   Device device = {};
   std::optional<RandomResizedCropOptions> random_resized_crop = {};  // of images in files; else framed
@@ -38,6 +40,7 @@ struct LoaderOptions {
 
 class DataLoader {
  public:
+  /// Throws Error for options that are out of range, do not fit the data set or would be without effect.
   DataLoader(Dataset dataset, LoaderOptions options);
   ~DataLoader();
   DataLoader(const DataLoader&) = delete;
@@ -48,10 +51,13 @@ class DataLoader {
   /// Batches an epoch.
   int64_t batches() const;
 
-  /// Starts an epoch at a batch (for resuming). begin() starts the epoch after the last one that was started.
+  /// Starts an epoch at a batch (for resuming). begin() goes on with an epoch that was started and not yet
+  /// read from, and else starts the one after the last.
   void start(int64_t epoch, int64_t first_batch = 0);
   /// The next batch of the started epoch; false at its end. Errors of workers are thrown here.
   bool next(Batch& batch);
+  /// Batches of the epoch that are over: where start() goes on with it.
+  int64_t position() const;
 
   /// Range over one epoch: `for (const auto& [images, labels] : loader)`.
   class Iterator {

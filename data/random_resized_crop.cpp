@@ -9,11 +9,10 @@ namespace {
 
 void check(const RandomResizedCropOptions& o) {
   DS_CHECK(o.size >= 1, "[random_resized_crop] size {}, expected at least 1", o.size);
-  DS_CHECK(0.0 < o.least_scale && o.least_scale <= o.most_scale && o.most_scale <= 1.0,
-           "[random_resized_crop] scale {} to {}, expected 0 < least <= most <= 1", o.least_scale,
-           o.most_scale);
-  DS_CHECK(0.0 < o.least_ratio && o.least_ratio <= o.most_ratio && std::isfinite(o.most_ratio),
-           "[random_resized_crop] ratio {} to {}, expected 0 < least <= most", o.least_ratio, o.most_ratio);
+  DS_CHECK(0.0 < o.scale[0] && o.scale[0] <= o.scale[1] && o.scale[1] <= 1.0,
+           "[random_resized_crop] scale {} to {}, expected 0 < least <= most <= 1", o.scale[0], o.scale[1]);
+  DS_CHECK(0.0 < o.ratio[0] && o.ratio[0] <= o.ratio[1] && std::isfinite(o.ratio[1]),
+           "[random_resized_crop] ratio {} to {}, expected 0 < least <= most", o.ratio[0], o.ratio[1]);
 }
 
 int64_t rounded(double value) { return static_cast<int64_t>(std::nearbyint(value)); }
@@ -30,10 +29,10 @@ Box random_resized_box(Size2d image, const RandomResizedCropOptions& options, Ge
            image.width);
   const auto height = static_cast<double>(image.height);
   const auto width = static_cast<double>(image.width);
-  const double least_log = std::log(options.least_ratio);
-  const double most_log = std::log(options.most_ratio);
+  const double least_log = std::log(options.ratio[0]);
+  const double most_log = std::log(options.ratio[1]);
   for (int trial = 0; trial < 10; ++trial) {
-    const double area = height * width * uniform(options.least_scale, options.most_scale, generator);
+    const double area = height * width * uniform(options.scale[0], options.scale[1], generator);
     const double ratio = std::exp(uniform(least_log, most_log, generator));
     Box box{.height = rounded(std::sqrt(area / ratio)), .width = rounded(std::sqrt(area * ratio))};
     if (box.height < 1 || box.height > image.height || box.width < 1 || box.width > image.width) continue;
@@ -43,10 +42,8 @@ Box random_resized_box(Size2d image, const RandomResizedCropOptions& options, Ge
   }
   Box box{.height = image.height, .width = image.width};
   // A side of half a pixel counts as one: torchvision would take none.
-  if (width / height < options.least_ratio)
-    box.height = std::max<int64_t>(rounded(width / options.least_ratio), 1);
-  if (width / height > options.most_ratio)
-    box.width = std::max<int64_t>(rounded(height * options.most_ratio), 1);
+  if (width / height < options.ratio[0]) box.height = std::max<int64_t>(rounded(width / options.ratio[0]), 1);
+  if (width / height > options.ratio[1]) box.width = std::max<int64_t>(rounded(height * options.ratio[1]), 1);
   box.top = (image.height - box.height) / 2;
   box.left = (image.width - box.width) / 2;
   return box;

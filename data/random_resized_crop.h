@@ -1,6 +1,8 @@
 // Training crops of photographs: a random part of a random shape, resized to a square.
 #pragma once
 
+#include <array>
+
 #include "data/resize.h"
 #include "data/transforms.h"
 
@@ -8,11 +10,8 @@ namespace ds {
 
 struct RandomResizedCropOptions {
   int64_t size = 224;
-  // Bounds of the part's share of the area, and of its width by its height.
-  double least_scale = 0.08;
-  double most_scale = 1.0;
-  double least_ratio = 3.0 / 4.0;
-  double most_ratio = 4.0 / 3.0;
+  std::array<double, 2> scale = {0.08, 1.0};             // bounds of the part's share of the area
+  std::array<double, 2> ratio = {3.0 / 4.0, 4.0 / 3.0};  // and of its width by its height
 };
 
 /// The part that torchvision's RandomResizedCrop takes: ten times draws a share of the area, uniformly, and a

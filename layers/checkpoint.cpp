@@ -289,7 +289,8 @@ void save_training(const std::string& path, Module& model, const ModelInfo& info
     tensors.push_back({fmt::format("{}{}", kExtraPrefix, tensor.name), tensor.value});
   }
   Metadata metadata = model_metadata(model, info);
-  add_training({.state = state, .optimizer_step = optimizer_state.step}, metadata);
+  add_training({.state = state, .generator = default_generator(), .optimizer_step = optimizer_state.step},
+               metadata);
   write_safetensors(path, tensors, metadata);
 }
 
@@ -307,6 +308,7 @@ TrainingState load_training(const SafetensorsFile& file, Optimizer& optimizer) {
   } catch (const Error& error) {
     fail("[load_training] {}: {}", file.path(), error.what());
   }
+  if (training.generator) default_generator() = *training.generator;
   return training.state;
 }
 

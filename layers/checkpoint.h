@@ -20,12 +20,11 @@ namespace ds {
 /// exponent offset 2, with weights of two terms 3.
 inline constexpr int kCheckpointVersion = 3;
 
-/// Everything of a run beyond the model and its optimizer.
+/// Everything of a run beyond the model, its optimizer and the default generator.
 struct TrainingState {
-  int64_t epoch = 0;           // finished epochs
-  int64_t batch = 0;           // finished batches of the current epoch
-  std::string generator = {};  // seed, stream and position of the default generator
-  std::string run = {};        // the trainer's own state and configuration, as JSON
+  int64_t epoch = 0;     // finished epochs
+  int64_t batch = 0;     // finished batches of the current epoch
+  std::string run = {};  // the trainer's own state and configuration, as JSON
 };
 
 /// What a file's metadata says of the model in it.
@@ -57,13 +56,16 @@ void check_tensors(const std::string& path, const std::vector<TensorSpec>& tenso
 /// they wrap, where the tensors of a file have it and the model has not; else empty.
 std::string wrapper_prefix(const std::vector<TensorSpec>& found, const Module& model);
 
-/// Tensors of `extra` (an average of weights) are stored as "extra.<name>" and read with file.read().
+/// Writes the model, the optimizer's state, where the default generator stands, and the run's state; what
+/// reads them goes on with the same bits. Tensors of `extra` (an average of weights) are stored as
+/// "extra.<name>" and read with file.read().
 void save_training(const std::string& path, Module& model, const ModelInfo& info, const Optimizer& optimizer,
                    const TrainingState& state, const std::vector<NamedTensor>& extra = {});
 /// The state alone, for what must be known before the optimizer is made. Throws Error when the file is a
 /// model without a run.
 TrainingState read_training_state(const SafetensorsFile& file);
-/// Loads what save_training wrote, except for the model, which load_model reads.
+/// Loads what save_training wrote, except for the model, which load_model reads: sets the optimizer's state
+/// and the default generator. Throws Error, with nothing changed, when the state does not fit.
 TrainingState load_training(const SafetensorsFile& file, Optimizer& optimizer);
 
 }  // namespace ds

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace ds {
 namespace {
@@ -92,7 +94,7 @@ void read_json(const SafetensorsFile& file, const char* key, Read read) {
   const std::string* text = find(file, key);
   if (text == nullptr) return;
   try {
-    read(Json::parse(*text));
+    read(parse_json(*text));
   } catch (const Json::exception& error) {
     fail("[checkpoint] {}: metadata {}: {}", file.path(), key, error.what());
   } catch (const Error& error) {
@@ -113,6 +115,22 @@ int64_t read_number(const SafetensorsFile& file, const char* key) {
 std::string read_text(const SafetensorsFile& file, const char* key) {
   const std::string* text = find(file, key);
   return text == nullptr ? "" : *text;
+}
+
+/// Seed, stream and position, and back; nothing for what callers of earlier versions wrote there instead.
+std::string describe(const Generator& generator) {
+  return fmt::format("{} {} {}", generator.seed(), generator.stream(), generator.position());
+}
+
+std::optional<Generator> parse_generator(const std::string& text) {
+  std::istringstream words(text);
+  uint64_t seed = 0;
+  uint64_t stream = 0;
+  uint64_t position = 0;
+  if (!(words >> seed >> stream >> position)) return std::nullopt;
+  Generator generator(seed, stream);
+  generator.set_position(position);
+  return generator;
 }
 
 }  // namespace
@@ -169,7 +187,7 @@ void add_training(const TrainingMetadata& training, Metadata& metadata) {
   const TrainingState& state = training.state;
   metadata[kTraining] = Json{{"epoch", state.epoch},
                              {"batch", state.batch},
-                             {"generator", state.generator},
+                             {"generator", training.generator ? describe(*training.generator) : ""},
                              {"run", state.run},
                              {"optimizer_step", training.optimizer_step}}
                             .dump();
@@ -184,8 +202,8 @@ TrainingMetadata read_training_metadata(const SafetensorsFile& file) {
   read_json(file, kTraining, [&](const Json& json) {
     training = {.state = {.epoch = json.at("epoch").get<int64_t>(),
                           .batch = json.at("batch").get<int64_t>(),
-                          .generator = json.at("generator").get<std::string>(),
                           .run = json.at("run").get<std::string>()},
+                .generator = parse_generator(json.at("generator").get<std::string>()),
                 .optimizer_step = json.at("optimizer_step").get<int64_t>()};
   });
   return training;

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 
+#include "core/random.h"
 #include "core/safetensors.h"
 #include "layers/checkpoint.h"
 #include "layers/weighted_layer.h"
@@ -44,6 +45,7 @@ LayerFormats read_layer_formats(const SafetensorsFile& file);
 
 struct TrainingMetadata {
   TrainingState state;
+  std::optional<Generator> generator;  // the default one; nothing where a file does not say
   int64_t optimizer_step = 0;
 };
 void add_training(const TrainingMetadata& training, Metadata& metadata);

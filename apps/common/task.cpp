@@ -139,11 +139,12 @@ int64_t network_classes(const TrainOptions& options, const Dataset& train) {
   return std::max(options.classes, found);
 }
 
-void add_augmentation(const TrainOptions& options, LoaderOptions& loader) {
+void add_augmentation(const TrainOptions& options, int64_t image_size, LoaderOptions& loader) {
   const bool standard = options.augment == "standard";
   if (options.dataset == kImageFolder) {
     if (standard) {
-      loader.random_resized_crop = RandomResizedCropOptions{.least_scale = options.crop_scale};
+      loader.random_resized_crop =
+          RandomResizedCropOptions{.size = image_size, .scale = {options.crop_scale, 1.0}};
       loader.augment = {random_flip()};
     }
     if (options.rand_augment > 0) loader.augment.push_back(rand_augment({.magnitude = options.rand_augment}));

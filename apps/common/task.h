@@ -52,6 +52,6 @@ TaskData load_task(const TrainOptions& options);
 /// Error when the images have more.
 int64_t network_classes(const TrainOptions& options, const Dataset& train);
 /// Augmentation of the training images.
-void add_augmentation(const TrainOptions& options, LoaderOptions& loader);
+void add_augmentation(const TrainOptions& options, int64_t image_size, LoaderOptions& loader);
 
 }  // namespace ds::apps

@@ -71,6 +71,7 @@ struct TrainOptions {
   double label_smoothing = 0.0;
   double mixup = 0.0;
   double cutmix = 0.0;
+  bool mixes() const { return mixup > 0.0 || cutmix > 0.0; }
   int64_t cutout = 0;
   double ema = 0.0;
   double grad_clip = 0.0;

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <sstream>
 
 #include "apps/common/app.h"
 #include "apps/common/diagnose.h"
@@ -30,22 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Where the default generator stands, and back.
-std::string describe_generator() {
-  const Generator& generator = default_generator();
-  return fmt::format("{} {} {}", generator.seed(), generator.stream(), generator.position());
-}
-void restore_generator(const std::string& text, const std::string& path) {
-  std::istringstream words(text);
-  uint64_t seed = 0;
-  uint64_t stream = 0;
-  uint64_t position = 0;
-  DS_CHECK(words >> seed >> stream >> position, "[resume] {}: generator is '{}', expected three numbers",
-           path, text);
-  default_generator() = Generator(seed, stream);
-  default_generator().set_position(position);
 }
 
 }  // namespace
@@ -77,12 +60,13 @@ Trainer::Trainer(const TrainOptions& options, nlohmann::json recipe, Network net
                         .drop_last = lonely,
                         .seed = options.seed,
                         .workers = options.workers,
+                        .classes = network_.info.classes,
                         .mixup = options.mixup,
                         .cutmix = options.cutmix,
-                        .label_smoothing = options.label_smoothing,
+                        .label_smoothing = options.mixes() ? options.label_smoothing : 0.0,
                         .normalization = normalization,
                         .device = device};
-  add_augmentation(options, loading);
+  add_augmentation(options, data_.train.image_shape()[0], loading);
   loader_ = std::make_unique<DataLoader>(data_.train, loading);
   state_.recipe = std::move(recipe);
   state_.train_images = data_.train.size();
@@ -93,7 +77,7 @@ void Trainer::resume(const std::string& checkpoint, const RunState& state) {
   state_ = state;
   state_.recipe = recipe;
   const SafetensorsFile file(checkpoint);
-  restore_generator(load_training(file, *optimizer_).generator, checkpoint);
+  load_training(file, *optimizer_);
   if (ema_ != nullptr) {
     EmaState averages = ema_->state();
     averages.updates = state_.ema_updates;
@@ -133,7 +117,7 @@ bool Trainer::run_epoch() {
                          static_cast<double>(state_.batch) / static_cast<double>(batches));
     partial.loss_sum += train_batch(batch) * static_cast<double>(rows);
     partial.images += rows;
-    ++state_.batch;
+    state_.batch = loader_->position();
     partial.seconds = seconds_before + seconds_since(start);
     const auto images = static_cast<double>(partial.images);
     progress.update(partial.images, {.loss = partial.loss_sum / images,
@@ -160,8 +144,7 @@ bool Trainer::next_batch(Batch& batch, double& waited) {
 
 double Trainer::add_gradients(const Batch& batch, double share, bool with_decay) {
   // The targets of mixup and cutmix are smoothed already.
-  const bool mixed = options_.mixup > 0.0 || options_.cutmix > 0.0;
-  const CrossEntropyOptions smoothing{.label_smoothing = mixed ? 0.0 : options_.label_smoothing};
+  const CrossEntropyOptions smoothing{.label_smoothing = options_.mixes() ? 0.0 : options_.label_smoothing};
   Module& model = *network_.model;
   const Variable logits = model(batch.images);
   Variable loss = cross_entropy(logits, batch.labels, smoothing);
@@ -263,10 +246,8 @@ void Trainer::save() const {
     state.ema_updates = averages.updates;
     for (const auto& [name, tensor] : averages.tensors) extra.push_back({"ema." + name, tensor});
   }
-  save_training(
-      folder_.last(), *network_.model, network_.info, *optimizer_,
-      {.epoch = state.epoch, .batch = state.batch, .generator = describe_generator(), .run = state.to_json()},
-      extra);
+  save_training(folder_.last(), *network_.model, network_.info, *optimizer_,
+                {.epoch = state.epoch, .batch = state.batch, .run = state.to_json()}, extra);
 }
 
 }  // namespace ds::apps

@@ -86,7 +86,7 @@ TEST_F(Files, RandomPartsDependOnSeedAndEpochAlone) {
                                   .shuffle = true,
                                   .seed = 5,
                                   .workers = workers,
-                                  .random_resized_crop = RandomResizedCropOptions{},
+                                  .random_resized_crop = RandomResizedCropOptions{.size = 16},
                                   .augment = {random_flip()}});
     loader.start(number);
     std::vector<std::vector<float>> batches;
@@ -100,6 +100,7 @@ TEST_F(Files, RandomPartsDependOnSeedAndEpochAlone) {
 TEST_F(Files, RefusesWrongUse) {
   EXPECT_THROW(ImageFiles(paths_, Framing{24, 20}), Error);
   EXPECT_THROW(DataLoader(dataset().in_memory(), {.random_resized_crop = RandomResizedCropOptions{}}), Error);
+  EXPECT_THROW(DataLoader(dataset(), {.random_resized_crop = RandomResizedCropOptions{.size = 20}}), Error);
   std::vector<uint8_t> short_of_room(10);
   EXPECT_THROW(dataset().files->read(0, short_of_room), Error);
   EXPECT_THROW(dataset().select({6}), Error);

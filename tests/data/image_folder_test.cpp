@@ -69,6 +69,18 @@ TEST_F(ImageFolder, TakesTheOrderOfANetwork) {
   EXPECT_THAT(error_of(Split::kTrain, {.class_count = 3}), HasSubstr("2 folders, expected 3"));
 }
 
+TEST_F(ImageFolder, RefusesClassesThatCannotBeToldApart) {
+  write_classes();
+  EXPECT_THAT(error_of(Split::kTrain, {.classes = {"n01", "n02", "n02"}}),
+              HasSubstr("class 'n02' is named twice"));
+}
+
+TEST_F(ImageFolder, RefusesAnEmptyTrainingFolder) {
+  photograph("val/n02/d.ppm");
+  std::filesystem::create_directory(folder_ / "train");
+  EXPECT_THAT(error_of(Split::kTest), HasSubstr("train: no folders, expected one a class"));
+}
+
 TEST_F(ImageFolder, ReadsATableForBothSplits) {
   write_text(folder_ / "labels.csv",
              "file,wnid,class_index,class_name\na.ppm,n05,5,\"crane, bird\"\nb.ppm,n02,2,tench\n");

@@ -54,6 +54,19 @@ Batches drain(DataLoader& loader) {
   return batches;
 }
 
+Batches ranged(DataLoader& loader) {
+  Batches images;
+  for (const Batch& batch : loader) images.push_back(batch.images.to_vector<float>());
+  return images;
+}
+
+/// Of what drain() returns: the pixels alone, from a batch on.
+Batches images_of(const Batches& drained, size_t first_batch) {
+  Batches images;
+  for (size_t i = 2 * first_batch; i < drained.size(); i += 2) images.push_back(drained[i]);
+  return images;
+}
+
 Batches epoch_of(DataLoader& loader, int64_t epoch, int64_t first_batch = 0) {
   loader.start(epoch, first_batch);
   return drain(loader);
@@ -142,11 +155,9 @@ TEST(DataLoader, ResumesWithTheTailOfTheEpoch) {
       EXPECT_EQ(epoch_of(loader, 4, first), tail) << first;
     }
     loader.start(4, 3);
-    const Batches next_epoch = epoch_of(loader, 5);
-    loader.start(4, 3);
-    Batches ranged;
-    for (const auto& batch : loader) ranged.push_back(batch.images.to_vector<float>());
-    EXPECT_EQ(ranged.front(), next_epoch.front());  // begin() goes on with epoch 5
+    EXPECT_EQ(ranged(loader), images_of(whole, 3)) << "begin() goes on with what was started";
+    const Batches next = ranged(loader);
+    EXPECT_EQ(next, images_of(epoch_of(loader, 5), 0)) << "and then with the next epoch";
     EXPECT_THROW(loader.start(0, loader.batches() + 1), Error);
   }
 }
@@ -188,12 +199,24 @@ TEST(DataLoader, EndsCleanlyInMidEpoch) {
   }
 }
 
+TEST(DataLoader, MixesTargetsOfAsManyClassesAsTheNetworkHas) {
+  const Dataset dataset = numbered_images(4);
+  const auto width = [&](int64_t classes) {
+    DataLoader loader(dataset, {.batch = 4, .classes = classes, .mixup = 0.2});
+    return (*loader.begin()).labels.size(1);
+  };
+  EXPECT_EQ(width(0), static_cast<int64_t>(dataset.classes.size()));
+  EXPECT_EQ(width(20), 20);
+}
+
 TEST(DataLoader, RefusesWrongOptions) {
   const Dataset dataset = numbered_images(4);
   EXPECT_THROW(DataLoader(dataset, {.batch = 0}), Error);
   EXPECT_THROW(DataLoader(dataset, {.workers = -1}), Error);
   EXPECT_THROW(DataLoader(dataset, {.prefetch = 0}), Error);
   EXPECT_THROW(DataLoader(dataset, {.mixup = std::nan("")}), Error);
+  EXPECT_THROW(DataLoader(dataset, {.label_smoothing = 0.1}), Error);
+  EXPECT_THROW(DataLoader(dataset, {.classes = 2, .mixup = 0.2}), Error);
   EXPECT_THROW(DataLoader(dataset, {.normalization = {{0.5F}, {0.5F}}}), Error);
   EXPECT_THROW(DataLoader(dataset, {.normalization = {{0.5F, 0.5F, 0.5F}, {0.5F, 0.0F, 0.5F}}}), Error);
   Batch batch;

@@ -16,7 +16,7 @@ bool within(const Box& box, Size2d size) {
 /// A square of 1000 holds every part of half its area at most: shares and ratios are as drawn.
 TEST(RandomResizedBox, DrawsAreaAndRatioUniformly) {
   Generator generator(1);
-  const RandomResizedCropOptions options{.least_scale = 0.1, .most_scale = 0.5};
+  const RandomResizedCropOptions options{.scale = {0.1, 0.5}};
   constexpr int kTrials = 20000;
   double areas = 0.0;
   double logs = 0.0;
@@ -50,20 +50,19 @@ TEST(RandomResizedBox, StaysWithinImagesOfAnyShape) {
 /// No part of 100 x 1000 with these areas has such a ratio: the largest allowed, from the middle.
 TEST(RandomResizedBox, FallsBackToTheMiddle) {
   Generator generator(1);
-  const RandomResizedCropOptions options{.least_scale = 0.9};
+  const RandomResizedCropOptions options{.scale = {0.9, 1.0}};
   EXPECT_EQ(random_resized_box({100, 1000}, options, generator), (Box{0, 433, 100, 133}));
   EXPECT_EQ(random_resized_box({1000, 100}, options, generator), (Box{433, 0, 133, 100}));
-  const RandomResizedCropOptions wide{.least_scale = 1.0, .least_ratio = 0.5, .most_ratio = 2.0};
+  const RandomResizedCropOptions wide{.scale = {1.0, 1.0}, .ratio = {0.5, 2.0}};
   EXPECT_EQ(random_resized_box({300, 301}, wide, generator), (Box{0, 0, 300, 301}));
 }
 
 TEST(RandomResizedBox, RefusesOptionsOutOfRange) {
   Generator generator(1);
   for (const RandomResizedCropOptions& options :
-       {RandomResizedCropOptions{.size = 0}, RandomResizedCropOptions{.least_scale = 0.0},
-        RandomResizedCropOptions{.least_scale = 0.9, .most_scale = 0.8},
-        RandomResizedCropOptions{.most_scale = 1.1}, RandomResizedCropOptions{.least_ratio = 0.0},
-        RandomResizedCropOptions{.least_ratio = 2.0}}) {
+       {RandomResizedCropOptions{.size = 0}, RandomResizedCropOptions{.scale = {0.0, 1.0}},
+        RandomResizedCropOptions{.scale = {0.9, 0.8}}, RandomResizedCropOptions{.scale = {0.08, 1.1}},
+        RandomResizedCropOptions{.ratio = {0.0, 2.0}}, RandomResizedCropOptions{.ratio = {2.0, 1.5}}}) {
     EXPECT_THROW(random_resized_box(10, options, generator), Error);
   }
   EXPECT_THROW(random_resized_box({0, 10}, {}, generator), Error);
