@@ -14,8 +14,9 @@ void check_images(const char* op, const char* name, const Shape& shape) {
 }
 
 void check_at_least(const char* op, const char* name, Size2d size, int64_t least) {
-  DS_CHECK(size.height >= least && size.width >= least, "[{}] {} {} x {}, expected at least {}", op, name,
-           size.height, size.width, least);
+  constexpr int64_t kMost = INT32_MAX;  // so that their sums and products can be counted
+  DS_CHECK(least <= size.height && least <= size.width && size.height <= kMost && size.width <= kMost,
+           "[{}] {} {} x {}, expected {} to {}", op, name, size.height, size.width, least, kMost);
 }
 
 void check_window(const char* op, const Shape& x, Size2d kernel, const Conv2dOptions& options) {

@@ -1,5 +1,7 @@
 #include "core/tensor.h"
 
+#include <cstdint>
+
 #include "core/backend.h"
 #include "core/error.h"
 
@@ -8,7 +10,9 @@ namespace ds {
 Tensor Tensor::empty(Shape shape, DType dtype, Device device) {
   Tensor result;
   size_t bytes = 0;
-  DS_CHECK(!__builtin_mul_overflow(static_cast<size_t>(shape.numel()), size_of(dtype), &bytes),
+  constexpr size_t kMostBytes = PTRDIFF_MAX / 2;  // what allocators may round up
+  DS_CHECK(!__builtin_mul_overflow(static_cast<size_t>(shape.numel()), size_of(dtype), &bytes) &&
+               bytes <= kMostBytes,
            "[tensor] {} of {} has more bytes than can be counted", shape.str(), name_of(dtype));
   result.buffer_ = Buffer::allocate(bytes, device);
   result.shape_ = shape;

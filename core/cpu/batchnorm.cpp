@@ -15,16 +15,31 @@ struct Moments {
   double count = 0.0;
   double mean = 0.0;
   double m2 = 0.0;
-
-  /// Joins two disjoint sets of values (Chan, Golub & LeVeque 1979).
-  void merge(const Moments& other) {
-    const double total = count + other.count;
-    const double delta = other.mean - mean;
-    mean += delta * (other.count / total);
-    m2 += other.m2 + delta * delta * (count * other.count / total);
-    count = total;
-  }
 };
+
+constexpr int64_t kMergeGrain = 64;  // channels whose partial sums are merged together
+
+/// Of each of `channels` channels, joins the moments of `sets` disjoint sets of rows in order: those of
+/// channel c stand at set * channels + c, and all of a set have the same count; the first takes the result
+/// (Chan, Golub & LeVeque 1979).
+void merge_moments(int64_t sets, int64_t channels, Moments* moments) {
+  parallel_for(channels, kMergeGrain, [&](int64_t begin, int64_t end) {
+    double count = moments[begin].count;
+    for (int64_t set = 1; set < sets; ++set) {
+      const Moments* __restrict others = moments + set * channels;
+      const double total = count + others[begin].count;
+      const double share = others[begin].count / total;
+      const double spread = count * others[begin].count / total;
+      for (int64_t c = begin; c < end; ++c) {
+        const double delta = others[c].mean - moments[c].mean;
+        moments[c].mean += delta * share;
+        moments[c].m2 += others[c].m2 + delta * delta * spread;
+      }
+      count = total;
+    }
+    for (int64_t c = begin; c < end; ++c) moments[c].count = count;
+  });
+}
 
 /// Rows that are worked on side by side, as one row of more channels: with few channels a loop over them is
 /// all beginning and end.
@@ -175,9 +190,14 @@ std::vector<double> gradient_sums(int64_t rows, const GradientRows<T>& of) {
     add(of, begin, end, sums, sums + of.channels);
   });
   const auto size = static_cast<size_t>(2 * of.channels);
-  std::vector<double> total(size);
-  for (size_t i = 0; i < partial.size(); ++i) total[i % size] += partial[i];
-  return total;
+  parallel_for(2 * of.channels, kMergeGrain, [&](int64_t begin, int64_t end) {
+    for (size_t first = size; first < partial.size(); first += size) {
+      for (int64_t c = begin; c < end; ++c)
+        partial[static_cast<size_t>(c)] += partial[first + static_cast<size_t>(c)];
+    }
+  });
+  partial.resize(size);
+  return partial;
 }
 
 /// gamma / sqrt(variance + eps) of each channel.
@@ -331,7 +351,7 @@ void batch_norm_statistics(const Tensor& x, Tensor& mean, Tensor& variance) {
       chunk_moments(end - begin, channels, in + begin * channels, partial.data() + begin / grain * channels);
     });
     const auto size = static_cast<size_t>(x.size(-1));
-    for (size_t i = size; i < partial.size(); ++i) partial[i % size].merge(partial[i]);
+    merge_moments(static_cast<int64_t>(partial.size() / size), x.size(-1), partial.data());
     T* means = mean.data<T>();
     T* variances = variance.data<T>();
     for (size_t c = 0; c < size; ++c) {

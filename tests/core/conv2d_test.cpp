@@ -193,6 +193,13 @@ TEST_P(Conv2dEngines, AgreeWithTheReferenceWhereWorkIsCut) {
        .options = {.padding = {2, 1}, .dilation = 2, .groups = 2},
        .bias = true},
       {.batch = 60, .input = 4, .kernel = 1, .channels = 90, .outputs = 66, .options = {.groups = 3}},
+      // As many outputs in all as a panel has lanes, and half of them in each group.
+      {.batch = 1,
+       .input = 16,
+       .kernel = 3,
+       .channels = 16,
+       .outputs = 16,
+       .options = {.padding = 1, .groups = 2}},
       {.batch = 2, .input = 9, .kernel = 3, .channels = 1, .outputs = 1, .options = {.padding = 4}}};
   for (const Conv2dCase& c : cases) {
     const Conv2dOperands o = operands_of(c, generator);
@@ -323,8 +330,10 @@ TEST(Conv2dPlan, SaysInWordsWhyItChose) {
   Conv2dCase tiny = wide;
   tiny.input = 2;
   EXPECT_THAT(plan_of(tiny, Conv2dPass::kForward).reason, testing::HasSubstr("25 % of the pixels"));
-  EXPECT_THAT(cpu::conv2d_plans(),
-              testing::Contains(testing::HasSubstr("forward x [128, 16, 16, 32], w [32, 3, 3, 32]")));
+  EXPECT_THAT(
+      cpu::conv2d_plans(),
+      testing::Contains(testing::HasSubstr(
+          "forward x [128, 16, 16, 32], w [32, 3, 3, 32], stride 1 1, padding 1 1, dilation 1 1, groups 1")));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Conv2dEngines, testing::ValuesIn(variants()), [](const auto& info) {

@@ -127,6 +127,27 @@ TEST(FusedConv2d, TakesOtherBatchesThanItWasMadeFor) {
   EXPECT_LE(worst_error(convolution(x), expected_of(c, x, w, {}, {}, {}), 9 * 33), test::kWinogradTolerance);
 }
 
+TEST(FusedConv2d, KeepsItsFiltersAndItsEngine) {
+  Generator generator(6);
+  const Tensor x = normal({1, 9, 9, 32}, generator);
+  for (const Engine engine : {Engine::kNative, Engine::kOpenBlas, Engine::kReference}) {
+    for (const int64_t groups : {1, 32}) {
+      for (const int64_t kernel : {3, 5}) {  // Winograd, direct, depthwise
+        Tensor w = normal({32, kernel, kernel, 32 / groups}, generator);
+        Tensor bias = normal({32}, generator);
+        const auto convolution = [&] {
+          const test::ScopedEngine scope(engine);
+          return cpu::FusedConv2d(x.shape(), w, bias, {.convolution = {.groups = groups}});
+        }();
+        const auto before = convolution(x).to_vector<float>();
+        w.fill(0.0);
+        bias.fill(0.0);
+        EXPECT_EQ(convolution(x).to_vector<float>(), before) << convolution.plan().reason;
+      }
+    }
+  }
+}
+
 TEST(FusedConv2d, ANaNStaysOne) {
   const cpu::FusedConv2d convolution({1, 1, 1, 1}, Tensor::full({1, 1, 1, 1}, 1.0), {},
                                      {.low = 0.0F, .high = 6.0F});
@@ -139,7 +160,7 @@ TEST(FusedConv2d, RefusesWhatDoesNotFit) {
   EXPECT_THAT(error_of([&] {
                 cpu::FusedConv2d({1, 8, 8, 2}, w, Tensor::zeros({3}), {});
               }),
-              HasSubstr("bias has shape [3], expected [4]"));
+              HasSubstr("bias is f32 [3] on cpu, expected f32 [4] on cpu"));
   EXPECT_THAT(error_of([&] {
                 cpu::FusedConv2d({1, 8, 8, 2}, w.to(DType::kF64), {}, {});
               }),
@@ -149,7 +170,7 @@ TEST(FusedConv2d, RefusesWhatDoesNotFit) {
   EXPECT_THAT(error_of([&] {
                 convolution(Tensor::zeros({1, 8, 8, 2}), Tensor::zeros({1, 8, 8, 4}));
               }),
-              HasSubstr("shortcut is f32 [1, 8, 8, 4], expected f32 [1, 6, 6, 4]"));
+              HasSubstr("shortcut is f32 [1, 8, 8, 4] on cpu, expected f32 [1, 6, 6, 4] on cpu"));
 }
 
 TEST(FusedConv2d, RefusesToRunOnAnotherInstructionSet) {

@@ -92,7 +92,7 @@ TEST(Ops, ErrorsNameOperationFoundAndExpected) {
   EXPECT_EQ(error_of([&] {
               ops::conv2d(x, Tensor::zeros({4, 3, 3, 5}), {}, {.stride = {1, 0}});
             }),
-            "[conv2d] stride 1 x 0, expected at least 1");
+            "[conv2d] stride 1 x 0, expected 1 to 2147483647");
   EXPECT_EQ(error_of([&] { ops::arithmetic(Arithmetic::kAdd, x, Tensor::zeros({5}, DType::kF64)); }),
             "[add] a is f32, b is f64: the types must be equal");
   EXPECT_EQ(error_of([&] { ops::arithmetic(Arithmetic::kDivide, x, Tensor::zeros({4})); }),

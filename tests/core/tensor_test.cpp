@@ -90,6 +90,11 @@ TEST(Tensor, RefusesAccessOfTheWrongKind) {
   EXPECT_THROW(target.copy_from(Tensor::zeros({3}, DType::kF64)), Error);
 }
 
+TEST(Tensor, RefusesMoreThanAnyMemoryHolds) {
+  EXPECT_THROW(Tensor::zeros({(int64_t{1} << 62) - 1}), Error);  // 2^64 - 4 bytes
+  EXPECT_THROW(Tensor::zeros({int64_t{1} << 61, 4}), Error);
+}
+
 TEST(Tensor, MayHoldNothing) {
   const Tensor none = Tensor::zeros({0, 3});
   EXPECT_TRUE(none.defined());

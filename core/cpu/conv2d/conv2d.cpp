@@ -18,11 +18,16 @@ const Conv2dPlan& plan_of(Conv2dPass pass, const Tensor& x, const Shape& w, cons
 
 void conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options, Tensor& y) {
   if (y.numel() == 0) return;
-  const Conv2dPlan& plan = plan_of(Conv2dPass::kForward, x, w.shape(), y, options);
+  conv2d(plan_of(Conv2dPass::kForward, x, w.shape(), y, options), x, w, bias, options, y);
+}
+
+void conv2d(const Conv2dPlan& plan, const Tensor& x, const Tensor& w, const Tensor& bias,
+            const Conv2dOptions& options, Tensor& y) {
   switch (plan.algorithm) {
     case Conv2dAlgorithm::kReference: return conv2d_reference(x, w, bias, options, y);
     case Conv2dAlgorithm::kDepthwiseLoops: return conv2d_depthwise(x, w, bias, options, y);
-    case Conv2dAlgorithm::kDepthwise: return conv2d_depthwise_native(x, w, bias, options, {}, y);
+    case Conv2dAlgorithm::kDepthwise:
+      return conv2d_depthwise_native(x, pack_depthwise(w, bias), options, {}, y);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_openblas(x, w, bias, options, y);
     case Conv2dAlgorithm::kDirect: return conv2d_native(x, w, bias, options, plan.precision, y);
     case Conv2dAlgorithm::kWinograd: return conv2d_winograd(x, w, bias, options, plan.precision, y);

@@ -172,10 +172,14 @@ void add_images(const std::vector<Taps>& regions, bool sliding, DepthwiseWeightT
 
 }  // namespace
 
-void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
-                             const Conv2dOptions& options, const Conv2dEpilogue& epilogue, Tensor& y) {
-  correlate(forward_correlation(w.shape(), y.shape(), options), x, depthwise_channels_last<float>(w),
-            bias.defined() ? bias.data<float>() : nullptr, epilogue, y);
+DepthwiseFilters pack_depthwise(const Tensor& w, const Tensor& bias) {
+  return {.shape = w.shape(), .packed = depthwise_channels_last<float>(w), .bias = bias};
+}
+
+void conv2d_depthwise_native(const Tensor& x, const DepthwiseFilters& filters, const Conv2dOptions& options,
+                             const Conv2dEpilogue& epilogue, Tensor& y) {
+  correlate(forward_correlation(filters.shape, y.shape(), options), x, filters.packed,
+            filters.bias.defined() ? filters.bias.data<float>() : nullptr, epilogue, y);
 }
 
 void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,

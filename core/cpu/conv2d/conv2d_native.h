@@ -9,8 +9,8 @@
 
 namespace ds::cpu {
 
-/// f32 tensors; shapes as in core/ops.def. With products of bf16, what they are summed over is even: channels
-/// of x forward, of dy in backward-data.
+/// f32 tensors; shapes as in core/ops.def. With products of bf16, what they are summed over is even: a
+/// group's channels of x forward, of dy in backward-data.
 void conv2d_native(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options,
                    Precision precision, Tensor& y);
 void conv2d_backward_data_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
@@ -30,8 +30,15 @@ void conv2d_direct(const Tensor& x, const DirectFilters& filters, const Conv2dOp
                    const Conv2dEpilogue& epilogue, Tensor& y);
 
 /// The same for one filter a channel: groups = input channels = output channels.
-void conv2d_depthwise_native(const Tensor& x, const Tensor& w, const Tensor& bias,
-                             const Conv2dOptions& options, const Conv2dEpilogue& epilogue, Tensor& y);
+struct DepthwiseFilters {
+  Shape shape;    // O,kh,kw,1
+  Tensor packed;  // [position][channel]
+  Tensor bias;    // [channel], or undefined
+};
+/// The bias is that of the caller, not a copy.
+DepthwiseFilters pack_depthwise(const Tensor& w, const Tensor& bias);
+void conv2d_depthwise_native(const Tensor& x, const DepthwiseFilters& filters, const Conv2dOptions& options,
+                             const Conv2dEpilogue& epilogue, Tensor& y);
 void conv2d_backward_data_depthwise_native(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,
                                            Tensor& dx);
 void conv2d_backward_weight_depthwise_native(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,

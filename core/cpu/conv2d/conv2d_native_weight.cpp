@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <span>
 #include <vector>
 
@@ -14,7 +15,7 @@ namespace ds::cpu {
 namespace {
 
 constexpr int64_t kMaxWeightPartials = 16;   // partial sums of a weight gradient, added in order
-constexpr int64_t kPartialBytes = 32 << 20;  // and the memory they may take
+constexpr int64_t kPartialBytes = 32 << 20;  // and the memory that more than two of them may take
 // Pixels of a window that a weight tile sweeps before the next tile does: x and dy stay in the L1 cache.
 constexpr int64_t kWindowPixels = 128;
 // Floats between neighbouring pixels of a window: further apart, their lines push one another out of the
@@ -80,10 +81,12 @@ class WindowSums {
     Tensor memory = Tensor::empty({window_.size() + pixels * gradient_.width});
     float* window = memory.data<float>();
     float* dy = window + window_.size();
+    // dy needs no padding: its rows are those of the panels.
+    const bool whole = gradient_.outputs == gradient_.width && gradient_.width == gradient_.dy.size(3);
     for (int64_t n = begin; n < end; ++n) {
       fill_window(window_, gradient_.x_image(n), gradient_.source(), gradient_.x.size(3),
                   gradient_.first_channel, window);
-      if (gradient_.width == gradient_.dy.size(3)) {
+      if (whole) {
         add_image(window, gradient_.dy_image(n), true, sums);
         continue;
       }
@@ -286,7 +289,9 @@ template <class Sums>
 void sum_images(const WeightGradient& gradient, const Sums& sums, Tensor& dw) {
   const int64_t batch = gradient.x.size(0);
   const int64_t affordable = std::max<int64_t>(2, kPartialBytes / (gradient.size() * int64_t{sizeof(float)}));
-  const int64_t grain = chunk_count(batch, std::min({batch, kMaxWeightPartials, affordable}));
+  // A power of two of them, so that they spread evenly over as many threads.
+  const uint64_t most = std::bit_floor(static_cast<uint64_t>(std::min(kMaxWeightPartials, affordable)));
+  const int64_t grain = chunk_count(batch, std::min(batch, static_cast<int64_t>(most)));
   Tensor partials = Tensor::empty({chunk_count(batch, grain), gradient.size()});
   parallel_for(batch, grain, [&](int64_t begin, int64_t end) {
     float* partial = partials.data<float>() + begin / grain * gradient.size();

@@ -73,7 +73,7 @@ std::string winograd_objection(const Conv2dProblem& p) {
 
 /// Products of bf16 are made in pairs: of channels, of which there must be an even number, or of pixels.
 Precision precision_of(const Conv2dProblem& p, std::string& reason) {
-  if (precision() == Precision::kF32 || !has_bf16()) return Precision::kF32;
+  if (precision() != Precision::kBf16 || !has_bf16()) return Precision::kF32;
   const int64_t summed = p.pass == Conv2dPass::kBackwardData ? p.w[0] / p.options.groups : p.w[3];
   if (p.pass == Conv2dPass::kBackwardWeight) {
     if (p.w[3] < kBf16WeightChannels) {
@@ -156,8 +156,10 @@ std::string_view name_of(Conv2dAlgorithm algorithm) {
 }
 
 std::string Conv2dProblem::str() const {
-  return fmt::format("{} x {}, w {}, stride {} {}, groups {}", name_of(pass), x.str(), w.str(),
-                     options.stride.height, options.stride.width, options.groups);
+  const auto& [stride, padding, dilation, groups] = options;
+  return fmt::format("{} x {}, w {}, stride {} {}, padding {} {}, dilation {} {}, groups {}", name_of(pass),
+                     x.str(), w.str(), stride.height, stride.width, padding.height, padding.width,
+                     dilation.height, dilation.width, groups);
 }
 
 const Conv2dPlan& plan_conv2d(const Conv2dProblem& problem) {

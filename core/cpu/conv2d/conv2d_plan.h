@@ -35,7 +35,7 @@ struct Conv2dProblem {
   Shape y;
   Conv2dOptions options;
 
-  /// "forward x [128, 32, 32, 16], w [16, 3, 3, 16], stride 1".
+  /// "forward x [128, 32, 32, 16], w [16, 3, 3, 16], stride 1 1, padding 1 1, dilation 1 1, groups 1".
   std::string str() const;
 };
 
@@ -47,6 +47,10 @@ struct Conv2dPlan {
 
 /// The plan of the engine in use. The reference stays until the program ends.
 const Conv2dPlan& plan_conv2d(const Conv2dProblem& problem);
+
+/// A forward pass by the given plan.
+void conv2d(const Conv2dPlan& plan, const Tensor& x, const Tensor& w, const Tensor& bias,
+            const Conv2dOptions& options, Tensor& y);
 
 /// Every plan made so far, a line each: problem, algorithm, reason.
 std::vector<std::string> conv2d_plans();

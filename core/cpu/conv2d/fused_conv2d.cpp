@@ -9,12 +9,14 @@ namespace ds::cpu {
 
 FusedConv2d::FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias,
                          const FusedConv2dOptions& options)
-    : options_(options), isa_(isa()), bias_(bias), w_shape_(w.shape()) {
+    : options_(options), isa_(isa()), w_shape_(w.shape()) {
   const Conv2dOptions& convolution = options.convolution;
   DS_CHECK(w.dtype() == DType::kF32 && w.device() == Device{},
            "[fused_conv2d] weight is {}, expected f32 on cpu", name_of(w.dtype()));
-  DS_CHECK(!bias.defined() || bias.shape() == Shape{w.size(0)},
-           "[fused_conv2d] bias has shape {}, expected [{}]", bias.shape().str(), w.size(0));
+  DS_CHECK(!bias.defined() ||
+               (bias.shape() == Shape{w.size(0)} && bias.dtype() == DType::kF32 && bias.device() == Device{}),
+           "[fused_conv2d] bias is {} {} on {}, expected f32 [{}] on cpu", name_of(bias.dtype()),
+           bias.shape().str(), bias.device().str(), w.size(0));
   plan_ = plan_conv2d({.pass = Conv2dPass::kForward,
                        .dtype = DType::kF32,
                        .x = input,
@@ -25,8 +27,9 @@ FusedConv2d::FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias
     case Conv2dAlgorithm::kDirect:
       filters_ = pack_direct(w, bias, convolution.groups, plan_.precision);
       break;
-    case Conv2dAlgorithm::kWinograd: filters_ = transform_winograd(w, bias, plan_.precision); break;
-    default: w_ = w; break;
+    case Conv2dAlgorithm::kWinograd: filters_ = transform_winograd(w, bias.clone(), plan_.precision); break;
+    case Conv2dAlgorithm::kDepthwise: filters_ = pack_depthwise(w, bias.clone()); break;
+    default: filters_ = PlainFilters{.w = w.clone(), .bias = bias.clone()}; break;
   }
 }
 
@@ -36,9 +39,10 @@ Tensor FusedConv2d::operator()(const Tensor& x, const Tensor& shortcut) const {
   DS_CHECK(isa() == isa_, "[fused_conv2d] was made for {}, but {} is in use now", name_of(isa_),
            name_of(isa()));
   Tensor y = Tensor::empty(ops::conv2d_shape(x.shape(), w_shape_, options_.convolution));
-  DS_CHECK(!shortcut.defined() || (shortcut.shape() == y.shape() && shortcut.dtype() == DType::kF32),
-           "[fused_conv2d] shortcut is {} {}, expected f32 {}", name_of(shortcut.dtype()),
-           shortcut.shape().str(), y.shape().str());
+  DS_CHECK(!shortcut.defined() || (shortcut.shape() == y.shape() && shortcut.dtype() == DType::kF32 &&
+                                   shortcut.device() == Device{}),
+           "[fused_conv2d] shortcut is {} {} on {}, expected f32 {} on cpu", name_of(shortcut.dtype()),
+           shortcut.shape().str(), shortcut.device().str(), y.shape().str());
   if (y.numel() == 0) return y;
   const Conv2dEpilogue epilogue{.shortcut = shortcut.defined() ? shortcut.data<float>() : nullptr,
                                 .low = options_.low,
@@ -51,11 +55,12 @@ Tensor FusedConv2d::operator()(const Tensor& x, const Tensor& shortcut) const {
     conv2d_winograd(x, *winograd, options_.convolution, epilogue, y);
     return y;
   }
-  if (plan_.algorithm == Conv2dAlgorithm::kDepthwise) {
-    conv2d_depthwise_native(x, w_, bias_, options_.convolution, epilogue, y);
+  if (const auto* depthwise = std::get_if<DepthwiseFilters>(&filters_)) {
+    conv2d_depthwise_native(x, *depthwise, options_.convolution, epilogue, y);
     return y;
   }
-  conv2d(x, w_, bias_, options_.convolution, y);
+  const auto& plain = std::get<PlainFilters>(filters_);
+  conv2d(plan_, x, plain.w, plain.bias, options_.convolution, y);
   if (!epilogue.empty()) {
     float* values = y.data<float>();
     parallel_for(y.numel(), kElementwiseGrain,

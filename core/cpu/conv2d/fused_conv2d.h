@@ -24,7 +24,7 @@ class FusedConv2d {
  public:
   /// f32; w [O,kh,kw,I/groups], bias [O] or undefined. The algorithm is the plan's for the engine and
   /// instruction set in use and an input of shape N,H,W,I; other batches and image sizes are computed with it
-  /// too. Throws Error where shapes or types do not fit.
+  /// too. Filters and bias are copied. Throws Error where shapes or types do not fit.
   FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias, const FusedConv2dOptions& options);
 
   /// The shortcut has y's shape or is undefined. Throws Error where shapes or types do not fit, and when the
@@ -37,10 +37,12 @@ class FusedConv2d {
   FusedConv2dOptions options_;
   Conv2dPlan plan_;
   Isa isa_;
-  Tensor w_;  // as given, for the algorithms that read it so
-  Tensor bias_;
   Shape w_shape_;
-  std::variant<std::monostate, DirectFilters, WinogradFilters> filters_;
+  struct PlainFilters {
+    Tensor w;
+    Tensor bias;
+  };
+  std::variant<PlainFilters, DirectFilters, WinogradFilters, DepthwiseFilters> filters_;
 };
 
 }  // namespace ds::cpu

@@ -58,9 +58,8 @@ struct DirectWeightTile {
 
 /// The kernels of one instruction set. Tables are indexed by size - 1.
 struct DirectKernels {
-  static constexpr int kMaxPixels = 28;
+  static constexpr int kMaxPixels = 16;
   static constexpr int kMaxChannels = 16;
-  const char* isa;
   int lanes;                            // floats in a vector
   int values;                           // of x and w in a word: 1, or 2 of bf16
   int max_pixels[kDirectMaxVectors];    // largest tile for 1, 2 vectors
