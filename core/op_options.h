@@ -43,7 +43,7 @@ struct Pool2dOptions {
   Size2d kernel = 1;
   Size2d stride = 1;
   Size2d padding = 0;
-  bool count_padding =
+  bool count_include_pad =
       true;  // average: divide by the whole window (PyTorch's count_include_pad), or by what is inside
   bool ceil_mode = false;  // one more window where the last would leave some of the padded input out
 };

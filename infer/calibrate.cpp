@@ -40,8 +40,12 @@ class ChannelMeans {
 
 class Calibrator {
  public:
-  explicit Calibrator(const FusedGraph& graph) : graph_(graph), means_(graph.steps.size()) {
+  explicit Calibrator(const FusedGraph& graph)
+      : graph_(graph), last_use_(graph.shapes.size(), 0), means_(graph.steps.size()) {
     calibration_.values.resize(graph.shapes.size());
+    for (size_t i = 0; i < graph.steps.size(); ++i) {
+      for (const int value : read_by(graph.steps[i])) last_use_[static_cast<size_t>(value)] = i;
+    }
   }
 
   void add(const Tensor& images) {
@@ -53,6 +57,9 @@ class Calibrator {
       Tensor& output = values[static_cast<size_t>(step.output)];
       output = compute(step, values, means_[i]);
       count(step.output, output, step.scope);
+      for (const int value : read_by(step)) {
+        if (last_use_[static_cast<size_t>(value)] == i) values[static_cast<size_t>(value)] = {};
+      }
     }
   }
 
@@ -62,6 +69,12 @@ class Calibrator {
   }
 
  private:
+  static std::vector<int> read_by(const FusedStep& step) {
+    std::vector<int> values = step.inputs;
+    if (step.shortcut >= 0) values.push_back(step.shortcut);
+    return values;
+  }
+
   void count(int value, const Tensor& tensor, const std::string& place) {
     const ops::Extremes extremes = ops::extremes(tensor);
     DS_CHECK(std::isfinite(extremes.minimum) && std::isfinite(extremes.maximum),
@@ -105,6 +118,7 @@ class Calibrator {
   }
 
   const FusedGraph& graph_;
+  std::vector<size_t> last_use_;  // by value: the step that reads it last
   std::vector<ChannelMeans> means_;
   Calibration calibration_;
 };

@@ -17,18 +17,21 @@ class Fuser {
       : graph_(graph), depends_(graph.values.size(), false), uses_(graph.values.size(), 0) {
     depends_[0] = true;
     for (const TracedNode& node : graph.nodes) {
-      const bool any = std::ranges::any_of(node.inputs, [&](int input) { return depends(input); });
-      depends_[static_cast<size_t>(node.output)] = any;
-      for (const int input : node.inputs) {
-        if (any && input >= 0) ++uses_[static_cast<size_t>(input)];
-      }
+      depends_[static_cast<size_t>(node.output)] =
+          std::ranges::any_of(node.inputs, [&](int input) { return depends(input); });
     }
     ++uses_[static_cast<size_t>(graph.output)];
+    for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+      if (!takes_part(*node)) continue;
+      for (const int input : node->inputs) {
+        if (input >= 0) ++uses_[static_cast<size_t>(input)];
+      }
+    }
   }
 
   FusedGraph run() && {
     for (const TracedNode& node : graph_.nodes) {
-      if (depends(node.output)) add(node);
+      if (takes_part(node)) add(node);
     }
     DS_CHECK(depends(graph_.output), "[fuse] the output does not depend on the input");
     fused_.output = graph_.output;
@@ -38,6 +41,10 @@ class Fuser {
 
  private:
   bool depends(int value) const { return value >= 0 && depends_[static_cast<size_t>(value)]; }
+  /// Whether the output is made from it and the input: the rest was traced for nothing.
+  bool takes_part(const TracedNode& node) const {
+    return depends(node.output) && uses_[static_cast<size_t>(node.output)] > 0;
+  }
   const Tensor& constant(int value) const { return graph_.values[static_cast<size_t>(value)].value; }
   const Shape& shape(int value) const { return constant(value).shape(); }
 
@@ -161,7 +168,7 @@ class Fuser {
 
   const Graph& graph_;
   std::vector<bool> depends_;  // on the network's input
-  std::vector<int> uses_;
+  std::vector<int> uses_;      // by what the output is made from, and as the output
   FusedGraph fused_;
 };
 

@@ -42,7 +42,8 @@ struct FusedGraph {
   int output = 0;
 };
 
-/// What depends on constants alone (rounding of weights) is computed. Throws Error for a convolution or
+/// What depends on constants alone (rounding of weights) is computed; what the output is not made from is
+/// left out. Throws Error for a convolution or
 /// linear layer whose weight depends on the input, and for any other call but batch_norm that takes constants
 /// beside the input: kind and place are named.
 FusedGraph fuse(const Graph& graph);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace ds::infer {
 namespace {
@@ -148,6 +149,15 @@ Node read_node(const SafetensorsFile& file, const Json& json, size_t index) {
   return node;
 }
 
+/// Errors get the node's number.
+Node read_named_node(const SafetensorsFile& file, const Json& json, size_t index) {
+  try {
+    return read_node(file, json, index);
+  } catch (const std::exception& error) {
+    fail("node {}: {}", index, error.what());
+  }
+}
+
 template <class T>
 NamedTensor vector_tensor(std::string name, const std::vector<T>& values) {
   return {std::move(name), Tensor::from(values, {static_cast<int64_t>(values.size())})};
@@ -183,11 +193,11 @@ IntegerNet load_integer_net(const SafetensorsFile& file) {
   DS_CHECK(found != file.metadata().end(), "[integer_net] {}: no integer net, its metadata have no \"{}\"",
            file.path(), kKey);
   try {
-    const Json json = Json::parse(found->second);
+    const Json json = parse_json(found->second);
     const int version = read_integer<int>(json.at("version"));
     DS_CHECK(version >= 1 && version <= kVersion, "version {}, expected 1 to {}", version, kVersion);
     std::vector<Node> nodes;
-    for (const Json& node : json.at("nodes")) nodes.push_back(read_node(file, node, nodes.size()));
+    for (const Json& node : json.at("nodes")) nodes.push_back(read_named_node(file, node, nodes.size()));
     return IntegerNet(std::move(nodes));
   } catch (const Json::exception& error) {
     fail("[integer_net] {}: \"{}\" in the metadata: {}", file.path(), kKey, error.what());

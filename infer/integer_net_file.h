@@ -1,8 +1,9 @@
 // Integer nets as safetensors files: the graph as JSON in the metadata, packed codes, multipliers, addends
 // and shifts as tensors.
 //
-//   deepshift.integer_net   {"version": 1, "nodes": [{"kind": "input", ...}, ...]}   docs/integer-net.md,
-//   File node3.codes             u8  packed codes of the filters of node 3 (core/shift/codes.h)
+//   deepshift.integer_net   {"version": 1, "nodes": [{"kind": "input", ...}, ...]}, docs/integer-net.md;
+//                           version 2 where a node has weights of two terms
+//   node3.codes             u8  packed codes of the filters of node 3 (core/shift/codes.h)
 //   node3.multiplier        i32 by output channel
 //   node3.addend            i64
 //   node3.shift             u8

@@ -52,6 +52,46 @@ void fold_into_normalisation(FusedGraph& graph, LowerOptions& options) {
   }
 }
 
+/// The node of a step, or nothing: the rounding of a value, which is its format, has none of its own.
+std::optional<NodeKind> kind_of(const FusedStep& step) {
+  if (step.kind == "fixed_point") return std::nullopt;
+  if (step.kind == "batch_norm" || step.kind == "affine") return NodeKind::kScale;
+  if (step.kind == "relu" || step.kind == "relu6") return NodeKind::kClamp;
+  if (step.kind == "global_avg_pool2d") return NodeKind::kAvgPool2d;
+  for (const char* same : {"conv2d", "linear", "add", "avg_pool2d", "max_pool2d", "subsample2d",
+                           "pad_channels", "concat", "flatten"}) {
+    if (step.kind == same) return parse_node_kind(same);
+  }
+  fail("[lower] {} in \"{}\" has no counterpart in an integer net", step.kind, step.scope);
+}
+
+/// Whether every window of an average has the same divisor.
+bool divides_alike(const Pool2dOptions& pool, const Shape& x, const Shape& y) {
+  const bool within =
+      (y[1] - 1) * pool.stride.height + pool.kernel.height <= x[1] + 2 * pool.padding.height &&
+      (y[2] - 1) * pool.stride.width + pool.kernel.width <= x[2] + 2 * pool.padding.width;
+  return within && (pool.count_include_pad || pool.padding == Size2d(0));
+}
+
+/// Refuses what an integer net cannot do, before images are run.
+void check_steps(const FusedGraph& graph) {
+  for (const FusedStep& step : graph.steps) {
+    kind_of(step);
+    DS_CHECK(!step.weight.defined() || step.format,
+             "[lower] {} in \"{}\" has float weights, expected powers of two: convert the network first",
+             step.kind, step.scope);
+    DS_CHECK(!step.format || step.format->bits <= kMaxPackedBits,
+             "[lower] {} in \"{}\" has weights of {} bits, expected at most {}", step.kind, step.scope,
+             step.format->bits, kMaxPackedBits);
+    DS_CHECK(step.kind != "avg_pool2d" || divides_alike(std::any_cast<const Pool2dOptions&>(step.options),
+                                                        graph.shapes[static_cast<size_t>(step.inputs[0])],
+                                                        graph.shapes[static_cast<size_t>(step.output)]),
+             "[lower] avg_pool2d in \"{}\" leaves what it does not count out of the divisor, which then "
+             "differs from window to window: an integer net has one divisor",
+             step.scope);
+  }
+}
+
 class Lowering {
  public:
   Lowering(const FusedGraph& graph, const Calibration& calibration, const LowerOptions& options)
@@ -64,6 +104,8 @@ class Lowering {
   IntegerNet run() && {
     add_input();
     for (size_t i = 0; i < graph_.steps.size(); ++i) add(graph_.steps[i], i);
+    DS_CHECK(node_of_[at(graph_.output)] == static_cast<int>(nodes_.size()) - 1,
+             "[lower] the network's output is not what it computes last");
     return IntegerNet(std::move(nodes_));
   }
 
@@ -81,7 +123,7 @@ class Lowering {
     append_node(std::move(node), 0);
   }
 
-  /// With the value's shape and format, and nothing cut off below 0 unless its type does.
+  /// With the value's shape and format.
   Node make_node(NodeKind kind, const std::string& place, int value) const {
     Node node{.kind = kind, .place = place};
     const Shape& shape = graph_.shapes[at(value)];
@@ -96,11 +138,11 @@ class Lowering {
   }
 
   void add(const FusedStep& step, size_t index) {
-    if (step.kind == "fixed_point") {  // its format is that of the value that it rounds
+    if (!kind_of(step)) {
       node_of_[at(step.output)] = node_of_[at(step.inputs[0])];
       return;
     }
-    Node node = make_node(kind_of(step), step.scope, step.output);
+    Node node = make_node(*kind_of(step), step.scope, step.output);
     for (const int input : step.inputs) node.inputs.push_back(node_of_[at(input)]);
     if (step.shortcut >= 0) node.shortcut = node_of_[at(step.shortcut)];
     set_options(step, node);
@@ -129,28 +171,12 @@ class Lowering {
     return uses;
   }
 
-  static NodeKind kind_of(const FusedStep& step) {
-    if (step.kind == "batch_norm" || step.kind == "affine") return NodeKind::kScale;
-    if (step.kind == "relu" || step.kind == "relu6") return NodeKind::kClamp;
-    if (step.kind == "global_avg_pool2d") return NodeKind::kAvgPool2d;
-    for (const char* same : {"conv2d", "linear", "add", "avg_pool2d", "max_pool2d", "subsample2d",
-                             "pad_channels", "concat", "flatten"}) {
-      if (step.kind == same) return parse_node_kind(same);
-    }
-    fail("[lower] {} in \"{}\" has no counterpart in an integer net", step.kind, step.scope);
-  }
-
   void set_options(const FusedStep& step, Node& node) const {
     if (step.kind == "conv2d") node.convolution = std::any_cast<const Conv2dOptions&>(step.options);
     if (step.kind == "subsample2d") node.stride = std::any_cast<const Size2d&>(step.options);
     if (step.kind == "pad_channels") node.padding = std::any_cast<const PadChannelsOptions&>(step.options);
-    if (step.kind == "max_pool2d" || step.kind == "avg_pool2d") {
+    if (step.kind == "max_pool2d" || step.kind == "avg_pool2d")
       node.pool = std::any_cast<const Pool2dOptions&>(step.options);
-      DS_CHECK(step.kind == "max_pool2d" || divides_alike(node.pool, step),
-               "[lower] avg_pool2d in \"{}\" leaves what it does not count out of the divisor, which then "
-               "differs from window to window: an integer net has one divisor",
-               step.scope);
-    }
     if (step.kind == "global_avg_pool2d") {
       const Shape& x = graph_.shapes[at(step.inputs[0])];
       node.pool = {.kernel = {x[1], x[2]}, .stride = {x[1], x[2]}};
@@ -158,22 +184,7 @@ class Lowering {
     if (node.filtered()) set_filters(step, node);
   }
 
-  bool divides_alike(const Pool2dOptions& pool, const FusedStep& step) const {
-    const Shape& x = graph_.shapes[at(step.inputs[0])];
-    const Shape& y = graph_.shapes[at(step.output)];
-    const bool within =
-        (y[1] - 1) * pool.stride.height + pool.kernel.height <= x[1] + 2 * pool.padding.height &&
-        (y[2] - 1) * pool.stride.width + pool.kernel.width <= x[2] + 2 * pool.padding.width;
-    return within && (pool.count_padding || pool.padding == Size2d(0));
-  }
-
   static void set_filters(const FusedStep& step, Node& node) {
-    DS_CHECK(step.format,
-             "[lower] {} in \"{}\" has float weights, expected powers of two: convert the network first",
-             step.kind, step.scope);
-    DS_CHECK(step.format->bits <= kMaxPackedBits,
-             "[lower] {} in \"{}\" has weights of {} bits, expected at most {}", step.kind, step.scope,
-             step.format->bits, kMaxPackedBits);
     // In the sums' own unit: an offset is part of what the rescaling undoes.
     node.filters = {
         .format = {.method = step.format->method, .bits = step.format->bits, .terms = step.format->terms},
@@ -182,7 +193,7 @@ class Lowering {
   }
 
   void set_range(const FusedStep& step, Node& node) const {
-    node.low = node.format.lowest();
+    node.low = std::min<int64_t>(0, formats_.lowest(step.output));
     node.high = std::max<int64_t>(0, formats_.highest(step.output));
     const bool clamp = node.kind == NodeKind::kClamp;
     if (clamp || step.low == 0.0) node.low = 0;
@@ -230,7 +241,8 @@ class Lowering {
   void set_rescale(const FusedStep& step, size_t index, Node& node) const {
     const RescaleProblem problem{.largest_sum = bound_of_sums(step, node),
                                  .shortcut = node.shortcut < 0 ? nullptr : &nodes_[at(node.shortcut)],
-                                 .digits = options_.digits};
+                                 .digits = options_.digits,
+                                 .floors = formats_.floors(step.output)};
     const std::vector<Line> lines = lines_of(step, index);
     if (!is_result(step)) {
       node.rescale = fit_rescale(lines, node.format, problem);
@@ -283,6 +295,7 @@ IntegerNet lower(const Graph& graph, const Tensor& images, const LowerOptions& g
            "[lower] images are {} {}, expected u8 {} with any N", name_of(images.dtype()),
            images.shape().str(), fused.shapes[0].str());
   check_options(given, fused.shapes[0]);
+  check_steps(fused);
   LowerOptions options = given;
   fold_into_normalisation(fused, options);
   std::vector<Tensor> batches;

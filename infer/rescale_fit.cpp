@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+
+#include "core/error.h"
+#include "infer/arithmetic.h"
 
 namespace ds::infer {
 namespace {
@@ -43,6 +47,11 @@ void append_line(const Line& line, int fraction_bits, int digits, int k_min, Res
   const double pivot = std::ldexp(line.pivot, -rescale.pre_shift);
   const int k_max = std::max(k_min, digits == kFullDigits ? kMaxFullShift : kMaxShift);
   const Multiplier m = nearest_multiplier(scale, digits, k_min, k_max);
+  DS_CHECK(
+      std::in_range<int32_t>(m.m),
+      "[lower] a channel's multiplier is {} / 2^{}, expected 32 bits: a shortcut has {} fraction bits more "
+      "than the output",
+      m.m, m.k, k_min);
   rescale.multiplier.push_back(static_cast<int32_t>(m.m));
   rescale.shift.push_back(m.k);
   rescale.addend.push_back(std::llround(std::ldexp(line.shift * unit + (scale - m.value()) * pivot, m.k)));
@@ -56,6 +65,7 @@ Rescale fit_rescale(const std::vector<Line>& lines, const Format& format, const 
   const auto fit = [&](int pre_shift) {
     Rescale result{.pre_shift = pre_shift};
     for (const Line& line : lines) append_line(line, format.fraction_bits, problem.digits, k_min, result);
+    for (size_t c = 0; problem.floors && c < lines.size(); ++c) result.addend[c] -= half(result.shift[c]);
     return result;
   };
   const double unit =

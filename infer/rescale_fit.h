@@ -21,9 +21,11 @@ struct RescaleProblem {
   double largest_sum = 0.0;        // in magnitude
   const Node* shortcut = nullptr;  // what is added, or null
   int digits = 3;                  // of a multiplier, or kFullDigits
+  bool floors = false;             // outputs are rounded down, not to the nearest
 };
 
-/// The line rounded, with k of at least k_min, as one channel more.
+/// The line rounded, with k of at least k_min, as one channel more. Throws Error when the multiplier leaves
+/// 32 bits.
 void append_line(const Line& line, int fraction_bits, int digits, int k_min, Rescale& rescale);
 
 /// All channels of a node with the given format. With few digits, sums lose bits first where that keeps

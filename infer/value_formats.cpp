@@ -72,11 +72,14 @@ ValueFormats::ValueFormats(const FusedGraph& graph, const Calibration& calibrati
       options_(options),
       parents_(graph.shapes.size()),
       formats_(graph.shapes.size()),
-      highest_(graph.shapes.size()) {
+      lowest_(graph.shapes.size()),
+      highest_(graph.shapes.size()),
+      floors_(graph.shapes.size(), false) {
   std::iota(parents_.begin(), parents_.end(), 0);
   join_moved();
   choose();
   take_trained();
+  bound_shortcuts();
   set_input();
 }
 
@@ -107,6 +110,7 @@ void ValueFormats::choose() {
     chosen.type = options_.activation_bits == 16 ? DType::kI16 : (has_sign[group] ? DType::kI8 : DType::kU8);
     const int64_t low = has_sign[group] ? chosen.lowest() : 0;
     chosen.fraction_bits = counts[group].fraction_bits(low, chosen.highest(), options_.formats);
+    lowest_[group] = chosen.lowest();
     highest_[group] = chosen.highest();
   }
 }
@@ -120,7 +124,21 @@ void ValueFormats::take_trained() {
     if (trained.high > static_cast<double>(formats_[owner].highest()))
       continue;  // wider than is to be stored
     formats_[owner].fraction_bits = trained.fraction_bits;
+    lowest_[owner] = std::max(lowest_[owner], static_cast<int64_t>(trained.low));
     highest_[owner] = std::min(highest_[owner], static_cast<int64_t>(trained.high));
+    floors_[owner] = trained.rounding == Rounding::kFloor;
+  }
+}
+
+/// What is added is shifted left to the output's fraction bits and those of its multiplier: where it has far
+/// more of its own, as a branch that is all but dead, they are below the output's last and only widen that
+/// shift.
+void ValueFormats::bound_shortcuts() {
+  constexpr int kMostBeyond = 16;
+  for (const FusedStep& step : graph_.steps) {
+    if (step.shortcut < 0) continue;
+    int& bits = formats_[at(group(step.shortcut))].fraction_bits;
+    bits = std::min(bits, format(step.output).fraction_bits + kMostBeyond);
   }
 }
 
@@ -133,7 +151,9 @@ void ValueFormats::set_input() {
   const int others = shared.fraction_bits + (options_.input_bits - options_.activation_bits);
   shared = input_format();
   if (!alone) shared.fraction_bits = std::min(shared.fraction_bits, others);
+  lowest_[at(group(0))] = shared.lowest();
   highest_[at(group(0))] = shared.highest();
+  floors_[at(group(0))] = false;  // pixels are rounded once, to more bits than those of training
 }
 
 Format ValueFormats::input_format() const {

@@ -18,14 +18,18 @@ class ValueFormats {
 
   /// Of a value of the graph.
   const Format& format(int value) const { return formats_[static_cast<size_t>(group(value))]; }
-  /// The largest integer: below the format's where activations saturated there in training.
+  /// The smallest and the largest integer: within the format's where activations saturated there in training.
+  int64_t lowest(int value) const { return lowest_[static_cast<size_t>(group(value))]; }
   int64_t highest(int value) const { return highest_[static_cast<size_t>(group(value))]; }
+  /// Whether activations were rounded down in training.
+  bool floors(int value) const { return floors_[static_cast<size_t>(group(value))]; }
 
  private:
   int group(int value) const;
   void join_moved();
   void choose();
   void take_trained();
+  void bound_shortcuts();
   void set_input();
   Format input_format() const;
 
@@ -34,7 +38,9 @@ class ValueFormats {
   const LowerOptions& options_;
   std::vector<int> parents_;      // of values that share a format
   std::vector<Format> formats_;   // by group
+  std::vector<int64_t> lowest_;   // likewise
   std::vector<int64_t> highest_;  // likewise
+  std::vector<bool> floors_;      // likewise
 };
 
 /// From a pixel to its normalised value.

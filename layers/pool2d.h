@@ -15,7 +15,7 @@ struct Pool2dLayerOptions {
   Size2d kernel = 2;
   std::optional<Size2d> stride = {};  // nothing: the kernel, windows side by side
   Size2d padding = 0;                 // at most half the kernel
-  bool count_padding = true;          // average: divide by the whole window, or by what is inside the input
+  bool count_include_pad = true;      // average: divide by the whole window, or by what is inside the input
   bool ceil_mode = false;             // the number of windows is rounded up
 };
 

@@ -116,7 +116,12 @@ def report_overview(paths):
         config, summary = run["config"], run["summary"]
         start = "fine-tuned from float" if config["options"].get("pretrained") else "from scratch"
         activations = summary["activation_bits"] or "float"
+        if config["options"].get("first-last", "shift") != "shift":
+            sys.exit(f"report_results: {path}: first and last layer are {config['options']['first-last']}, but the overview says "
+                     "that every layer has the weights of its column")
         cells = rows.setdefault((summary["arch"], summary["dataset"], start, activations), {})
+        if summary["method"] in cells:
+            sys.exit(f"report_results: {path}: there is a run of {summary['arch']}, {summary['method']}, {start} already")
         cells[summary["method"]] = f"{percent(summary['correct'], summary['total'])} ({summary['epochs']})"
         if summary["method"] not in methods:
             methods.append(summary["method"])

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the trained networks behind docs/results/, one run after the other.
+# Makes the networks behind the tables of CIFAR-10 and MNIST in docs/results/, one run after the other: all that are listed
+# below. Runs that a table shows beside them have their command lines there.
 #
 #   tools/reproduce.sh --cifar DIR --mnist DIR --weights DIR --output DIR [--only REGEX] [--threads N]
 #
@@ -63,7 +64,7 @@ if grep -q avx512_bf16 /proc/cpuinfo; then
   cifar_run resnet20_float_bf16 --epochs 12 --lr 0.2 --nesterov --precision bf16
 fi
 
-# For 30 epochs, with two seeds; by Muon, which ends a point or more higher than SGD and RAdam do.
+# For 30 epochs, with two seeds; by Muon (docs/decisions/0010-muon.md).
 for seed in 1 2; do
   cifar_run long_resnet20_float_seed$seed --epochs 30 --optimizer muon --seed $seed
   for bits in 5 4; do

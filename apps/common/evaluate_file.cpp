@@ -37,16 +37,30 @@ Evaluation evaluate_integer_net(const SafetensorsFile& file, const EvaluateOptio
   const int64_t step = batch_size(options, task.test);
   for (int64_t first = 0; first < task.test.size(); first += step) {
     const Dataset batch = task.test.slice(first, std::min(first + step, task.test.size())).in_memory();
+    if (batch.size() == 0) continue;  // none of its images can be read
     const Tensor logits = cpu(batch.images).to(DType::kF64);
     result.total += batch.size();
     result.correct += count_correct(logits, batch.labels);
     if (result.correct5) *result.correct5 += count_in_top(logits, batch.labels, 5);
   }
   report_broken_images(task.test);
+  DS_CHECK(result.total > 0, "[eval] {}: none of the {} test images can be read", options.data,
+           task.test.size());
   return result;
 }
 
 }  // namespace
+
+void check_evaluates_on(const MachineOptions& machine, const std::string& file) {
+  const bool on_device = machine.device.starts_with("cuda");
+  if (machine.engine.empty() && machine.precision == "f32" && !on_device) return;
+  if (!infer::holds_integer_net(SafetensorsFile(file))) return;
+  DS_CHECK(!on_device,
+           "[options] {} is an integer net, which is evaluated on the CPU; deepshift verify --device {} "
+           "compares it with the GPU",
+           file, machine.device);
+  fail("[options] {} is an integer net, which no float engine runs (--engine, --precision)", file);
+}
 
 Evaluation evaluate_file(const EvaluateOptions& options) {
   DS_CHECK(!options.data.empty(), "[options] --data is missing: the folder of the test images");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/machine.h"
 #include "apps/common/metrics.h"
 #include "apps/common/model_input.h"
 
@@ -23,6 +24,10 @@ struct EvaluateOptions {
   std::string device = "cpu";
   bool strict = false;  // an image that cannot be read is an error
 };
+
+/// Throws Error for a device, an engine or a precision that an integer net is not evaluated with, if the file
+/// holds one.
+void check_evaluates_on(const MachineOptions& machine, const std::string& file);
 
 /// How many test images the model, or the integer net, names rightly. Throws Error naming the file.
 Evaluation evaluate_file(const EvaluateOptions& options);

@@ -4,6 +4,7 @@
 
 #include "apps/common/task.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "infer/integer_net_file.h"
 
 namespace ds::apps {
@@ -25,7 +26,7 @@ std::vector<ClassName> integer_net_classes(const SafetensorsFile& file, const In
   const auto found = file.metadata().find(kClasses);
   std::vector<std::string> names;
   try {
-    if (found != file.metadata().end()) nlohmann::json::parse(found->second).get_to(names);
+    if (found != file.metadata().end()) parse_json(found->second).get_to(names);
   } catch (const nlohmann::json::exception& error) {
     fail("[integer_net] {}: the names of the classes cannot be read: {}", file.path(), error.what());
   }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "layers/weighted_layer.h"
 
 namespace ds::apps {
@@ -48,7 +49,7 @@ ModelNotes read_notes(const ModelInfo& info, const std::string& path) {
   ModelNotes notes;
   if (info.options.empty()) return notes;
   try {
-    const auto json = nlohmann::json::parse(info.options);
+    const auto json = parse_json(info.options);
     notes.dataset = json.value("dataset", notes.dataset);
     notes.normalization.mean = json.value("mean", notes.normalization.mean);
     notes.normalization.deviation = json.value("std", notes.normalization.deviation);

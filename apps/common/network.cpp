@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "data/image_folder.h"
+#include "infer/integer_net_file.h"
 #include "layers/convert.h"
 #include "layers/sequential.h"
 #include "layers/weighted_layer.h"
@@ -129,6 +130,7 @@ Network new_network(const std::string& arch, const std::string& path, const std:
 
 Network open_network(const std::string& path, const OpenOptions& options) {
   const SafetensorsFile file(path);
+  DS_CHECK(!infer::holds_integer_net(file), "[model] {} is an integer net, expected a model", path);
   const ModelInfo info = read_model_info(file);
   check_classes(path, file.tensors(), info.classes);
   Network network =

@@ -29,6 +29,11 @@ nlohmann::json OptionTable::recipe() const {
 
 void OptionTable::merge(const nlohmann::json& stored, const std::string& source,
                         const std::vector<std::string>& may_differ) {
+  for (const auto& [name, value] : stored.items()) {
+    DS_CHECK(std::ranges::find(rows_, name, &Row::name) != rows_.end(),
+             "[resume] {}: the run was started with --{} {}, which this program does not know", source, name,
+             value.dump());
+  }
   for (const Row& row : rows_) {
     if (!stored.contains(row.name)) continue;
     const nlohmann::json& before = stored.at(row.name);

@@ -270,6 +270,7 @@ int evaluate_only(const OptionTable& table, TrainOptions& options) {
       {"evaluate", "data", "dataset", "arch", "mean", "std", "workers", "device", "threads", "engine",
        "precision", "activation-bits", "activation-rounding", "image-size", "strict"});
   DS_CHECK(idle.empty(), "[options] --{} has no effect with --evaluate", idle);
+  check_evaluates_on(options.machine, options.evaluate);
   set_up_machine(options.machine);
   EvaluateOptions evaluation{.file = options.evaluate,
                              .data = options.data,

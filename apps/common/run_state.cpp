@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "layers/checkpoint.h"
 
 namespace ds::apps {
@@ -26,7 +27,7 @@ std::string RunState::to_json() const {
 RunState RunState::from_json(const std::string& text, const std::string& path) {
   RunState state;
   try {
-    const auto json = nlohmann::json::parse(text);
+    const auto json = parse_json(text);
     state.recipe = json.at("recipe");
     for (const auto& record : json.at("records")) state.records.push_back(EpochRecord::from_json(record));
     json.at("best_epoch").get_to(state.best_epoch);

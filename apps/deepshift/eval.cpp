@@ -8,8 +8,6 @@
 #include "apps/common/option_table.h"
 #include "apps/deepshift/commands.h"
 #include "apps/deepshift/input_options.h"
-#include "core/error.h"
-#include "infer/integer_net_file.h"
 
 namespace ds::apps {
 
@@ -20,22 +18,8 @@ struct EvalOptions {
   MachineOptions machine;
 };
 
-/// Throws Error for choices that an integer net knows nothing of.
-void check_machine(const EvalOptions& options) {
-  const MachineOptions& machine = options.machine;
-  const bool on_device = machine.device.starts_with("cuda");
-  if (machine.engine.empty() && machine.precision == "f32" && !on_device) return;
-  const std::string& file = options.evaluation.file;
-  if (!infer::holds_integer_net(SafetensorsFile(file))) return;
-  DS_CHECK(!on_device,
-           "[options] {} is an integer net, which eval runs on the CPU; verify --device {} compares it with "
-           "the GPU",
-           file, machine.device);
-  fail("[options] {} is an integer net, which no float engine runs (--engine, --precision)", file);
-}
-
 int evaluate_model(EvalOptions& options) {
-  check_machine(options);
+  check_evaluates_on(options.machine, options.evaluation.file);
   set_up_machine(options.machine);
   options.evaluation.device = options.machine.device;
   fmt::print("{}\n", accuracy_report(evaluate_file(options.evaluation)));

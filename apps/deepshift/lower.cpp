@@ -32,7 +32,7 @@ struct LowerFileOptions {
   CalibrationChoice calibration = {};
   std::optional<int> weight_bits = {};
   std::vector<std::string> layer_bits = {};
-  std::string method = "q";
+  std::optional<std::string> method = {};
   infer::LowerOptions lowering = {};
   std::string digits = "3";
   std::string formats = "squares";
@@ -46,7 +46,7 @@ void set_weights(const LowerFileOptions& options, Module& model) {
     DS_CHECK(options.weight_bits,
              "[lower] {} has float weights: say with --weight-bits and --method what to round them to",
              options.input);
-    convert_to_shift(model, {.method = parse_shift_method(options.method),
+    convert_to_shift(model, {.method = parse_shift_method(options.method.value_or("q")),
                              .weight_bits = *options.weight_bits,
                              .layer_bits = parse_layer_bits(options.layer_bits)});
     return;
@@ -56,6 +56,9 @@ void set_weights(const LowerFileOptions& options, Module& model) {
   DS_CHECK(!options.weight_bits || (*options.weight_bits == kind->format.bits && !kind->mixed()),
            "[lower] {} has weights of {} bits, but --weight-bits {} was given", options.input, kind->bits(),
            *options.weight_bits);
+  DS_CHECK(!options.method || *options.method == name_of(kind->format.method),
+           "[lower] {} has {} weights, but --method {} was given", options.input,
+           name_of(kind->format.method), *options.method);
 }
 
 int lower_file(LowerFileOptions& options) {
@@ -99,7 +102,7 @@ Command lower_command(CLI::App& parent) {
   app->add_option("--weight-bits", o.weight_bits, "of float weights, which are rounded first")
       ->check(between(2, 5));
   add_layer_bits(*app, o.layer_bits);
-  app->add_option("--method", o.method, "likewise")->capture_default_str()->transform(one_of({"q", "ps"}));
+  app->add_option("--method", o.method, "likewise (default: q)")->transform(one_of({"q", "ps"}));
   app->add_option("--activation-bits", o.lowering.activation_bits, "of stored values: 8 or 16")
       ->capture_default_str()
       ->check(CLI::IsMember({8, 16}));

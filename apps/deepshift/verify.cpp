@@ -121,6 +121,11 @@ Tensor first_of(const Tensor& images, int64_t limit) {
   return images.slice(0, limited(images.size(0), limit));
 }
 
+bool has_two_terms(const infer::IntegerNet& net) {
+  return std::ranges::any_of(net.nodes(),
+                             [](const infer::Node& node) { return node.filters.format.terms > 1; });
+}
+
 int verify_file(const VerifyOptions& options) {
   const IntegerNetTask task =
       load_integer_net_task(SafetensorsFile(options.file), options.data, options.input);
@@ -136,7 +141,11 @@ int verify_file(const VerifyOptions& options) {
     const Tensor some = way.isa == cpu::Isa::kGeneric ? first_of(images, options.generic_images) : images;
     comparison.add(way.str(), [&] { return infer::CpuNet(task.net, way.options)(some); });
   }
-  const bool on_device = options.device == "cuda" || (options.device == "all" && cuda_device_count() > 0);
+  bool on_device = options.device == "cuda" || (options.device == "all" && cuda_device_count() > 0);
+  if (on_device && options.device == "all" && has_two_terms(task.net)) {
+    fmt::print("CUDA device: not run, it has no weights of two terms\n");
+    on_device = false;
+  }
   for (const infer::CudaNetOptions& way : on_device ? cuda_ways() : std::vector<infer::CudaNetOptions>()) {
     comparison.add(fmt::format("CUDA device, batch {:>3}{}", way.batch,
                                way.shifts_only ? ", shifts and additions alone" : ""),

@@ -24,7 +24,7 @@ struct PoolAxis {
   int64_t kernel;
   int64_t stride;
   int64_t padding;
-  bool count_padding;
+  bool count_include_pad;
 
   /// What counts of a window may be padding, but nothing beyond it.
   DS_HOST_DEVICE PoolRange window(int64_t at) const {
@@ -32,7 +32,7 @@ struct PoolAxis {
     const int64_t end = start + kernel < input ? start + kernel : input;
     const int64_t begin = start > 0 ? start : 0;
     const int64_t whole = input + padding - start < kernel ? input + padding - start : kernel;
-    return {begin, end, count_padding ? whole : end - begin};
+    return {begin, end, count_include_pad ? whole : end - begin};
   }
   /// The outputs [begin, end) in whose windows a pixel lies.
   DS_HOST_DEVICE PoolRange outputs_of(int64_t pixel) const {
@@ -50,11 +50,15 @@ inline PoolAxis pool_rows(const Shape& x, const Shape& y, const Pool2dOptions& o
           options.kernel.height,
           options.stride.height,
           options.padding.height,
-          options.count_padding};
+          options.count_include_pad};
 }
 inline PoolAxis pool_columns(const Shape& x, const Shape& y, const Pool2dOptions& options) {
-  return {
-      x[2], y[2], options.kernel.width, options.stride.width, options.padding.width, options.count_padding};
+  return {x[2],
+          y[2],
+          options.kernel.width,
+          options.stride.width,
+          options.padding.width,
+          options.count_include_pad};
 }
 
 /// Windows that share the input out among the outputs; neighbours overlap where they cannot be equal.

@@ -107,7 +107,10 @@ TEST_F(IntegerNetFile, NamesWhatIsWrong) {
   EXPECT_THAT(load(R"({"version": 2, "nodes": []})"), HasSubstr("no nodes"));
   EXPECT_THAT(load(R"({"version": 3, "nodes": []})"), HasSubstr("version 3, expected 1 to 2"));
   EXPECT_THAT(load(R"({"version": 1, "nodes": []})"), HasSubstr("no nodes"));
-  EXPECT_THAT(load(R"({"version": 1, "nodes": [{"kind": "cube"}]})"), HasSubstr("\"cube\""));
+  EXPECT_THAT(load(R"({"version": 1, "nodes": [{"kind": "cube"}]})"),
+              AllOf(HasSubstr("node 0"), HasSubstr("\"cube\"")));
+  EXPECT_THAT(load(std::string(300000, '[') + std::string(300000, ']')),
+              HasSubstr("nested more than 32 deep"));
   EXPECT_THAT(load(R"({"version": 1.5, "nodes": []})"), HasSubstr("found 1.5, expected an integer"));
   EXPECT_THAT(load(R"({"version": 1, "nodes": [{"kind": "input", "place": "", "inputs": [4294967296]}]})"),
               HasSubstr("found 4294967296, expected an integer"));

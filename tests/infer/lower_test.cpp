@@ -206,6 +206,54 @@ TEST(Lower, TakesTheFormatsOfTheTraining) {
   EXPECT_EQ(net.nodes()[1].high, 127);
 }
 
+/// What is rounded down in training is rounded down by the integer net, value by value.
+TEST(Lower, RoundsDownWhatTheTrainingRoundedDown) {
+  manual_seed(10);
+  const Filters first({8, 3, 3, 4});
+  const Filters last({8, 8 * 81});
+  for (const Rounding rounding : {Rounding::kNearest, Rounding::kFloor}) {
+    const auto function = [&](const Variable& x) {
+      const FixedPointOptions format{.fraction_bits = 4, .low = -64.0, .high = 63.0, .rounding = rounding};
+      const Variable y = fixed_point(conv2d(x, first.rounded(), {}, {.padding = 1}), format);
+      return linear(flatten(y), last.rounded(), {});
+    };
+    const Tensor images = test::random_images(16, {9, 9, 4}, 5);
+    const LowerOptions options{.digits = infer::kFullDigits};
+    const IntegerNet net = infer::lower(trace(function, Tensor::zeros({1, 9, 9, 4})), images, options);
+    EXPECT_EQ(net.nodes()[1].low, -64);
+    const Tensor expected = function(test::normalised(images, options)).value();
+    EXPECT_GE(snr(infer::run_reference(net, images), net.result().format.fraction_bits, expected), 35.0);
+  }
+}
+
+/// What was traced beside the output, before and after it.
+TEST(Lower, LeavesOutWhatTheOutputIsNotMadeFrom) {
+  manual_seed(11);
+  const Filters head({5, 324});
+  const Filters auxiliary({3, 324});
+  const auto function = [&](const Variable& x) {
+    linear(flatten(x), auxiliary.rounded(), {});
+    const Variable y = linear(flatten(x), head.rounded(), {});
+    linear(flatten(x), auxiliary.rounded(), {});
+    return y;
+  };
+  EXPECT_GE(snr_of(function), 60.0);
+  const Tensor images = test::random_images(4, {9, 9, 4}, 5);
+  const IntegerNet net = infer::lower(trace(function, Tensor::zeros({1, 9, 9, 4})), images);
+  EXPECT_EQ(net.nodes().size(), 3U) << net.str();
+  EXPECT_EQ(net.result().shape, Shape({5}));
+}
+
+/// A branch whose values are all but 0: its fraction bits would push the multiplier out of 32 bits.
+TEST(Lower, AddsAShortcutOfTinyValues) {
+  manual_seed(12);
+  const Filters filters({4, 1, 1, 4});
+  const auto function = [&](const Variable& x) {
+    return relu(conv2d(x, filters.rounded(), {}) + affine(x, {.scale = 1e-13}));
+  };
+  EXPECT_GE(snr_of(function), 60.0);
+}
+
 std::string error_of_lowering(const std::function<Variable(const Variable&)>& function,
                               const LowerOptions& options = {}) {
   const Tensor images = test::random_images(2, {9, 9, 4}, 5);
@@ -235,7 +283,7 @@ TEST(Lower, NamesWhatItCannotLower) {
   EXPECT_THAT(error_of_lowering([](const Variable& x) { return x * x; }),
               HasSubstr("multiply in \"head\" has no counterpart"));
   EXPECT_THAT(error_of_lowering([](const Variable& x) {
-                return avg_pool2d(x, {.kernel = 3, .padding = 1, .count_padding = false});
+                return avg_pool2d(x, {.kernel = 3, .padding = 1, .count_include_pad = false});
               }),
               HasSubstr("leaves what it does not count out of the divisor"));
   EXPECT_THAT(error_of_lowering([](const Variable& x) {

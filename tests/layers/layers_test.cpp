@@ -106,7 +106,7 @@ TEST(Pool2d, WindowsLieSideBySideUnlessToldOtherwise) {
   MaxPool2d maximum;
   EXPECT_EQ(maximum.describe(), "MaxPool2d(kernel 2, stride 2, padding 0)");
   EXPECT_THAT(maximum(numbers({1, 2, 3, 4}, {1, 2, 2, 1})).value().to_vector<float>(), ElementsAre(4));
-  AvgPool2d average({.kernel = 3, .stride = Size2d(1), .padding = 1, .count_padding = false});
+  AvgPool2d average({.kernel = 3, .stride = Size2d(1), .padding = 1, .count_include_pad = false});
   EXPECT_THAT(average(Tensor::full({1, 2, 2, 1}, 5.0)).value().to_vector<float>(), testing::Each(5.0F));
   GlobalAvgPool2d global;
   EXPECT_THAT(global(numbers({1, 2, 3, 6}, {1, 2, 2, 1})).value().to_vector<float>(), ElementsAre(3));

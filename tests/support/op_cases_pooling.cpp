@@ -51,7 +51,7 @@ struct Pooling {
 
   /// What each output element divides its sum by.
   Values divisors() const {
-    const Size2d border = options.count_padding ? options.padding : 0;
+    const Size2d border = options.count_include_pad ? options.padding : 0;
     Values result(static_cast<size_t>(y().numel()));
     for_each_tap(
         [&](size_t out, int64_t iy, int64_t ix) { result[out] += contains(iy, ix, border) ? 1 : 0; });
@@ -206,12 +206,13 @@ std::vector<OpCase> pooling_cases() {
       {"2x2", {{2, 6, 8, 5}, {.kernel = 2, .stride = 2}}},
       {"overlapping, padded", {{2, 7, 9, 16}, {.kernel = 3, .stride = 2, .padding = 1}}},
       {"padding not counted",
-       {{1, 7, 6, 3}, {.kernel = 3, .stride = 1, .padding = 1, .count_padding = false}}},
+       {{1, 7, 6, 3}, {.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = false}}},
       {"uneven", {{1, 7, 9, 3}, {.kernel = {2, 5}, .stride = {3, 1}, .padding = {1, 2}}}},
       {"ceil mode", {{2, 8, 6, 5}, {.kernel = 3, .stride = 2, .ceil_mode = true}}},
       {"ceil mode, padded", {{1, 8, 7, 3}, {.kernel = 3, .stride = {2, 3}, .padding = 1, .ceil_mode = true}}},
       {"ceil mode, padding not counted",
-       {{1, 8, 6, 3}, {.kernel = 3, .stride = 2, .padding = 1, .count_padding = false, .ceil_mode = true}}},
+       {{1, 8, 6, 3},
+        {.kernel = 3, .stride = 2, .padding = 1, .count_include_pad = false, .ceil_mode = true}}},
       {"ceil mode, kernel beyond the input", {{2, 2, 3, 4}, {.kernel = 3, .stride = 2, .ceil_mode = true}}},
       {"ceil mode, no window behind the input",
        {{1, 5, 5, 3}, {.kernel = 2, .stride = 3, .padding = 1, .ceil_mode = true}}},

@@ -43,25 +43,42 @@ class ReportResultsTest(unittest.TestCase):
         self.assertIn("train_cifar --arch resnet20 --data DIR --lr 0.1 --mean 0.5,0.25 --pretrained float.safetensors "
                       "--seed 3\n", text)
 
-    def test_overview(self):
+    def run_of(self, name, method, correct, **options):
+        """The folder of a run that differs from the usual one in these."""
+        run = self.folder / name
+        run.mkdir()
+        (run / "config.json").write_text(json.dumps({**CONFIG, "options": {**CONFIG["options"], **options}}))
+        (run / "summary.json").write_text(json.dumps({**SUMMARY, "method": method, "correct": correct}))
+        (run / "metrics.jsonl").write_text("")
+        return run
+
+    def overview(self, *runs, before="before\n<!-- results -->\nold\n<!-- /results -->\nafter\n"):
+        """What the program did with a file of this text, and the file's text then."""
         readme = self.folder / "README.md"
-        readme.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
-        runs = []
-        for name, method, correct in (("a", "q5", 9173), ("b", "float", 9200)):
-            runs.append(self.folder / name)
-            runs[-1].mkdir()
-            (runs[-1] / "config.json").write_text(json.dumps(CONFIG))
-            (runs[-1] / "summary.json").write_text(json.dumps({**SUMMARY, "method": method, "correct": correct}))
-            (runs[-1] / "metrics.jsonl").write_text("")
+        readme.write_text(before)
         command = [sys.executable, SCRIPT, "overview", "--output", readme, *runs]
-        self.assertEqual(subprocess.run(command, check=False).returncode, 0)
-        text = readme.read_text()
+        return subprocess.run(command, check=False, capture_output=True, text=True), readme.read_text()
+
+    def test_overview(self):
+        result, text = self.overview(self.run_of("a", "q5", 9173), self.run_of("b", "float", 9200))
+        self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("| resnet20 | cifar10 | fine-tuned from float | float | 91.73 % (2) | 92.00 % (2) |", text)
         self.assertTrue(text.startswith("before\n<!-- results -->\n| network") and text.endswith("<!-- /results -->\nafter\n"))
         self.assertNotIn("old", text)
-        readme.write_text("no such place")
-        self.assertNotEqual(subprocess.run(command, check=False, capture_output=True).returncode, 0)
-        self.assertEqual(readme.read_text(), "no such place")
+
+    def test_overview_refuses_a_file_without_a_place(self):
+        result, text = self.overview(self.run_of("a", "q5", 9173), before="no such place")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertEqual(text, "no such place")
+
+    def test_overview_refuses_what_its_words_do_not_fit(self):
+        first = self.run_of("a", "q5", 9173)
+        for other, reason in ((self.run_of("b", "q5", 9200, seed=4), "a run of resnet20, q5"),
+                              (self.run_of("c", "q4", 9200, **{"first-last": "float"}), "first and last layer are float")):
+            result, text = self.overview(first, other)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(reason, result.stderr)
+            self.assertIn("old", text)
 
     def test_collected_runs_give_the_same_table_and_name_no_folder(self):
         run = self.folder / "q"

@@ -1,5 +1,5 @@
-// Micro-kernels of what surrounds the sums of an integer net: rescaling, pooling, depthwise sums, addition,
-// on rows of neighbouring values. One source, compiled once per instruction set.
+// Micro-kernels of what surrounds the sums of an integer net: rescaling, pooling, depthwise sums, on rows of
+// neighbouring values. One source, compiled once per instruction set.
 #pragma once
 
 #include <cstdint>
