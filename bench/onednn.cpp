@@ -66,7 +66,8 @@ dnnl::primitive_attr integer_epilogue(int64_t outputs) {
   return attributes;
 }
 
-dnnl::memory zeroed(const dnnl::memory::desc& layout, const dnnl::engine& engine) {
+/// All bytes 1: a bias of f32 is 2.4e-38 everywhere.
+dnnl::memory of_ones(const dnnl::memory::desc& layout, const dnnl::engine& engine) {
   dnnl::memory memory(layout, engine);
   std::fill_n(static_cast<uint8_t*>(memory.get_data_handle()), layout.get_size(), uint8_t{1});
   return memory;
@@ -76,10 +77,10 @@ template <class Primitive>
 std::function<void()> integer_call(const typename Primitive::primitive_desc& plan,
                                    const dnnl::engine& engine) {
   return call(Primitive(plan),
-              {{DNNL_ARG_SRC, zeroed(plan.src_desc(), engine)},
-               {DNNL_ARG_WEIGHTS, zeroed(plan.weights_desc(), engine)},
-               {DNNL_ARG_BIAS, zeroed(plan.bias_desc(), engine)},
-               {DNNL_ARG_DST, zeroed(plan.dst_desc(), engine)}},
+              {{DNNL_ARG_SRC, of_ones(plan.src_desc(), engine)},
+               {DNNL_ARG_WEIGHTS, of_ones(plan.weights_desc(), engine)},
+               {DNNL_ARG_BIAS, of_ones(plan.bias_desc(), engine)},
+               {DNNL_ARG_DST, of_ones(plan.dst_desc(), engine)}},
               engine);
 }
 

@@ -60,12 +60,11 @@ constexpr Size2d window_counts(Size2d input, const Pool2dOptions& pool) {
 
 enum class Arithmetic : uint8_t { kAdd, kSubtract, kMultiply, kDivide };
 
-/// y = alpha * op(a) op(b) + beta * y, with op a transposition or nothing.
+/// y = alpha op(a) op(b), with op a transposition or nothing.
 struct GemmOptions {
   bool transpose_a = false;
   bool transpose_b = false;
   double alpha = 1.0;
-  double beta = 0.0;
 };
 
 enum class Rounding : uint8_t {

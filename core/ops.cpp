@@ -173,7 +173,6 @@ Tensor gemm(const Tensor& a, const Tensor& b, const GemmOptions& options) {
   check_operands("gemm", {{"a", a}, {"b", b}});
   DS_CHECK(a.rank() == 2 && b.rank() == 2, "[gemm] a {} and b {}, expected matrices", a.shape().str(),
            b.shape().str());
-  DS_CHECK(options.beta == 0.0, "[gemm] beta {}, expected 0: the result is a new tensor", options.beta);
   const int64_t inner_a = a.size(options.transpose_a ? 0 : 1);
   const int64_t inner_b = b.size(options.transpose_b ? 1 : 0);
   DS_CHECK(inner_a == inner_b, "[gemm] a {}{} has {} columns, b {}{} has {} rows", a.shape().str(),

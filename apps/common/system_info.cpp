@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "apps/common/version.h"
 #include "core/backend.h"
 #include "core/parallel.h"
 #include "data/codecs/jpeg.h"
@@ -67,7 +68,7 @@ std::string compiler() {
 
 SystemInfo system_info() {
   SystemInfo info;
-  info.version = DEEPSHIFT_VERSION;
+  info.version = version();
   info.compiler = compiler();
   for (const Engine known : kEngines) info.engines.emplace_back(name_of(known));
   info.engine = name_of(engine());

@@ -6,7 +6,8 @@
 
 On a CUDA device the step is replayed as a CUDA graph; bf16 is autocast's.
 
-The networks are those of models/, layer by layer; the step is that of bench/train_step_bench.cpp. Prints one line of JSON.
+The networks are those of models/, layer by layer. The step is that of bench/train_step_bench.cpp with float weights, which
+beside it takes the norm of the gradients and reads the loss, as the trainers do. Prints one line of JSON.
 """
 import argparse
 import json

@@ -17,9 +17,9 @@ struct MatrixView {
   bool transpose = false;
 };
 
-/// y = alpha op(a) op(b) + beta y with y rows x columns, row-major, y_pitch elements between rows, and sums
-/// over `depth`. y is not read when beta = 0. T: float or double. Throws Error when a size does not fit into
-/// BLAS's integers.
+/// y = alpha op(a) op(b), or y += alpha op(a) op(b), with y rows x columns, row-major, y_pitch elements
+/// between rows, and sums over `depth`. y is not read unless it is added to. T: float or double. Throws Error
+/// when a size does not fit into BLAS's integers.
 template <class T>
 struct MatrixProduct {
   int64_t rows;
@@ -30,7 +30,7 @@ struct MatrixProduct {
   T* y;
   int64_t y_pitch;
   T alpha = T(1);
-  T beta = T(0);
+  bool adds = false;  // to what y holds
 };
 
 void blas_gemm(const MatrixProduct<float>& product);

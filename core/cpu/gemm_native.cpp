@@ -17,7 +17,7 @@ Tensor images_of(const Tensor& matrix) { return matrix.reshape({matrix.size(0), 
 
 bool suits_gemm_native(const Tensor& a, const GemmOptions& options, const Tensor& y) {
   return isa() != Isa::kGeneric && y.dtype() == DType::kF32 && !options.transpose_a && options.alpha == 1.0 &&
-         options.beta == 0.0 && y.size(0) >= kFewestRows && y.size(1) > 0 && a.size(1) > 0;
+         y.size(0) >= kFewestRows && y.size(1) > 0 && a.size(1) > 0;
 }
 
 void gemm_native(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& y) {

@@ -37,11 +37,11 @@ constexpr auto gemv_of(double) { return cblas_dgemv; }
 /// One row of y: a matrix product would first copy the whole of b, which costs more than the product.
 template <class T>
 void multiply_row(const MatrixProduct<T>& p) {
-  if (p.beta == T(0)) std::fill_n(p.y, p.columns, T(0));
+  if (!p.adds) std::fill_n(p.y, p.columns, T(0));
   const bool transpose = !p.b.transpose;  // y^T = op(b)^T a^T
   gemv_of(T{})(CblasRowMajor, flag_of(transpose), blas_int(transpose ? p.depth : p.columns),
                blas_int(transpose ? p.columns : p.depth), p.alpha, p.b.data, pitch_of(p.b.pitch), p.a.data,
-               p.a.transpose ? pitch_of(p.a.pitch) : 1, p.beta == T(0) ? T(1) : p.beta, p.y, 1);
+               p.a.transpose ? pitch_of(p.a.pitch) : 1, T(1), p.y, 1);
 }
 
 template <class T>
@@ -51,7 +51,7 @@ void multiply(const MatrixProduct<T>& p) {
   if (p.rows == 1 && p.depth > 0) return multiply_row(p);
   gemm_of(T{})(CblasRowMajor, flag_of(p.a.transpose), flag_of(p.b.transpose), blas_int(p.rows),
                blas_int(p.columns), blas_int(p.depth), p.alpha, p.a.data, pitch_of(p.a.pitch), p.b.data,
-               pitch_of(p.b.pitch), p.beta, p.y, pitch_of(p.y_pitch));
+               pitch_of(p.b.pitch), p.adds ? T(1) : T(0), p.y, pitch_of(p.y_pitch));
 }
 
 /// The part of an operand that begins at a row (of op(a)) or column (of op(b)) of y.
@@ -98,8 +98,7 @@ void gemm_openblas(const Tensor& a, const Tensor& b, const GemmOptions& options,
                  .b = from_column(b_view, column),
                  .y = y_data + row * columns + column,
                  .y_pitch = columns,
-                 .alpha = static_cast<T>(options.alpha),
-                 .beta = static_cast<T>(options.beta)});
+                 .alpha = static_cast<T>(options.alpha)});
     });
   });
 }

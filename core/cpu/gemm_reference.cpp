@@ -28,9 +28,7 @@ void gemm_reference(const Tensor& a, const Tensor& b, const GemmOptions& options
             sum += static_cast<double>(a_data[i * a_row + k * a_step]) *
                    static_cast<double>(b_data[j * b_column + k * b_step]);
           }
-          T& target = y_data[i * columns + j];
-          const double kept = options.beta == 0.0 ? 0.0 : options.beta * static_cast<double>(target);
-          target = static_cast<T>(options.alpha * sum + kept);
+          y_data[i * columns + j] = static_cast<T>(options.alpha * sum);
         }
       }
     });

@@ -56,15 +56,16 @@ void gemm(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& 
   const int stride_a = std::max(1, narrow(a.size(1)));
   const int stride_b = std::max(1, narrow(b.size(1)));
   if (y.dtype() == DType::kF64) {
+    const double zero = 0.0;
     check_cublas(cublasDgemm(handle, of_b, of_a, columns, rows, inner, &options.alpha, b.data<double>(),
-                             stride_b, a.data<double>(), stride_a, &options.beta, y.data<double>(), columns),
+                             stride_b, a.data<double>(), stride_a, &zero, y.data<double>(), columns),
                  "multiplying matrices");
     return;
   }
   const auto alpha = static_cast<float>(options.alpha);
-  const auto beta = static_cast<float>(options.beta);
+  const float zero = 0.0F;
   check_cublas(cublasGemmEx(handle, of_b, of_a, columns, rows, inner, &alpha, b.data<float>(), CUDA_R_32F,
-                            stride_b, a.data<float>(), CUDA_R_32F, stride_a, &beta, y.data<float>(),
+                            stride_b, a.data<float>(), CUDA_R_32F, stride_a, &zero, y.data<float>(),
                             CUDA_R_32F, columns, compute_type(), CUBLAS_GEMM_DEFAULT),
                "multiplying matrices");
 }

@@ -171,6 +171,10 @@ expect 'no integer net' "$bin/deepshift" verify "$model" --data "$data"
   grep 'reference .* 5 images .* equal' >/dev/null || { echo "FAILED: verify with fewer images for plain C++"; failures=1; }
 "$bin/deepshift" bench "$net" --runs 2 --layers | grep -q 'images/s' || { echo "FAILED: bench of an integer net"; failures=1; }
 expect 'is an integer net: it holds the rounding of its activations' "$bin/deepshift" eval "$net" --data "$data" --activation-bits 8
+expect 'is an integer net, expected a model' "$bin/deepshift" convert "$net" "$work/out" --plain
+expect 'is an integer net, expected a model' "$bin/deepshift" lower "$net" "$work/out" --data "$data"
+expect 'has q weights, but --method ps' "$bin/deepshift" lower "$work/q4.safetensors" "$work/out" --data "$data" --method ps
+expect 'no float engine runs' "$bin/train_cifar" --evaluate "$net" --data "$data" --engine reference
 expect 'gives \[10\], expected \[100\]' "$bin/deepshift" eval "$net" --data "$data" --dataset cifar100
 head -c 2000 "$net" >"$work/short.safetensors"
 expect 'short.safetensors' "$bin/deepshift" eval "$work/short.safetensors" --data "$data"

@@ -1,4 +1,4 @@
-// y = alpha op(a) op(b) + beta y: the reference against numbers worked out by hand, the other engines against
+// y = alpha op(a) op(b): the reference against numbers worked out by hand, the other engines against
 // the reference.
 #include <gmock/gmock.h>
 
@@ -24,8 +24,8 @@ struct Case {
   GemmOptions options;
 
   std::string str() const {
-    return fmt::format("{} x {} x {}, transpose {} {}, alpha {}, beta {}", rows, columns, depth,
-                       options.transpose_a, options.transpose_b, options.alpha, options.beta);
+    return fmt::format("{} x {} x {}, transpose {} {}, alpha {}", rows, columns, depth, options.transpose_a,
+                       options.transpose_b, options.alpha);
   }
 };
 
@@ -35,9 +35,10 @@ Tensor normal(const Shape& shape, DType dtype, Generator& generator) {
   return result;
 }
 
-Tensor run(Engine engine, const Case& c, const Tensor& a, const Tensor& b, const Tensor& y) {
+/// What is in y before must not be read: it is NaN.
+Tensor run(Engine engine, const Case& c, const Tensor& a, const Tensor& b) {
   const ScopedEngine scope(engine);
-  Tensor result = y.clone();
+  Tensor result = Tensor::full({c.rows, c.columns}, std::numeric_limits<double>::quiet_NaN(), a.dtype());
   kernels(Device{}).gemm(a, b, c.options, result);
   return result;
 }
@@ -45,17 +46,12 @@ Tensor run(Engine engine, const Case& c, const Tensor& a, const Tensor& b, const
 struct Operands {
   Tensor a;
   Tensor b;
-  Tensor y;  // NaN where it must not be read
 };
 
 Operands operands_of(const Case& c, DType dtype, Generator& generator) {
   const Shape a = c.options.transpose_a ? Shape{c.depth, c.rows} : Shape{c.rows, c.depth};
   const Shape b = c.options.transpose_b ? Shape{c.columns, c.depth} : Shape{c.depth, c.columns};
-  Operands result{.a = normal(a, dtype, generator),
-                  .b = normal(b, dtype, generator),
-                  .y = normal({c.rows, c.columns}, dtype, generator)};
-  if (c.options.beta == 0.0) result.y.fill(std::numeric_limits<double>::quiet_NaN());
-  return result;
+  return {.a = normal(a, dtype, generator), .b = normal(b, dtype, generator)};
 }
 
 /// Elements are sums of `depth` products of standard normals: their size is sqrt(depth).
@@ -80,19 +76,14 @@ Tensor widened(const Tensor& x) {
 TEST(Gemm, ReferenceMultipliesAsByHand) {
   const Tensor a = Tensor::from(std::vector<double>{1, 2, 3, 4, 5, 6}, {2, 3});
   const Tensor b = Tensor::from(std::vector<double>{7, 8, 9, 10, 11, 12}, {3, 2});
-  const Tensor y = Tensor::from(std::vector<double>{1, 1, 2, 2}, {2, 2});
   const Case plain{.rows = 2, .columns = 2, .depth = 3, .options = {}};
-  EXPECT_THAT(run(Engine::kReference, plain, a, b, y).to_vector<double>(), ElementsAre(58, 64, 139, 154));
-  Case scaled = plain;
-  scaled.options = {.alpha = 0.5, .beta = -1.0};
-  EXPECT_THAT(run(Engine::kReference, scaled, a, b, y).to_vector<double>(), ElementsAre(28, 31, 67.5, 75));
+  EXPECT_THAT(run(Engine::kReference, plain, a, b).to_vector<double>(), ElementsAre(58, 64, 139, 154));
   // The same memory read as a [3, 2] and b [2, 3]: a^T b^T.
   Case transposed = plain;
   transposed.options = {.transpose_a = true, .transpose_b = true};
-  EXPECT_THAT(
-      run(Engine::kReference, transposed, a.reshape({3, 2}), b.reshape({2, 3}), y).to_vector<double>(),
-      ElementsAre(1 * 7 + 3 * 8 + 5 * 9, 1 * 10 + 3 * 11 + 5 * 12, 2 * 7 + 4 * 8 + 6 * 9,
-                  2 * 10 + 4 * 11 + 6 * 12));
+  EXPECT_THAT(run(Engine::kReference, transposed, a.reshape({3, 2}), b.reshape({2, 3})).to_vector<double>(),
+              ElementsAre(1 * 7 + 3 * 8 + 5 * 9, 1 * 10 + 3 * 11 + 5 * 12, 2 * 7 + 4 * 8 + 6 * 9,
+                          2 * 10 + 4 * 11 + 6 * 12));
 }
 
 class GemmEngines : public testing::TestWithParam<Engine> {};
@@ -109,12 +100,11 @@ TEST_P(GemmEngines, AgreeWithTheReference) {
     if (generator.below(20) == 0) c.rows += 300;
     c.options = {.transpose_a = generator.below(2) == 1,
                  .transpose_b = generator.below(2) == 1,
-                 .alpha = std::array{1.0, -0.5, 2.0}[generator.below(3)],
-                 .beta = std::array{0.0, 1.0, -0.25}[generator.below(3)]};
+                 .alpha = std::array{1.0, -0.5, 2.0}[generator.below(3)]};
     for (const DType dtype : {DType::kF64, DType::kF32}) {
       const Operands o = operands_of(c, dtype, generator);
-      const Tensor expected = run(Engine::kReference, c, widened(o.a), widened(o.b), widened(o.y));
-      const Tensor found = widened(run(GetParam(), c, o.a, o.b, o.y));
+      const Tensor expected = run(Engine::kReference, c, widened(o.a), widened(o.b));
+      const Tensor found = widened(run(GetParam(), c, o.a, o.b));
       ASSERT_LE(worst_error(found, expected, c.depth), dtype == DType::kF64 ? 1e-13 : 4e-6) << c.str();
     }
   }
@@ -128,8 +118,8 @@ TEST_P(GemmEngines, AgreeWithTheReferenceOnLinearLayers) {
                  .depth = 1 + static_cast<int64_t>(generator.below(200)),
                  .options = {.transpose_b = i % 2 == 0}};
     const Operands o = operands_of(c, DType::kF32, generator);
-    const Tensor expected = run(Engine::kReference, c, widened(o.a), widened(o.b), widened(o.y));
-    const Tensor found = widened(run(GetParam(), c, o.a, o.b, o.y));
+    const Tensor expected = run(Engine::kReference, c, widened(o.a), widened(o.b));
+    const Tensor found = widened(run(GetParam(), c, o.a, o.b));
     ASSERT_LE(worst_error(found, expected, c.depth), 4e-6) << c.str();
   }
 }
@@ -146,11 +136,9 @@ TEST(Gemm, NativeTakesLargeProductsOfLinearLayersOnly) {
   few_rows.rows = 31;
   Case scaled = large;
   scaled.options.alpha = 0.5;
-  Case added = large;
-  added.options.beta = 1.0;
   Case turned = large;
   turned.options.transpose_a = true;
-  for (const Case& c : {few_rows, scaled, added, turned}) EXPECT_FALSE(suits(c)) << c.str();
+  for (const Case& c : {few_rows, scaled, turned}) EXPECT_FALSE(suits(c)) << c.str();
 }
 
 TEST_P(GemmEngines, GiveEqualBitsForAnyNumberOfThreads) {
@@ -161,7 +149,7 @@ TEST_P(GemmEngines, GiveEqualBitsForAnyNumberOfThreads) {
     std::vector<std::vector<float>> results;
     for (const int threads : {1, 2, 3}) {
       const ScopedThreads scope(threads);
-      results.push_back(run(GetParam(), c, o.a, o.b, o.y).to_vector<float>());
+      results.push_back(run(GetParam(), c, o.a, o.b).to_vector<float>());
     }
     EXPECT_EQ(results[0], results[1]) << c.str();
     EXPECT_EQ(results[0], results[2]) << c.str();
@@ -173,8 +161,8 @@ TEST_P(GemmEngines, TakeMatricesWithoutElements) {
   Tensor nothing = Tensor::empty({0, 3});
   kernels(Device{}).gemm(Tensor::empty({0, 2}), Tensor::zeros({2, 3}), {}, nothing);
   Tensor kept = Tensor::full({1, 2}, 3.0);
-  kernels(Device{}).gemm(Tensor::empty({1, 0}), Tensor::empty({0, 2}), {.beta = 0.5}, kept);
-  EXPECT_THAT(kept.to_vector<float>(), ElementsAre(1.5F, 1.5F));
+  kernels(Device{}).gemm(Tensor::empty({1, 0}), Tensor::empty({0, 2}), {}, kept);
+  EXPECT_THAT(kept.to_vector<float>(), ElementsAre(0.0F, 0.0F)) << "the sum of no products";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GemmEngines, testing::ValuesIn(kEngines),

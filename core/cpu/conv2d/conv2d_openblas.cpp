@@ -202,7 +202,7 @@ void forward(const Conv2dGeometry& g, const T* x, const Filters<T>& w, const T* 
                                  .b = w.view(g, group, first),
                                  .y = target,
                                  .y_pitch = g.outputs,
-                                 .beta = bias != nullptr ? T(1) : T(0)});
+                                 .adds = bias != nullptr});
     }
   });
 }
@@ -324,7 +324,7 @@ void backward_weight(const Conv2dGeometry& g, const T* dy, const T* x, T* dw) {
             .b = source.panel(group, begin, end),
             .y = partials + partial * size + output * depth_of(g),
             .y_pitch = depth_of(g),
-            .beta = begin == partial * pixel_grain ? T(0) : T(1)});
+            .adds = begin != partial * pixel_grain});
       }
     }
   });
