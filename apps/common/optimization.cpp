@@ -23,6 +23,13 @@ constexpr double kDecayBesideMuon = 5e-4;
 constexpr double kShiftRate = 2.0;
 constexpr double kSignRate = 10.0;
 
+/// Of the filters beside those of other weights: so few bits have no power of two near 0, and the smallest,
+/// 2^-7 of four bits, is small only beside larger weights (docs/decisions/0010-muon.md).
+double filter_size(const TrainOptions& options) {
+  constexpr int kFewBits = 4;
+  return options.method == "q" && options.weight_bits <= kFewBits ? 2.0 : 1.0;
+}
+
 /// Filters that join channels: those of depthwise convolutions share nothing that could be orthogonal.
 bool is_filter_matrix(const NamedParameter& parameter) {
   return parameter.layout.kind == FileLayout::Kind::kConvolution && parameter.value.shape()[3] > 1;
@@ -38,7 +45,9 @@ std::vector<ParameterGroup> filled(std::initializer_list<ParameterGroup> groups)
 std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& model) {
   // That of ps is P's, in the loss: filters that stay float do not share it.
   const double filter_decay = options.method == "ps" ? kMuonDecay : options.weight_decay.value();
-  ParameterGroup filters{.parameters = {}, .weight_decay = filter_decay};
+  // Updates and filters of another size, turned by the same angle a step.
+  const double size = filter_size(options);
+  ParameterGroup filters{.parameters = {}, .weight_decay = filter_decay / size, .lr_scale = size};
   ParameterGroup shifts{.parameters = {}, .lr_scale = kShiftRate};
   ParameterGroup signs{.parameters = {}, .lr_scale = kSignRate};
   ParameterGroup weights{.parameters = {}, .weight_decay = kDecayBesideMuon, .lr_scale = kRateBesideMuon};

@@ -255,6 +255,18 @@ TEST(Optimization, MuonTakesFilters) {
   EXPECT_GT(optimizer->groups()[2].lr_scale, 1.0);
 }
 
+/// Twice the update with the same shrinking a step: filters of Q with few bits settle at twice the size.
+TEST(Optimization, MuonKeepsFiltersOfFewBitsLarger) {
+  for (const int bits : {3, 4, 5}) {
+    TrainOptions options = muon_options("q", 0.1);
+    options.weight_bits = bits;
+    const auto optimizer = make_optimizer(options, *models::make("resnet20"));
+    const ParameterGroup& filters = optimizer->groups()[0];
+    EXPECT_EQ(filters.lr_scale, bits <= 4 ? 2.0 : 1.0);
+    EXPECT_EQ(filters.lr_scale * filters.weight_decay, 0.1);
+  }
+}
+
 /// P and S move as matrices do, the last layer's too: by 0.2 lr an element in the root mean square, at rates
 /// of their own, however large the gradient. Nothing decays but through the loss.
 TEST(Optimization, MuonTakesShiftsAndSigns) {
