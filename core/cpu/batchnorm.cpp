@@ -17,7 +17,7 @@ struct Moments {
   double m2 = 0.0;
 };
 
-constexpr int64_t kMergeGrain = 64;  // channels whose partial sums are merged together
+constexpr int64_t kMergeGrain = 256;  // channels whose partial sums one thread merges
 
 /// Of each of `channels` channels, joins the moments of `sets` disjoint sets of rows in order: those of
 /// channel c stand at set * channels + c, and all of a set have the same count; the first takes the result
