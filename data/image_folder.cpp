@@ -133,7 +133,7 @@ Listing list_table(const fs::path& root, const std::vector<std::string>& classes
 /// DIR/train or DIR/val; DIR itself when it holds a table and no such folder.
 fs::path root_of(const std::string& folder, Split split) {
   DS_CHECK(fs::is_directory(folder), "[image_folder] {}: not a folder", folder);
-  const fs::path part = fs::path(folder) / (split == Split::kTrain ? "train" : "val");
+  fs::path part = fs::path(folder) / (split == Split::kTrain ? "train" : "val");
   if (fs::is_directory(part)) return part;
   DS_CHECK(
       fs::exists(fs::path(folder) / "labels.csv"),
