@@ -25,6 +25,9 @@ Generator make_generator(uint64_t seed, Purpose purpose, int64_t epoch, int64_t 
   return Generator(seed, stream);
 }
 
+bool mixes(const LoaderOptions& options) { return options.mixup > 0.0 || options.cutmix > 0.0; }
+
+/// Of the targets that mixing makes; 0 where nobody says.
 int64_t soft_classes(const Dataset& dataset, const LoaderOptions& options) {
   return std::max(options.classes, static_cast<int64_t>(dataset.classes.size()));
 }
@@ -44,15 +47,14 @@ void check_options(const Dataset& dataset, const LoaderOptions& options) {
            options.workers, options.prefetch);
   DS_CHECK(options.mixup >= 0.0 && options.cutmix >= 0.0, "[loader] mixup {}, cutmix {}, expected at least 0",
            options.mixup, options.cutmix);
-  const bool mixing = options.mixup > 0.0 || options.cutmix > 0.0;
   const auto classes = static_cast<int64_t>(dataset.classes.size());
   DS_CHECK(options.classes == 0 || options.classes >= classes,
            "[loader] {} classes, expected at least the {} of the data set", options.classes, classes);
-  DS_CHECK(!mixing || soft_classes(dataset, options) > 0,
+  DS_CHECK(!mixes(options) || soft_classes(dataset, options) > 0,
            "[loader] mixup and cutmix need the number of classes: the data set has no names of them");
   DS_CHECK(0.0 <= options.label_smoothing && options.label_smoothing < 1.0,
            "[loader] label smoothing {}, expected it in [0, 1)", options.label_smoothing);
-  DS_CHECK(mixing || options.label_smoothing == 0.0,
+  DS_CHECK(mixes(options) || options.label_smoothing == 0.0,
            "[loader] label smoothing {} without mixup and cutmix: smooth labels in cross_entropy()",
            options.label_smoothing);
   const Shape image = dataset.image_shape();
@@ -251,7 +253,7 @@ Batch DataLoader::State::prepare(int64_t number) const {
 }
 
 void DataLoader::State::mix(Batch& batch, int64_t number) const {
-  if (options_.mixup == 0.0 && options_.cutmix == 0.0) return;
+  if (!mixes(options_)) return;
   Generator generator = make_generator(options_.seed, Purpose::kMixup, epoch_, number);
   const bool both = options_.mixup > 0.0 && options_.cutmix > 0.0;
   const bool cut = both ? generator.below(2) == 1 : options_.cutmix > 0.0;

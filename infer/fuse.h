@@ -43,9 +43,8 @@ struct FusedGraph {
 };
 
 /// What depends on constants alone (rounding of weights) is computed; what the output is not made from is
-/// left out. Throws Error for a convolution or
-/// linear layer whose weight depends on the input, and for any other call but batch_norm that takes constants
-/// beside the input: kind and place are named.
+/// left out. Throws Error for a convolution or linear layer whose weight depends on the input, and for any
+/// other call but batch_norm that takes constants beside the input: kind and place are named.
 FusedGraph fuse(const Graph& graph);
 
 }  // namespace ds::infer

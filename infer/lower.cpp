@@ -138,11 +138,12 @@ class Lowering {
   }
 
   void add(const FusedStep& step, size_t index) {
-    if (!kind_of(step)) {
+    const std::optional<NodeKind> kind = kind_of(step);
+    if (!kind) {
       node_of_[at(step.output)] = node_of_[at(step.inputs[0])];
       return;
     }
-    Node node = make_node(*kind_of(step), step.scope, step.output);
+    Node node = make_node(*kind, step.scope, step.output);
     for (const int input : step.inputs) node.inputs.push_back(node_of_[at(input)]);
     if (step.shortcut >= 0) node.shortcut = node_of_[at(step.shortcut)];
     set_options(step, node);

@@ -8,11 +8,7 @@ std::vector<ParameterGroup> parameter_groups(const Module& model, double weight_
   for (const NamedParameter& parameter : model.named_parameters()) {
     (parameter.role == ParameterRole::kWeight ? decayed : kept).parameters.push_back(parameter.value);
   }
-  std::vector<ParameterGroup> groups;
-  for (ParameterGroup& group : std::vector{std::move(decayed), std::move(kept)}) {
-    if (!group.parameters.empty()) groups.push_back(std::move(group));
-  }
-  return groups;
+  return without_empty({std::move(decayed), std::move(kept)});
 }
 
 }  // namespace ds

@@ -1,8 +1,5 @@
 #include "apps/common/optimization.h"
 
-#include <algorithm>
-#include <initializer_list>
-#include <iterator>
 #include <vector>
 
 #include "autograd/optim/adam.h"
@@ -35,13 +32,6 @@ bool is_filter_matrix(const NamedParameter& parameter) {
   return parameter.layout.kind == FileLayout::Kind::kConvolution && parameter.value.shape()[3] > 1;
 }
 
-std::vector<ParameterGroup> filled(std::initializer_list<ParameterGroup> groups) {
-  std::vector<ParameterGroup> result;
-  std::copy_if(groups.begin(), groups.end(), std::back_inserter(result),
-               [](const ParameterGroup& group) { return !group.parameters.empty(); });
-  return result;
-}
-
 std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& model) {
   // That of ps is P's, in the loss: filters that stay float do not share it.
   const double filter_decay = options.method == "ps" ? kMuonDecay : options.weight_decay.value();
@@ -63,9 +53,9 @@ std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& 
   for (const NamedParameter& parameter : model.named_parameters()) {
     group_of(parameter).parameters.push_back(parameter.value);
   }
-  return std::make_unique<Muon>(
-      MuonGroups{.matrices = filled({filters, shifts, signs}), .others = filled({weights, rest})},
-      MuonOptions{.lr = options.lr.value(), .momentum = options.momentum});
+  return std::make_unique<Muon>(MuonGroups{.matrices = without_empty({filters, shifts, signs}),
+                                           .others = without_empty({weights, rest})},
+                                MuonOptions{.lr = options.lr.value(), .momentum = options.momentum});
 }
 
 }  // namespace

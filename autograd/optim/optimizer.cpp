@@ -135,6 +135,11 @@ std::vector<ParameterGroup> one_group(std::vector<Variable> parameters, double w
   return {{.parameters = std::move(parameters), .weight_decay = weight_decay}};
 }
 
+std::vector<ParameterGroup> without_empty(std::vector<ParameterGroup> groups) {
+  std::erase_if(groups, [](const ParameterGroup& group) { return group.parameters.empty(); });
+  return groups;
+}
+
 std::vector<ParameterGroup> own_decays(std::vector<ParameterGroup> groups, double weight_decay) {
   DS_CHECK(weight_decay == 0.0,
            "[optimizer] weight decay {} beside parameter groups, expected each group to say its own",

@@ -86,6 +86,8 @@ class Optimizer {
 
 /// One group of all the parameters.
 std::vector<ParameterGroup> one_group(std::vector<Variable> parameters, double weight_decay);
+/// Those that have parameters.
+std::vector<ParameterGroup> without_empty(std::vector<ParameterGroup> groups);
 /// Groups say their own weight decay: throws Error when the options say another one beside them.
 std::vector<ParameterGroup> own_decays(std::vector<ParameterGroup> groups, double weight_decay);
 
