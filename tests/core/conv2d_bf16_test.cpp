@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/ops.h"
 #include "tests/layers/support.h"
 #include "tests/support/conv2d_cases.h"
@@ -77,6 +78,18 @@ TEST_F(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
     EXPECT_LE(relative_rms(found.dw, expected.dw), kWinogradError) << c.str();
   }
   EXPECT_GT(by_bf16, 25);
+}
+
+TEST_F(Conv2dBf16, AgreesWithTheReferenceOnSmallTilesOfWinograd) {
+  const ScopedPrecision precision(Precision::kBf16);
+  Generator generator(5);
+  const Conv2dCase c{.batch = 1, .input = 9, .kernel = 3, .channels = 34, .outputs = 35, .options = {}};
+  const Conv2dOperands o = operands_of(c, generator);
+  const cpu::FusedConv2d convolution(c.x(), o.w.to(DType::kF32), {}, {});
+  EXPECT_EQ(convolution.plan().side, cpu::WinogradSide::k2);
+  EXPECT_EQ(convolution.plan().precision, Precision::kBf16);
+  const Tensor found = convolution(o.x.to(DType::kF32)).to(DType::kF64);
+  EXPECT_LE(relative_rms(found, run(Engine::kReference, c, o).y), kWinogradError);
 }
 
 TEST_F(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <map>
 
 #include "core/ops.h"
 #include "tests/layers/support.h"
@@ -38,7 +39,8 @@ Tensor expected_of(const Conv2dCase& c, const Tensor& x, const Tensor& w, const 
   return ops::clamp(y, options.low, options.high);
 }
 
-void check(const Conv2dCase& c, int epilogue, Generator& generator) {
+/// Returns the plan that was tested.
+cpu::Conv2dPlan check(const Conv2dCase& c, int epilogue, Generator& generator) {
   const Tensor x = normal(c.x(), generator);
   const Tensor w = normal(c.w(), generator);
   const Tensor bias = c.bias ? normal({c.outputs}, generator) : Tensor{};
@@ -48,10 +50,12 @@ void check(const Conv2dCase& c, int epilogue, Generator& generator) {
   if (epilogue >= 4) options.high = 6.0F;
   const cpu::FusedConv2d convolution(c.x(), w, bias, options);
   const Tensor y = convolution(x, shortcut);
-  ASSERT_EQ(y.shape(), c.y()) << c.str();
+  EXPECT_EQ(y.shape(), c.y()) << c.str();
+  const bool winograd = convolution.plan().algorithm == cpu::Conv2dAlgorithm::kWinograd;
   EXPECT_LE(worst_error(y, expected_of(c, x, w, bias, shortcut, options), w.numel() / w.size(0)),
-            test::f32_tolerance(c))
+            winograd ? test::kWinogradTolerance : test::kDirectTolerance)
       << c.str() << ", epilogue " << epilogue;
+  return convolution.plan();
 }
 
 class FusedConv2dIsas : public testing::TestWithParam<cpu::Isa> {
@@ -66,8 +70,13 @@ TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsOnRandomShapes) {
 
 TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsOnShapesOfWinograd) {
   Generator generator(2);
-  for (int i = 0; i < 60 && !HasFailure(); ++i)
-    check(test::random_winograd_case(generator), i % 6, generator);
+  std::map<cpu::WinogradSide, int> count;
+  for (int i = 0; i < 120 && !HasFailure(); ++i) {
+    const cpu::Conv2dPlan plan = check(test::random_winograd_case(generator), i % 6, generator);
+    if (plan.algorithm == cpu::Conv2dAlgorithm::kWinograd) ++count[plan.side];
+  }
+  EXPECT_GT(count[cpu::WinogradSide::k2], 20);
+  EXPECT_GT(count[cpu::WinogradSide::k4], 20);
 }
 
 TEST_P(FusedConv2dIsas, AgreeWithPlainOperationsWhereWorkIsCut) {
@@ -105,15 +114,27 @@ INSTANTIATE_TEST_SUITE_P(Isas, FusedConv2dIsas, testing::ValuesIn(cpu::available
 
 TEST(FusedConv2d, GivesTheSameBitsForAnyNumberOfThreads) {
   Generator generator(4);
-  const Conv2dCase c{
-      .batch = 1, .input = 14, .kernel = 3, .channels = 64, .outputs = 64, .options = {.padding = 1}};
-  const Tensor x = normal(c.x(), generator);
-  const cpu::FusedConv2d convolution(c.x(), normal(c.w(), generator), {}, {.convolution = c.options});
-  const auto with_threads = [&](int threads) {
-    const test::ScopedThreads scope(threads);
-    return convolution(x).to_vector<float>();
-  };
-  EXPECT_EQ(with_threads(1), with_threads(2));
+  for (const int64_t side : {7, 14}) {
+    const Conv2dCase c{
+        .batch = 1, .input = side, .kernel = 3, .channels = 64, .outputs = 64, .options = {.padding = 1}};
+    const Tensor x = normal(c.x(), generator);
+    const cpu::FusedConv2d convolution(c.x(), normal(c.w(), generator), {}, {.convolution = c.options});
+    const auto with_threads = [&](int threads) {
+      const test::ScopedThreads scope(threads);
+      return convolution(x).to_vector<float>();
+    };
+    EXPECT_EQ(with_threads(1), with_threads(2)) << convolution.plan().reason;
+  }
+}
+
+TEST(FusedConv2d, TakesSmallTilesWhereImagesAreFew) {
+  const Tensor w = Tensor::zeros({32, 3, 3, 32});
+  const auto plan = [&](const Shape& x) { return cpu::FusedConv2d(x, w, {}, {}).plan(); };
+  const cpu::Conv2dPlan small = plan({1, 9, 9, 32});
+  EXPECT_EQ(small.side, cpu::WinogradSide::k2);
+  EXPECT_EQ(small.reason, "4 tiles of 4x4, Winograd pays from 8; tiles of 2x2: 4 products for 9");
+  EXPECT_EQ(plan({2, 9, 9, 32}).side, cpu::WinogradSide::k4);
+  EXPECT_EQ(plan({1, 6, 6, 32}).algorithm, cpu::Conv2dAlgorithm::kDirect);
 }
 
 TEST(FusedConv2d, TakesOtherBatchesThanItWasMadeFor) {

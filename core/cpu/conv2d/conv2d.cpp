@@ -30,7 +30,8 @@ void conv2d(const Conv2dPlan& plan, const Tensor& x, const Tensor& w, const Tens
       return conv2d_depthwise_native(x, pack_depthwise(w, bias), options, {}, y);
     case Conv2dAlgorithm::kOpenBlas: return conv2d_openblas(x, w, bias, options, y);
     case Conv2dAlgorithm::kDirect: return conv2d_native(x, w, bias, options, plan.precision, y);
-    case Conv2dAlgorithm::kWinograd: return conv2d_winograd(x, w, bias, options, plan.precision, y);
+    case Conv2dAlgorithm::kWinograd:
+      return conv2d_winograd(x, transform_winograd(w, bias, plan.precision, plan.side), options, {}, y);
   }
 }
 

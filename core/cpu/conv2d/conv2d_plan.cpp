@@ -17,15 +17,15 @@ constexpr int64_t kWinogradWeightChannels = 32;
 /// And this share of its tiles' pixels inside the image: of 16 products a pixel 4 are left, of which an edge
 /// tile wastes some.
 constexpr double kWinogradCovered = 0.5;
-/// And this many tiles: filters are four times as large when they are transformed, and with few tiles it is
-/// their way from memory that takes the time.
+/// And this many tiles: filters are four times as large when they are transformed, or 1.8 times for tiles of
+/// 2x2, and with few tiles it is their way from memory that takes the time.
 constexpr int64_t kWinogradTiles = 8;
 /// Weight gradients of bf16 gather their inputs a tap at a time, which costs more than it saves with few
 /// channels.
 constexpr int64_t kBf16WeightChannels = 8;
 
 // Everything that a plan depends on, as numbers.
-using Key = std::array<int64_t, 24>;
+using Key = std::array<int64_t, 25>;
 
 Key key_of(const Conv2dProblem& p) {
   Key key{};
@@ -42,10 +42,11 @@ Key key_of(const Conv2dProblem& p) {
   key[at++] = static_cast<int64_t>(p.dtype);
   key[at++] = static_cast<int64_t>(engine()) * 16 + static_cast<int64_t>(isa());
   key[at++] = static_cast<int64_t>(precision());
+  key[at++] = p.keeps_filters ? 1 : 0;
   return key;
 }
 
-/// Why Winograd cannot or should not compute it, or nothing.
+/// Why Winograd cannot or should not compute it, whatever its tiles, or nothing.
 std::string winograd_objection(const Conv2dProblem& p) {
   const Conv2dOptions& o = p.options;
   if (p.w[1] != 3 || p.w[2] != 3) return fmt::format("the filter is {}x{}, not 3x3", p.w[1], p.w[2]);
@@ -56,18 +57,25 @@ std::string winograd_objection(const Conv2dProblem& p) {
   if (p.x[3] < least || p.y[3] < least) {
     return fmt::format("{} and {} channels, Winograd pays from {}", p.x[3], p.y[3], least);
   }
+  return {};
+}
+
+/// Why tiles of this side should not, or nothing.
+std::string tiles_objection(const Conv2dProblem& p, WinogradSide winograd_side) {
+  const auto side = static_cast<int64_t>(winograd_side);
   const Shape& written = p.pass == Conv2dPass::kBackwardData ? p.x : p.y;
-  const auto tiles = [](int64_t size) { return (size + kWinogradOutput - 1) / kWinogradOutput; };
+  const auto tiles = [&](int64_t size) { return (size + side - 1) / side; };
   const auto covered = [&](int64_t size) {
-    const int64_t whole = tiles(size) * kWinogradOutput;
-    return static_cast<double>(size) / static_cast<double>(whole);
+    return static_cast<double>(size) / static_cast<double>(tiles(size) * side);
   };
   const double share = covered(written[1]) * covered(written[2]);
   if (!(share >= kWinogradCovered)) {
-    return fmt::format("{:.0f} % of the pixels of its 4x4 tiles lie in the image", 100.0 * share);
+    return fmt::format("{:.0f} % of the pixels of {}x{} tiles lie in the image", 100.0 * share, side, side);
   }
   const int64_t count = written[0] * tiles(written[1]) * tiles(written[2]);
-  if (count < kWinogradTiles) return fmt::format("{} tiles, Winograd pays from {}", count, kWinogradTiles);
+  if (count < kWinogradTiles) {
+    return fmt::format("{} tiles of {}x{}, Winograd pays from {}", count, side, side, kWinogradTiles);
+  }
   return {};
 }
 
@@ -88,11 +96,25 @@ Precision precision_of(const Conv2dProblem& p, std::string& reason) {
   return Precision::kBf16;
 }
 
+Conv2dPlan best_plan(const Conv2dProblem& p) {
+  std::string objection = winograd_objection(p);
+  if (!objection.empty()) return {.algorithm = Conv2dAlgorithm::kDirect, .reason = objection};
+  objection = tiles_objection(p, WinogradSide::k4);
+  if (objection.empty()) {
+    return {.algorithm = Conv2dAlgorithm::kWinograd,
+            .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
+  }
+  // Few tiles do not pay for a transform at every call.
+  if (p.keeps_filters && tiles_objection(p, WinogradSide::k2).empty()) {
+    return {.algorithm = Conv2dAlgorithm::kWinograd,
+            .reason = objection + "; tiles of 2x2: 4 products for 9",
+            .side = WinogradSide::k2};
+  }
+  return {.algorithm = Conv2dAlgorithm::kDirect, .reason = objection};
+}
+
 Conv2dPlan native_plan(const Conv2dProblem& p) {
-  const std::string objection = winograd_objection(p);
-  Conv2dPlan plan{.algorithm = Conv2dAlgorithm::kWinograd,
-                  .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
-  if (!objection.empty()) plan = {.algorithm = Conv2dAlgorithm::kDirect, .reason = objection};
+  Conv2dPlan plan = best_plan(p);
   plan.precision = precision_of(p, plan.reason);
   return plan;
 }

@@ -23,6 +23,9 @@ enum class Conv2dAlgorithm : uint8_t {
   kWinograd
 };
 
+/// Side of Winograd's tiles of outputs.
+enum class WinogradSide : uint8_t { k2 = 2, k4 = 4 };
+
 std::string_view name_of(Conv2dPass pass);
 std::string_view name_of(Conv2dAlgorithm algorithm);
 
@@ -34,6 +37,7 @@ struct Conv2dProblem {
   Shape w;
   Shape y;
   Conv2dOptions options;
+  bool keeps_filters = false;  // made ready once, for many calls
 
   /// "forward x [128, 32, 32, 16], w [16, 3, 3, 16], stride 1 1, padding 1 1, dilation 1 1, groups 1".
   std::string str() const;
@@ -43,6 +47,7 @@ struct Conv2dPlan {
   Conv2dAlgorithm algorithm = Conv2dAlgorithm::kReference;
   std::string reason;                     // in words
   Precision precision = Precision::kF32;  // of the products
+  WinogradSide side = WinogradSide::k4;   // of the tiles, where the algorithm is Winograd
 };
 
 /// The plan of the engine in use. The reference stays until the program ends.

@@ -14,6 +14,8 @@
 namespace ds::cpu {
 namespace {
 
+using Tile = WinogradTile4;
+
 // Sums of up to this size are made by each chunk of tiles on its own: nothing passes from one core to
 // another.
 constexpr int64_t kOwnBytes = 1 << 20;
@@ -38,7 +40,7 @@ struct GradientSums {
 
   const DirectKernels& kernels() const { return direct_kernels(precision); }
   int64_t pitch() const { return padded_pitch(channels, width); }
-  int64_t size() const { return kWinogradPositions * pitch(); }
+  int64_t size() const { return Tile::kPositions * pitch(); }
 };
 
 /// A block of tiles: transformed inputs [position][tile][channel] and gradients [position][tile][output],
@@ -51,21 +53,21 @@ class TileBlock {
         z_row_(words_of(sums.kernels(), sums.outputs)),
         v_pitch_(padded_pitch(most, v_row_)),
         z_pitch_(padded_pitch(most, z_row_)),
-        memory_(Tensor::empty({kWinogradPositions * (v_pitch_ + z_pitch_)})),
+        memory_(Tensor::empty({Tile::kPositions * (v_pitch_ + z_pitch_)})),
         v_(memory_.data<float>()),
-        z_(v_ + kWinogradPositions * v_pitch_) {}
+        z_(v_ + Tile::kPositions * v_pitch_) {}
 
   /// Tiles [first + begin, first + end) of all images become tiles [begin, end) of the block.
-  void transform(const Tiling& tiling, const Tensor& x, const Tensor& dy, const float* zeros, int64_t first,
-                 int64_t begin, int64_t end) const {
+  void transform(const Tiling<Tile>& tiling, const Tensor& x, const Tensor& dy, const float* zeros,
+                 int64_t first, int64_t begin, int64_t end) const {
     const WinogradKernels& kernels = winograd_kernels(sums_.precision);
-    for_tiles(
+    for_tiles<Tile>(
         begin, end, sums_.channels,
         [&](int64_t t) { return input_pixels(tiling, x.data<float>(), sums_.channels, first + t, zeros); },
         [&](int64_t t, const auto& pixels) {
-          kernels.input(pixels.data(), sums_.channels, v_ + t * v_row_, v_pitch_);
+          forward_of<Tile>(kernels).input(pixels.data(), sums_.channels, v_ + t * v_row_, v_pitch_);
         });
-    for_tiles(
+    for_tiles<Tile>(
         begin, end, sums_.outputs,
         [&](int64_t t) {
           return output_pixels<const float>(tiling, dy.data<float>(), sums_.outputs, first + t, zeros);
@@ -140,7 +142,7 @@ class TileBlock {
 };
 
 /// Every chunk of tiles is transformed and summed on its own; the sums are added in order.
-Tensor sum_apart(const GradientSums& sums, const Tiling& tiling, const Tensor& x, const Tensor& dy,
+Tensor sum_apart(const GradientSums& sums, const Tiling<Tile>& tiling, const Tensor& x, const Tensor& dy,
                  const float* zeros) {
   const int64_t grain = std::max(kOwnTiles, chunk_count(tiling.count(), kOwnChunks));
   const int64_t chunks = chunk_count(tiling.count(), grain);
@@ -153,7 +155,7 @@ Tensor sum_apart(const GradientSums& sums, const Tiling& tiling, const Tensor& x
     for (int64_t first = begin; first < end; first += kOwnTiles) {
       const int64_t tiles = std::min(kOwnTiles, end - first);
       block.transform(tiling, x, dy, zeros, first, 0, tiles);
-      for (int64_t s = 0; s < kWinogradPositions; ++s) block.add_to(partial, s, tiles);
+      for (int64_t s = 0; s < Tile::kPositions; ++s) block.add_to(partial, s, tiles);
     }
   });
   parallel_for(sums.size(), kAddGrain, [&](int64_t begin, int64_t end) {
@@ -167,7 +169,7 @@ Tensor sum_apart(const GradientSums& sums, const Tiling& tiling, const Tensor& x
 
 /// Blocks of tiles, one after the other: threads take positions of one block, whose products need no partial
 /// sums, and tiles of the next block to transform, so that they meet once a block.
-Tensor sum_together(const GradientSums& sums, const Tiling& tiling, const Tensor& x, const Tensor& dy,
+Tensor sum_together(const GradientSums& sums, const Tiling<Tile>& tiling, const Tensor& x, const Tensor& dy,
                     const float* zeros) {
   Tensor total = Tensor::zeros({sums.size()});
   const int64_t fit =
@@ -178,7 +180,7 @@ Tensor sum_together(const GradientSums& sums, const Tiling& tiling, const Tensor
   const auto block_of = [&](int64_t i) -> const TileBlock& { return memory[static_cast<size_t>(i % 2)]; };
   const auto tiles_of = [&](int64_t i) { return std::clamp<int64_t>(tiling.count() - i * most, 0, most); };
   for (int64_t i = 0; i <= blocks; ++i) {
-    const int64_t products = i == 0 ? 0 : kWinogradPositions;
+    const int64_t products = i == 0 ? 0 : Tile::kPositions;
     parallel_chunks(products + chunk_count(tiles_of(i), kTransformGrain), [&](int64_t chunk) {
       if (chunk < products) {
         block_of(i - 1).add_to(total.data<float>(), chunk, tiles_of(i - 1));
@@ -217,7 +219,7 @@ void write_gradient(const GradientSums& sums, const float* du, Tensor& dw) {
 void conv2d_backward_weight_winograd(const Tensor& dy, const Tensor& x, const Conv2dOptions& options,
                                      Precision precision, Tensor& dw) {
   const DirectKernels& kernels = direct_kernels(precision);
-  const Tiling tiling{
+  const Tiling<Tile> tiling{
       .input = image_size(x), .output = image_size(dy), .padding = options.padding, .batch = x.size(0)};
   GradientSums sums{.channels = dw.size(3),
                     .outputs = dw.size(0),

@@ -22,12 +22,15 @@ FusedConv2d::FusedConv2d(const Shape& input, const Tensor& w, const Tensor& bias
                        .x = input,
                        .w = w.shape(),
                        .y = ops::conv2d_shape(input, w.shape(), convolution),
-                       .options = convolution});
+                       .options = convolution,
+                       .keeps_filters = true});
   switch (plan_.algorithm) {
     case Conv2dAlgorithm::kDirect:
       filters_ = pack_direct(w, bias, convolution.groups, plan_.precision);
       break;
-    case Conv2dAlgorithm::kWinograd: filters_ = transform_winograd(w, bias.clone(), plan_.precision); break;
+    case Conv2dAlgorithm::kWinograd:
+      filters_ = transform_winograd(w, bias.clone(), plan_.precision, plan_.side);
+      break;
     case Conv2dAlgorithm::kDepthwise: filters_ = pack_depthwise(w, bias.clone()); break;
     default: filters_ = PlainFilters{.w = w.clone(), .bias = bias.clone()}; break;
   }

@@ -30,6 +30,7 @@ void multiply_panel(const Rows& rows, int64_t begin, int64_t count, const Images
     tile.x = rows.x + (begin + from) * rows.x_pitch;
     tile.y = images.target + rows.target + (begin + from) * rows.y_pitch + panel.first;
     tile.ahead = ahead ? tile.x + size * rows.x_pitch : tile.x;
+    tile.ahead_step = ahead ? size : 0;
     kernels.tile[panel.vectors - 1][size - 1](tile);
     prefetch(tile.w + floats + from * share, size * share);
   });

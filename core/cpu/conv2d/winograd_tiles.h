@@ -1,4 +1,4 @@
-// How the Winograd convolutions cut images into tiles of 4x4 outputs, and where the pixels of a tile lie.
+// How the Winograd convolutions cut images into tiles, and where the pixels of a tile lie.
 #pragma once
 
 #include <array>
@@ -13,11 +13,12 @@ namespace ds::cpu {
 
 inline constexpr int64_t kTaps = 9;  // of a 3x3 filter
 
-/// Floats from one of the 36 positions to the next. A transform touches all 36 at once: a cache line more
+/// Floats from one position to the next. A transform touches all positions at once: a cache line more
 /// than a power of two keeps them out of each other's sets.
 constexpr int64_t padded_pitch(int64_t rows, int64_t width) { return rows * width + 16; }
 
-/// Images cut into tiles of 4x4 outputs; tile (0, 0) of an image reads its inputs from (-padding, -padding).
+/// Images cut into tiles of outputs; tile (0, 0) of an image reads its inputs from (-padding, -padding).
+template <class Tile>
 struct Tiling {
   Size2d input;
   Size2d output;
@@ -25,7 +26,7 @@ struct Tiling {
   int64_t batch = 0;
 
   Size2d tiles() const {
-    return {chunk_count(output.height, kWinogradOutput), chunk_count(output.width, kWinogradOutput)};
+    return {chunk_count(output.height, Tile::kOutput), chunk_count(output.width, Tile::kOutput)};
   }
   int64_t count() const { return batch * tiles().height * tiles().width; }
 };
@@ -56,44 +57,45 @@ struct TilePlace {
   int64_t image;
   Size2d corner;
 };
-inline TilePlace place_of(const Tiling& tiling, int64_t tile) {
+template <class Tile>
+TilePlace place_of(const Tiling<Tile>& tiling, int64_t tile) {
   const Size2d tiles = tiling.tiles();
   const int64_t within = tile % (tiles.height * tiles.width);
   return {.image = tile / (tiles.height * tiles.width),
-          .corner = {within / tiles.width * kWinogradOutput, within % tiles.width * kWinogradOutput}};
+          .corner = {within / tiles.width * Tile::kOutput, within % tiles.width * Tile::kOutput}};
 }
 
-inline std::array<const float*, kWinogradPositions> input_pixels(const Tiling& tiling, const float* x,
-                                                                 int64_t channels, int64_t tile,
-                                                                 const float* zeros) {
+template <class Tile>
+std::array<const float*, Tile::kPositions> input_pixels(const Tiling<Tile>& tiling, const float* x,
+                                                        int64_t channels, int64_t tile, const float* zeros) {
   const TilePlace place = place_of(tiling, tile);
   const float* image = x + place.image * tiling.input.height * tiling.input.width * channels;
   const Size2d corner{place.corner.height - tiling.padding.height, place.corner.width - tiling.padding.width};
-  return square<kWinogradInput>(image, tiling.input, channels, corner, zeros);
+  return square<Tile::kInput>(image, tiling.input, channels, corner, zeros);
 }
 
-template <class T>
-std::array<T*, kWinogradPixels> output_pixels(const Tiling& tiling, T* y, int64_t channels, int64_t tile,
-                                              T* outside) {
+template <class T, class Tile>
+std::array<T*, Tile::kPixels> output_pixels(const Tiling<Tile>& tiling, T* y, int64_t channels, int64_t tile,
+                                            T* outside) {
   const TilePlace place = place_of(tiling, tile);
   T* image = y + place.image * tiling.output.height * tiling.output.width * channels;
-  return square<kWinogradOutput>(image, tiling.output, channels, place.corner, outside);
+  return square<Tile::kOutput>(image, tiling.output, channels, place.corner, outside);
 }
 
 /// Calls use(tile, pixels_of(tile)) for tiles [begin, end), and asks for the next one's pixels meanwhile:
 /// rows of an image are too far apart for the processor to see where the tiles lead, unless each pixel is
-/// long. Those pixels are the last 4x4 of a square; the others have been read for the tiles to the left and
-/// above.
-template <class PixelsOf, class Use>
+/// long. Those pixels are the last of a square, as many as the tile has outputs; the others have been read
+/// for the tiles to the left and above.
+template <class Tile, class PixelsOf, class Use>
 void for_tiles(int64_t begin, int64_t end, int64_t channels, const PixelsOf& pixels_of, const Use& use) {
   constexpr int64_t kLong = 128;
   if (begin >= end) return;
   auto pixels = pixels_of(begin);
-  constexpr size_t kSide = pixels.size() == kWinogradPixels ? kWinogradOutput : kWinogradInput;
+  constexpr size_t kSide = pixels.size() == Tile::kPixels ? Tile::kOutput : Tile::kInput;
   for (int64_t t = begin; t < end; ++t) {
     const auto next = pixels_of(std::min(t + 1, end - 1));
-    for (size_t i = kSide - kWinogradOutput; i < kSide && channels <= kLong; ++i) {
-      for (size_t j = kSide - kWinogradOutput; j < kSide; ++j) prefetch(next[i * kSide + j], channels);
+    for (size_t i = kSide - Tile::kOutput; i < kSide && channels <= kLong; ++i) {
+      for (size_t j = kSide - Tile::kOutput; j < kSide; ++j) prefetch(next[i * kSide + j], channels);
     }
     use(t, pixels);
     pixels = next;
