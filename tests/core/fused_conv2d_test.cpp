@@ -133,6 +133,7 @@ TEST(FusedConv2d, TakesSmallTilesWhereImagesAreFew) {
   const cpu::Conv2dPlan small = plan({1, 9, 9, 32});
   EXPECT_EQ(small.side, cpu::WinogradSide::k2);
   EXPECT_EQ(small.reason, "4 tiles of 4x4, Winograd pays from 8; tiles of 2x2: 4 products for 9");
+  EXPECT_THAT(cpu::conv2d_plans(), testing::Contains(HasSubstr("groups 1, filters kept: Winograd, 4 tiles")));
   EXPECT_EQ(plan({2, 9, 9, 32}).side, cpu::WinogradSide::k4);
   EXPECT_EQ(plan({1, 6, 6, 32}).algorithm, cpu::Conv2dAlgorithm::kDirect);
 }

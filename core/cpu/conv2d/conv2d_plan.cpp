@@ -179,9 +179,9 @@ std::string_view name_of(Conv2dAlgorithm algorithm) {
 
 std::string Conv2dProblem::str() const {
   const auto& [stride, padding, dilation, groups] = options;
-  return fmt::format("{} x {}, w {}, stride {} {}, padding {} {}, dilation {} {}, groups {}", name_of(pass),
+  return fmt::format("{} x {}, w {}, stride {} {}, padding {} {}, dilation {} {}, groups {}{}", name_of(pass),
                      x.str(), w.str(), stride.height, stride.width, padding.height, padding.width,
-                     dilation.height, dilation.width, groups);
+                     dilation.height, dilation.width, groups, keeps_filters ? ", filters kept" : "");
 }
 
 const Conv2dPlan& plan_conv2d(const Conv2dProblem& problem) {
