@@ -14,9 +14,9 @@ namespace {
 /// of a weight gradient write both sides.
 constexpr int64_t kWinogradChannels = 16;
 constexpr int64_t kWinogradWeightChannels = 32;
-/// And this share of its tiles' pixels inside the image: of 16 products a pixel 4 are left, of which an edge
-/// tile wastes some.
-constexpr double kWinogradCovered = 0.5;
+/// And this share of its tiles' pixels inside the image: of 9 products a pixel 2.25 are left, or 4 with tiles
+/// of 2x2, of which an edge tile wastes some.
+constexpr double covered_least(WinogradSide side) { return side == WinogradSide::k4 ? 0.5 : 0.65; }
 /// And this many tiles: filters are four times as large when they are transformed, or 1.8 times for tiles of
 /// 2x2, and with few tiles it is their way from memory that takes the time.
 constexpr int64_t kWinogradTiles = 8;
@@ -25,7 +25,7 @@ constexpr int64_t kWinogradTiles = 8;
 constexpr int64_t kBf16WeightChannels = 8;
 
 // Everything that a plan depends on, as numbers.
-using Key = std::array<int64_t, 25>;
+using Key = std::array<int64_t, 24>;
 
 Key key_of(const Conv2dProblem& p) {
   Key key{};
@@ -69,7 +69,7 @@ std::string tiles_objection(const Conv2dProblem& p, WinogradSide winograd_side) 
     return static_cast<double>(size) / static_cast<double>(tiles(size) * side);
   };
   const double share = covered(written[1]) * covered(written[2]);
-  if (!(share >= kWinogradCovered)) {
+  if (!(share >= covered_least(winograd_side))) {
     return fmt::format("{:.0f} % of the pixels of {}x{} tiles lie in the image", 100.0 * share, side, side);
   }
   const int64_t count = written[0] * tiles(written[1]) * tiles(written[2]);
@@ -104,8 +104,8 @@ Conv2dPlan best_plan(const Conv2dProblem& p) {
     return {.algorithm = Conv2dAlgorithm::kWinograd,
             .reason = "3x3, stride 1, enough channels: 2.25 products for 9"};
   }
-  // Few tiles do not pay for a transform at every call.
-  if (p.keeps_filters && tiles_objection(p, WinogradSide::k2).empty()) {
+  // Smaller tiles save less: not enough for a transform of the filters at every call.
+  if (p.keeps_filters && p.pass == Conv2dPass::kForward && tiles_objection(p, WinogradSide::k2).empty()) {
     return {.algorithm = Conv2dAlgorithm::kWinograd,
             .reason = objection + "; tiles of 2x2: 4 products for 9",
             .side = WinogradSide::k2};

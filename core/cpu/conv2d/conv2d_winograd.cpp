@@ -107,7 +107,7 @@ class TileGroup {
   }
 
   /// All tiles of one position and one panel. `asks_ahead`: for the filters of the panel's next position, on
-  /// the way; after the last position the next panel begins.
+  /// the way, as many channels' as the share of a piece; after the last position the next panel begins.
   void multiply(int64_t position, const Panel& panel, bool asks_ahead) const {
     constexpr DirectTap kTap{.x = 0, .w = 0};
     const int64_t width = int64_t{panel.vectors} * direct_.lanes;
@@ -125,7 +125,7 @@ class TileGroup {
     for_even_pieces(tiles_, direct_.max_pixels[panel.vectors - 1], [&](int64_t begin, int64_t tiles) {
       tile.x = v_ + position * v_pitch_ + begin * words_;
       tile.ahead = asks_ahead ? tile.w + floats + floats * begin / tiles_ : tile.x;
-      tile.ahead_step = asks_ahead ? width * tiles / tiles_ : 0;
+      tile.ahead_step = asks_ahead ? chunk_count(width * tiles, tiles_) : 0;
       tile.y = m_ + position * m_pitch_ + begin * job_.outputs + panel.first;
       direct_.tile[panel.vectors - 1][tiles - 1](tile);
     });
@@ -185,9 +185,10 @@ void run_at_once(const Job<Tile>& job, const float* zeros) {
   const TileGroup<Tile> group(job, 0, tiles);
   parallel_for(tiles, kFewTilesGrain,
                [&](int64_t begin, int64_t end) { group.transform(begin, end, zeros); });
-  const auto panels = static_cast<int64_t>(job.panels.size());
-  parallel_chunks(Tile::kPositions * panels, [&](int64_t chunk) {
-    group.multiply(chunk % Tile::kPositions, job.panels[static_cast<size_t>(chunk / Tile::kPositions)], true);
+  const int64_t chunks = Tile::kPositions * static_cast<int64_t>(job.panels.size());
+  parallel_chunks(chunks, [&](int64_t chunk) {
+    group.multiply(chunk % Tile::kPositions, job.panels[static_cast<size_t>(chunk / Tile::kPositions)],
+                   chunk + 1 < chunks);
   });
   parallel_for(tiles, kFewTilesGrain, [&](int64_t begin, int64_t end) {
     Tensor unread = Tensor::empty({job.outputs});
@@ -201,6 +202,12 @@ void run(const Job<Tile>& job) {
   const int64_t grain = tiles_per_chunk(job);
   if (job.tiling.count() < kFewestChunks * grain) return run_at_once(job, zeros.data<float>());
   run_in_chunks(job, grain, zeros.data<float>());
+}
+
+/// use(tile of the side).
+template <class Use>
+auto with_tile(WinogradSide side, const Use& use) {
+  return side == WinogradSide::k4 ? use(WinogradTile4{}) : use(WinogradTile2{});
 }
 
 template <class Tile>
@@ -231,19 +238,15 @@ WinogradFilters transform_winograd(const Tensor& w, const Tensor& bias, Precisio
     return filters[(o * kTaps + tap) * channels + c];
   };
   const std::vector<Panel> panels = panels_of(w.size(0), direct_kernels(precision).lanes);
-  const auto transformed = side == WinogradSide::k4 ? transform_filters<WinogradTile4, decltype(filter)>
-                                                    : transform_filters<WinogradTile2, decltype(filter)>;
-  return {.transformed = transformed(channels, panels, precision, filter),
-          .bias = bias,
-          .precision = precision,
-          .side = side};
+  const auto transformed = with_tile(side, [&](auto tile) {
+    return transform_filters<decltype(tile)>(channels, panels, precision, filter);
+  });
+  return {.transformed = transformed, .bias = bias, .precision = precision, .side = side};
 }
 
 void conv2d_winograd(const Tensor& x, const WinogradFilters& filters, const Conv2dOptions& options,
                      const Conv2dEpilogue& epilogue, Tensor& y) {
-  const auto run_tiles =
-      filters.side == WinogradSide::k4 ? run_forward<WinogradTile4> : run_forward<WinogradTile2>;
-  run_tiles(x, filters, options, epilogue, y);
+  with_tile(filters.side, [&](auto tile) { run_forward<decltype(tile)>(x, filters, options, epilogue, y); });
 }
 
 void conv2d_backward_data_winograd(const Tensor& dy, const Tensor& w, const Conv2dOptions& options,

@@ -17,6 +17,16 @@ inline constexpr int64_t kTaps = 9;  // of a 3x3 filter
 /// than a power of two keeps them out of each other's sets.
 constexpr int64_t padded_pitch(int64_t rows, int64_t width) { return rows * width + 16; }
 
+template <class Tile>
+const WinogradForward& forward_of(const WinogradKernels& kernels) {
+  if constexpr (Tile::kOutput == WinogradTile4::kOutput) {
+    return kernels.forward4;
+  } else {
+    static_assert(Tile::kOutput == WinogradTile2::kOutput);
+    return kernels.forward2;
+  }
+}
+
 /// Images cut into tiles of outputs; tile (0, 0) of an image reads its inputs from (-padding, -padding).
 template <class Tile>
 struct Tiling {

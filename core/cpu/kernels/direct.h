@@ -36,10 +36,9 @@ struct DirectTile {
   int64_t y_pitch;       // floats between neighbouring output pixels
   int64_t outputs;       // channels to store, at most vectors * lanes
   bool streams = false;  // y past the caches: aligned, and all lanes are stored
-  /// What is needed next, or x where that is not known: one cache line is asked for with each channel of a
-  /// tap, so many floats after the one before.
+  /// What is needed next, or x where that is not known: a cache line is asked for with each channel of a tap.
   const float* ahead = nullptr;
-  int64_t ahead_step = 0;
+  int64_t ahead_step = 0;  // floats from one such line to the next; 0: always the same
 };
 
 /// dw[c][o] += sum over rows r, pixels p of x[r * x_row + p * x_pitch + c] * dy[r * dy_row + p * dy_pitch +

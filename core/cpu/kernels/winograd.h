@@ -4,8 +4,9 @@
 // A tile of 4x4 output pixels of a 3x3 convolution with stride 1 reads 6x6 input pixels d, one of 2x2 reads
 // 4x4. With the points 0, 1, -1, infinity and, for 4x4, 2 and -2:
 //
-//   y  = A^T [sum over channels of (G g G^T) * (B^T d B)] A      36 products a channel instead of 144, or 16
-//   dg = G^T [sum over tiles of (B^T d B) * (A dy A^T)] G        instead of 36
+//   y  = A^T [sum over channels of (G g G^T) * (B^T d B)] A      36 products a channel instead of 144;
+//                                                                2x2: 16 instead of 36
+//   dg = G^T [sum over tiles of (B^T d B) * (A dy A^T)] G
 //
 // where * is elementwise: for each of the 36 or 16 positions the sum is a matrix product, which the kernels
 // of direct.h compute. In between, a value of position s and row r stands at [s * pitch + r * row length].
@@ -48,11 +49,6 @@ struct WinogradKernels {
   /// dg = G^T du G, of 36 positions: dg is [9][count].
   void (*filter_gradient)(const float* du, int64_t pitch, int64_t count, float* dg);
 };
-
-template <class Tile>
-const WinogradForward& forward_of(const WinogradKernels& kernels) {
-  return Tile::kOutput == WinogradTile4::kOutput ? kernels.forward4 : kernels.forward2;
-}
 
 extern const WinogradKernels kWinograd__avx512_bf16;
 extern const WinogradKernels kWinograd__avx512;
