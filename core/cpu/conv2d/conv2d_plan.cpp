@@ -6,6 +6,7 @@
 
 #include "core/cpu/kernels/select.h"
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace ds::cpu {
 namespace {
@@ -64,15 +65,14 @@ std::string winograd_objection(const Conv2dProblem& p) {
 std::string tiles_objection(const Conv2dProblem& p, WinogradSide winograd_side) {
   const auto side = static_cast<int64_t>(winograd_side);
   const Shape& written = p.pass == Conv2dPass::kBackwardData ? p.x : p.y;
-  const auto tiles = [&](int64_t size) { return (size + side - 1) / side; };
   const auto covered = [&](int64_t size) {
-    return static_cast<double>(size) / static_cast<double>(tiles(size) * side);
+    return static_cast<double>(size) / static_cast<double>(chunk_count(size, side) * side);
   };
   const double share = covered(written[1]) * covered(written[2]);
   if (!(share >= covered_least(winograd_side))) {
     return fmt::format("{:.0f} % of the pixels of {}x{} tiles lie in the image", 100.0 * share, side, side);
   }
-  const int64_t count = written[0] * tiles(written[1]) * tiles(written[2]);
+  const int64_t count = written[0] * chunk_count(written[1], side) * chunk_count(written[2], side);
   if (count < kWinogradTiles) {
     return fmt::format("{} tiles of {}x{}, Winograd pays from {}", count, side, side, kWinogradTiles);
   }

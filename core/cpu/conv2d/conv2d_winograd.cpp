@@ -106,8 +106,8 @@ class TileGroup {
         });
   }
 
-  /// All tiles of one position and one panel. `asks_ahead`: for the filters of the panel's next position, on
-  /// the way, as many channels' as the share of a piece; after the last position the next panel begins.
+  /// All tiles of one position and one panel. `asks_ahead`: for the filters of the panel's next position,
+  /// each piece of the tiles for its share; after the last position the next panel begins.
   void multiply(int64_t position, const Panel& panel, bool asks_ahead) const {
     constexpr DirectTap kTap{.x = 0, .w = 0};
     const int64_t width = int64_t{panel.vectors} * direct_.lanes;
