@@ -19,6 +19,8 @@ constexpr double kDecayBesideMuon = 5e-4;
 // square; docs/decisions/0010-muon.md).
 constexpr double kShiftRate = 2.0;
 constexpr double kSignRate = 10.0;
+// Without, S grows to twenty and more, and signs no longer turn: it shrinks by as much a step as filters do.
+constexpr double kSignDecay = kMuonDecay / kSignRate;
 
 /// Of the filters beside those of other weights: so few bits have no power of two near 0, and the smallest,
 /// 2^-7 of four bits, is small only beside larger weights (docs/decisions/0010-muon.md).
@@ -39,7 +41,7 @@ std::unique_ptr<Optimizer> make_muon(const TrainOptions& options, const Module& 
   const double size = filter_size(options);
   ParameterGroup filters{.parameters = {}, .weight_decay = filter_decay / size, .lr_scale = size};
   ParameterGroup shifts{.parameters = {}, .lr_scale = kShiftRate};
-  ParameterGroup signs{.parameters = {}, .lr_scale = kSignRate};
+  ParameterGroup signs{.parameters = {}, .weight_decay = kSignDecay, .lr_scale = kSignRate};
   ParameterGroup weights{.parameters = {}, .weight_decay = kDecayBesideMuon, .lr_scale = kRateBesideMuon};
   ParameterGroup rest{.parameters = {}, .lr_scale = kRateBesideMuon};
   const auto group_of = [&](const NamedParameter& parameter) -> ParameterGroup& {

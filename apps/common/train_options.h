@@ -10,8 +10,8 @@
 //     with --pretrained    1e-4                         1e-4
 //     not on batch norm, biases, P and S; for ps on 4^P, through the loss
 //   with --optimizer muon  filters of convolutions by Muon: lr 0.03, decay 0.1; P and S of every layer too,
-//                          at 2 and 10 times that rate, decay 5e-4 on 4^P; the rest by sgd with
-//                          Nesterov's momentum at 6.7 times that rate, decay 5e-4
+//                          at 2 and 10 times that rate, decay 5e-4 on 4^P, 0.01 on S; the rest by sgd
+//                          with Nesterov's momentum at 6.7 times that rate, decay 5e-4
 //   schedule               cosine to 0, after a linear warm-up over 5 % of the epochs
 #pragma once
 

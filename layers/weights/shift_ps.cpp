@@ -14,10 +14,8 @@ ShiftPsWeight::ShiftPsWeight(Tensor shift, Tensor sign, ShiftFormat format, cons
   shift_.set_projection([range = format_.range()](Tensor& shift_value) {
     ops::clamp_in_place(shift_value, range.p_min, range.p_max);
   });
-  for (Variable* parameter : {&shift_, &sign_}) {
-    parameter->forbid_decay(
-        "it is P or S of shift-ps weights: group by parameter_groups(), and add decay_loss() to the loss");
-  }
+  shift_.forbid_decay(
+      "it is P of shift-ps weights: group by parameter_groups(), and add decay_loss() to the loss");
   ShiftPsWeight::clamp();
 }
 

@@ -268,12 +268,15 @@ TEST(Optimization, MuonKeepsFiltersOfFewBitsLarger) {
 }
 
 /// P and S move as matrices do, the last layer's too: by 0.2 lr an element in the root mean square, at rates
-/// of their own, however large the gradient. Nothing decays but through the loss.
+/// of their own, however large the gradient. P decays through the loss alone; S as much a step as filters do.
 TEST(Optimization, MuonTakesShiftsAndSigns) {
   const TrainOptions options = muon_options("ps", 1e-4);
   const Network network = tiny_network("ps");
   const auto optimizer = make_optimizer(options, *network.model);
-  for (const ParameterGroup& group : optimizer->groups()) EXPECT_EQ(group.weight_decay, 0.0);
+  for (const ParameterGroup& group : optimizer->groups()) {
+    const bool signs = group.lr_scale == 10.0;
+    EXPECT_DOUBLE_EQ(group.lr_scale * group.weight_decay, signs ? kMuonDecay : 0.0);
+  }
   const std::map<ParameterRole, double> scales = {{ParameterRole::kShift, 2.0}, {ParameterRole::kSign, 10.0}};
   for (const double gradient : {1.0, 100.0}) {
     int moved = 0;

@@ -32,7 +32,7 @@ TEST(ParameterGroups, OnlyWeightsDecay) {
   EXPECT_THAT(sizes(ShiftFormat{ShiftMethod::kPs, 4}), ElementsAre(7)) << "P and S decay through the loss";
 }
 
-TEST(ParameterGroups, AnOptimizerRefusesToDecayPAndS) {
+TEST(ParameterGroups, AnOptimizerRefusesToDecayP) {
   const ModulePtr net = make_net(1);
   convert_all(*net, {ShiftMethod::kPs, 4});
   EXPECT_THROW(Sgd(net->parameters(), {.lr = 0.1, .weight_decay = 1e-4}), Error);
