@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "apps/common/app.h"
-#include "apps/common/system_info.h"
 #include "apps/deepshift/commands.h"
 #include "core/error.h"
 
@@ -12,8 +11,6 @@ namespace ds::apps {
 namespace {
 
 std::function<int()> set_up(CLI::App& app) {
-  app.set_version_flag(
-      "--version", [] { return describe(system_info()); }, "Says what is compiled in and in use");
   const std::vector<Command> commands = {import_command(app),  convert_command(app),  lower_command(app),
                                          eval_command(app),    classify_command(app), verify_command(app),
                                          inspect_command(app), bench_command(app),    synthesize_command(app),

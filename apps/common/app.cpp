@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apps/common/interrupt.h"
+#include "apps/common/system_info.h"
 
 namespace ds::apps {
 
@@ -16,6 +17,8 @@ namespace {
 
 int parse_and_run(const Program& program, int argc, char** argv) {
   CLI::App app(program.description, program.name);
+  app.set_version_flag(
+      "--version", [] { return describe(system_info()); }, "Says what is compiled in and in use");
   const std::function<int()> body = program.set_up(app);
   try {
     app.parse(argc, argv);

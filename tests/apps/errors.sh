@@ -25,6 +25,14 @@ expect() {
   fi
 }
 
+# Every program says what it is.
+for program in deepshift train_cifar train_imagenet train_mnist; do
+  for question in '--help:--version' '--version:^DeepShift [0-9]'; do
+    "$bin/$program" "${question%%:*}" >"$work/stdout"
+    grep -q -- "${question#*:}" "$work/stdout" || { echo "FAILED: $program ${question%%:*}"; failures=$((failures + 1)); }
+  done
+done
+
 data=$work/data
 "$bin/deepshift" synthesize "$data" --train 100 --test 40 >/dev/null
 train() { "$bin/train_cifar" --output "$work/out" "$@"; }
