@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <string>
 
+#include "bench/run.h"
 #include "data/cifar.h"
 #include "data/loader.h"
 
@@ -39,15 +41,8 @@ void load(benchmark::State& state, const Dataset& images, const LoaderOptions& o
       benchmark::Counter(static_cast<double>(images.size()), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (argc != 2) {
-    fmt::print(stderr, "usage: bench_image FOLDER [--benchmark_...]\n");
-    return 1;
-  }
-  const Dataset images = jpeg_files(argv[1]);
+void set_up(const std::string& folder) {
+  const Dataset images = jpeg_files(folder);
   // All of an image, the shorter side 256, a square of 224 from the middle.
   const LoaderOptions evaluation{.batch = 32, .workers = 0, .normalization = imagenet_normalization()};
   // A random part, resized to 224 x 224, flipped every other time.
@@ -56,7 +51,16 @@ int main(int argc, char** argv) {
   training.augment = {random_flip()};
   benchmark::RegisterBenchmark("evaluation", load, images, evaluation)->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("training", load, images, training)->Unit(benchmark::kMillisecond);
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') {
+    fmt::print(stderr, "usage: bench_image FOLDER [--benchmark_...]\n");
+    return 1;
+  }
+  const std::string folder = argv[1];
+  argv[1] = argv[0];
+  return bench::run(argc - 1, argv + 1, [&] { set_up(folder); });
 }

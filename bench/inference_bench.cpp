@@ -8,6 +8,7 @@
 // Threads are DEEPSHIFT_THREADS, pinned. tools/compare_inference.py runs it against PyTorch.
 #include <benchmark/benchmark.h>
 
+#include "bench/run.h"
 #include "bench/seeded_net.h"
 #include "core/backend.h"
 #include "core/parallel.h"
@@ -51,10 +52,8 @@ void add(const std::string& name, const Body& body) {
   benchmark::RegisterBenchmark(name.c_str(), body)->Unit(benchmark::kMillisecond)->UseRealTime();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  ds::pin_threads();
+void set_up() {
+  pin_threads();
   for (const char* name : {"resnet18", "resnet50", "resnet20"}) {
     const models::ModelEntry& entry = models::find(name);
     for (const int64_t batch : {1, 8}) {
@@ -78,9 +77,8 @@ int main(int argc, char** argv) {
       }
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return bench::run(argc, argv, set_up); }

@@ -17,6 +17,7 @@
 
 #include "bench/layers.h"
 #include "bench/onednn.h"
+#include "bench/run.h"
 #include "core/backend.h"
 #include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/ops.h"
@@ -186,11 +187,8 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
 }  // namespace
 
 int main(int argc, char** argv) {
-  pin_threads();
-  bench::for_layers({1, 8, 128}, register_layer);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return bench::run(argc, argv, [] {
+    pin_threads();
+    bench::for_layers({1, 8, 128}, register_layer);
+  });
 }

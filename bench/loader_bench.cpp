@@ -6,6 +6,7 @@
 // Beside a training step the workers share its processors: images/s of workers:0 is what one of them can do.
 #include <benchmark/benchmark.h>
 
+#include "bench/run.h"
 #include "data/loader.h"
 #include "data/synthetic.h"
 
@@ -26,14 +27,16 @@ void load_epoch(benchmark::State& state) {
                                                   benchmark::Counter::kIsRate);
 }
 
-BENCHMARK(load_epoch)
-    ->ArgName("workers")
-    ->Arg(0)
-    ->Arg(1)
-    ->Arg(2)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
-
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  return bench::run(argc, argv, [] {
+    benchmark::RegisterBenchmark("load_epoch", load_epoch)
+        ->ArgName("workers")
+        ->Arg(0)
+        ->Arg(1)
+        ->Arg(2)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  });
+}

@@ -17,6 +17,7 @@
 #include "autograd/optim/grad_clip.h"
 #include "autograd/optim/radam.h"
 #include "autograd/optim/sgd.h"
+#include "bench/run.h"
 #include "core/backend.h"
 #include "core/cpu/kernels/select.h"
 #include "core/parallel.h"
@@ -106,13 +107,11 @@ void register_network(const std::string& name, double before) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  ds::pin_threads();
-  const double before = resident("VmRSS");  // a benchmark's function runs more than once, with memory cached
-  for (const char* name : {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar"})
-    register_network(name, before);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return bench::run(argc, argv, [] {
+    pin_threads();
+    const double before =
+        resident("VmRSS");  // a benchmark's function runs more than once, with memory cached
+    for (const char* name : {"resnet20", "resnet18_cifar", "mobilenet_v2_cifar"})
+      register_network(name, before);
+  });
 }
