@@ -108,26 +108,43 @@ def report_runs(paths):
     return lines
 
 
+def way_of_training(options):
+    start = "fine-tuned from float" if options.get("pretrained") else "from scratch"
+    return f"{start}, Muon" if options.get("optimizer") == "muon" else start
+
+
+def overview_cell(summaries):
+    """The mean over seeds, and how it came about."""
+    correct, total = (sum(summary[name] for summary in summaries) for name in ("correct", "total"))
+    seeds = f", {len(summaries)} seeds" if len(summaries) > 1 else ""
+    return f"{percent(correct, total)} ({summaries[0]['epochs']}{seeds})"
+
+
 def report_overview(paths):
     """A row for each network and way of training it, a column for each kind of weights."""
     rows, methods = {}, []
     for path in paths:
         run = read_run(path)
         config, summary = run["config"], run["summary"]
-        start = "fine-tuned from float" if config["options"].get("pretrained") else "from scratch"
+        training = way_of_training(config["options"])
         activations = summary["activation_bits"] or "float"
         if config["options"].get("first-last", "shift") != "shift":
             sys.exit(f"report_results: {path}: first and last layer are {config['options']['first-last']}, but the overview says "
                      "that every layer has the weights of its column")
-        cells = rows.setdefault((summary["arch"], summary["dataset"], start, activations), {})
-        if summary["method"] in cells:
-            sys.exit(f"report_results: {path}: there is a run of {summary['arch']}, {summary['method']}, {start} already")
-        cells[summary["method"]] = f"{percent(summary['correct'], summary['total'])} ({summary['epochs']})"
+        cells = rows.setdefault((summary["arch"], summary["dataset"], training, activations), {})
+        seeds = cells.setdefault(summary["method"], {})
+        seed = config["options"]["seed"]
+        if seed in seeds or any(other["epochs"] != summary["epochs"] for other in seeds.values()):
+            sys.exit(f"report_results: {path}: there is a run of {summary['arch']}, {summary['method']}, {training} already, with "
+                     "this seed or for other epochs")
+        seeds[seed] = summary
         if summary["method"] not in methods:
             methods.append(summary["method"])
     lines = table(["network", "data", "training", "activations", *methods],
-                  [[*key, *(cells.get(method, "") for method in methods)] for key, cells in rows.items()])
-    return lines + ["", "Top-1 on the test images (epochs of training); every layer has such weights, the first and the last too.",
+                  [[*key, *(overview_cell(list(cells[method].values())) if method in cells else "" for method in methods)]
+                   for key, cells in rows.items()])
+    return lines + ["", "Top-1 on the test images (epochs of training; a mean where there are seeds); every layer has such weights, the first and",
+                    "the last too. Muon is `--optimizer muon`.",
                     "Activations I.F are fixed point with I integer bits, the sign among them, and F fraction bits. Fine-tuning starts",
                     "from a trained float network, for resnet20 the published one of [evaluations](docs/results/evaluations.md)."]
 

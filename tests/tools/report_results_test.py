@@ -66,6 +66,13 @@ class ReportResultsTest(unittest.TestCase):
         self.assertTrue(text.startswith("before\n<!-- results -->\n| network") and text.endswith("<!-- /results -->\nafter\n"))
         self.assertNotIn("old", text)
 
+    def test_overview_means_over_seeds(self):
+        result, text = self.overview(self.run_of("a", "q5", 9173), self.run_of("b", "q5", 9201, seed=4),
+                                     self.run_of("c", "q5", 9300, optimizer="muon"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("| resnet20 | cifar10 | fine-tuned from float | float | 91.87 % (2, 2 seeds) |", text)
+        self.assertIn("| resnet20 | cifar10 | fine-tuned from float, Muon | float | 93.00 % (2) |", text)
+
     def test_overview_refuses_a_file_without_a_place(self):
         result, text = self.overview(self.run_of("a", "q5", 9173), before="no such place")
         self.assertNotEqual(result.returncode, 0)
@@ -73,7 +80,7 @@ class ReportResultsTest(unittest.TestCase):
 
     def test_overview_refuses_what_its_words_do_not_fit(self):
         first = self.run_of("a", "q5", 9173)
-        for other, reason in ((self.run_of("b", "q5", 9200, seed=4), "a run of resnet20, q5"),
+        for other, reason in ((self.run_of("b", "q5", 9200), "a run of resnet20, q5"),
                               (self.run_of("c", "q4", 9200, **{"first-last": "float"}), "first and last layer are float")):
             result, text = self.overview(first, other)
             self.assertEqual(result.returncode, 1)
