@@ -61,6 +61,6 @@ int main(int argc, char** argv) {
     return 1;
   }
   const std::string folder = argv[1];
-  argv[1] = argv[0];
+  argv[1] = argv[0];  // what follows the folder is Google Benchmark's
   return bench::run(argc - 1, argv + 1, [&] { set_up(folder); });
 }

@@ -5,11 +5,14 @@
     tools/report_results.py runs        --title TEXT --output FILE.md [--curves] RUN...
     tools/report_results.py overview    --output README.md RUN...
     tools/report_results.py evaluations --title TEXT --output FILE.md LOG...
+    tools/report_results.py tables      --output docs/results docs/results/run_tables.json
 
 A RUN is the folder of a run, or a file that `collect` made of one: its logs without the folders of the machine, and
-beside it the curves that the run drew, to be kept; --curves shows them. `overview` writes one short table of runs between the lines <!-- results --> and <!-- /results --> of a file. `runs`
+beside it the curves that the run drew, to be kept; --curves shows them. `overview` writes one short table of runs, means
+where there are several seeds, between the lines <!-- results --> and <!-- /results --> of a file. `runs`
 reads config.json, metrics.jsonl and summary.json of finished runs of train_cifar and train_mnist. `evaluations`
-reads logs of tools/evaluate_pretrained.sh: a line "$ command", then what the command printed.
+reads logs of tools/evaluate_pretrained.sh: a line "$ command", then what the command printed. `tables` writes the files that
+its input lists, relative to the folder of the output, from the collected runs in the folder runs/ there.
 """
 import argparse
 import json
@@ -185,9 +188,30 @@ def report_evaluations(logs):
     return table(["command", "correct", "top-1"], rows)
 
 
+def write_report(title, note, lines, output):
+    lines = [f"# {title}", ""] + ([note, ""] if note else []) + lines
+    lines += ["", "Made by `tools/report_results.py` from logs.", ""]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("\n".join(lines))
+    print(f"wrote {output}")
+
+
+def write_runs(title, note, paths, with_curves, output):
+    write_report(title, note, report_runs(paths) + (curves(paths, output) if with_curves else []), output)
+
+
+def write_tables(listing, folder):
+    for name, report in read_json(listing).items():
+        paths = [folder / "runs" / f"{run}.json" for run in report["runs"]]
+        if report.get("overview"):
+            replace_block(folder / name, report_overview(paths))
+        else:
+            write_runs(report["title"], report["note"], paths, report["curves"], folder / name)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["collect", "runs", "overview", "evaluations"])
+    parser.add_argument("kind", choices=["collect", "runs", "overview", "evaluations", "tables"])
     parser.add_argument("inputs", nargs="+", type=pathlib.Path)
     parser.add_argument("--title", help="of the file; for runs and evaluations")
     parser.add_argument("--note", default="", help="a paragraph below the title")
@@ -198,16 +222,13 @@ def main():
         return [collect(folder, arguments.output) for folder in arguments.inputs]
     if arguments.kind == "overview":
         return replace_block(arguments.output, report_overview(arguments.inputs))
+    if arguments.kind == "tables":
+        return [write_tables(listing, arguments.output) for listing in arguments.inputs]
     if not arguments.title:
         parser.error("--title is missing")
-    report = report_runs if arguments.kind == "runs" else report_evaluations
-    lines = [f"# {arguments.title}", ""] + ([arguments.note, ""] if arguments.note else []) + report(arguments.inputs)
-    if arguments.curves:
-        lines += curves(arguments.inputs, arguments.output)
-    lines += ["", "Made by `tools/report_results.py` from logs.", ""]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text("\n".join(lines))
-    print(f"wrote {arguments.output}")
+    if arguments.kind == "runs":
+        return write_runs(arguments.title, arguments.note, arguments.inputs, arguments.curves, arguments.output)
+    return write_report(arguments.title, arguments.note, report_evaluations(arguments.inputs), arguments.output)
 
 
 if __name__ == "__main__":

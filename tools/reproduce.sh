@@ -11,7 +11,8 @@
 #   --only REGEX    only the runs whose name matches
 #
 # A run that was stopped is resumed, one that is finished is left as it is. Tuned Q networks are also evaluated with
-# activations of 8 bits (evaluations.log in their folders). tools/report_results.py writes the tables.
+# activations of 8 bits (evaluations.log in their folders). `tools/report_results.py collect` keeps the
+# runs, and `tables` writes the tables that docs/results/run_tables.json lists.
 # Needs the programs of the release preset.
 set -euo pipefail
 

@@ -19,7 +19,7 @@ constexpr double kDecayBesideMuon = 5e-4;
 // square; docs/decisions/0010-muon.md).
 constexpr double kShiftRate = 2.0;
 constexpr double kSignRate = 10.0;
-// Without, S grows to twenty and more, and signs no longer turn: it shrinks by as much a step as filters do.
+// S shrinks by as much a step as filters do. Free, it grows to 20, out of reach of steps of 0.06.
 constexpr double kSignDecay = kMuonDecay / kSignRate;
 
 /// Of the filters beside those of other weights: so few bits have no power of two near 0, and the smallest,

@@ -2,12 +2,16 @@
 """Tests tools/report_results.py on the files that the trainers write."""
 import json
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "tools" / "report_results.py"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "tools" / "report_results.py"
+RESULTS = ROOT / "docs" / "results"
 
 CONFIG = {"program": "train_cifar", "version": "0.1.0",
           "options": {"arch": "resnet20", "data": "/somewhere", "lr": 0.1, "mean": [0.5, 0.25], "nesterov": False,
@@ -43,12 +47,12 @@ class ReportResultsTest(unittest.TestCase):
         self.assertIn("train_cifar --arch resnet20 --data DIR --lr 0.1 --mean 0.5,0.25 --pretrained float.safetensors "
                       "--seed 3\n", text)
 
-    def run_of(self, name, method, correct, **options):
+    def run_of(self, name, method, correct, epochs=2, **options):
         """The folder of a run that differs from the usual one in these."""
         run = self.folder / name
         run.mkdir()
         (run / "config.json").write_text(json.dumps({**CONFIG, "options": {**CONFIG["options"], **options}}))
-        (run / "summary.json").write_text(json.dumps({**SUMMARY, "method": method, "correct": correct}))
+        (run / "summary.json").write_text(json.dumps({**SUMMARY, "method": method, "correct": correct, "epochs": epochs}))
         (run / "metrics.jsonl").write_text("")
         return run
 
@@ -81,6 +85,7 @@ class ReportResultsTest(unittest.TestCase):
     def test_overview_refuses_what_its_words_do_not_fit(self):
         first = self.run_of("a", "q5", 9173)
         for other, reason in ((self.run_of("b", "q5", 9200), "a run of resnet20, q5"),
+                              (self.run_of("d", "q5", 9200, epochs=3, seed=4), "a run of resnet20, q5"),
                               (self.run_of("c", "q4", 9200, **{"first-last": "float"}), "first and last layer are float")):
             result, text = self.overview(first, other)
             self.assertEqual(result.returncode, 1)
@@ -104,6 +109,19 @@ class ReportResultsTest(unittest.TestCase):
         self.assertEqual(self.report("runs", kept)[1], self.report("runs", run)[1])
         self.assertIn("![loss and accuracy of q](kept/q.svg)\n", self.report("runs", "--curves", kept)[1])
         self.assertNotEqual(self.report("runs", "--curves", run)[0].returncode, 0)
+
+    def test_tables_that_are_kept_are_those_of_the_runs_that_are_kept(self):
+        listing = json.loads((RESULTS / "run_tables.json").read_text())
+        self.assertEqual({run for table in listing.values() for run in table["runs"]},
+                         {path.stem for path in (RESULTS / "runs").glob("*.json")}, "every run stands in a table")
+        copy = self.folder / "docs" / "results"
+        shutil.copytree(RESULTS / "runs", copy / "runs")
+        readme = (ROOT / "README.md").read_text()
+        (self.folder / "README.md").write_text(re.sub("(<!-- results -->).*(<!-- /results -->)", r"\1\2", readme, flags=re.S))
+        command = [sys.executable, SCRIPT, "tables", "--output", copy, RESULTS / "run_tables.json"]
+        subprocess.run(command, check=True, capture_output=True)
+        for name in listing:
+            self.assertEqual((RESULTS / name).read_text(), (copy / name).read_text(), f"{name} is not what its runs give")
 
     def test_run_without_summary(self):
         run = self.folder / "unfinished"
