@@ -5,7 +5,8 @@ set(DEEPSHIFT_ISA_OPTIONS_generic "-O3;-Wno-psabi")
 set(DEEPSHIFT_ISA_OPTIONS_avx2 "-O3;-mavx2;-mfma;-Wno-psabi")
 set(DEEPSHIFT_ISA_OPTIONS_avx512 "-O3;-mavx512f;-mavx512vl;-mavx512dq;-mavx512bw;-mfma;-mprefer-vector-width=512")
 set(DEEPSHIFT_ISA_OPTIONS_avx512_bf16 "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512bf16")
-set(DEEPSHIFT_ISA_OPTIONS_avx512vnni "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512vnni;-mavx512vbmi")
+set(DEEPSHIFT_ISA_OPTIONS_avx512vnni "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512vnni")
+set(DEEPSHIFT_ISA_OPTIONS_avx512vbmi "${DEEPSHIFT_ISA_OPTIONS_avx512vnni};-mavx512vbmi")
 
 # Compiles FOLDER/ALGORITHM_ISA.cpp for its instruction set, or leaves it out where the processor has no such set.
 function(deepshift_kernel folder algorithm isa)
@@ -25,7 +26,7 @@ endforeach()
 foreach(algorithm direct winograd)  # depthwise has no sum over channels to take two values of
   deepshift_kernel(core/cpu/kernels ${algorithm} avx512_bf16)
 endforeach()
-foreach(isa generic avx2 avx512vnni)
+foreach(isa generic avx2 avx512vnni avx512vbmi)
   foreach(algorithm packed rows)
     deepshift_kernel(infer/cpu/kernels ${algorithm} ${isa})
   endforeach()

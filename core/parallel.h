@@ -12,6 +12,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "core/divide.h"
+
 namespace ds {
 
 /// Number of compute threads, at first DEEPSHIFT_THREADS or the number of processors this process may use.
@@ -34,7 +36,9 @@ void run_chunks(int64_t chunks, ChunkBody body);
 }  // namespace detail
 
 /// Number of chunks that `count` items make in pieces of `grain`.
-constexpr int64_t chunk_count(int64_t count, int64_t grain) { return (count + grain - 1) / grain; }
+constexpr int64_t chunk_count(int64_t count, int64_t grain) {
+  return divide(count + grain - 1, grain).quotient;
+}
 
 /// Calls body(chunk) for every chunk in [0, chunks). The first exception thrown by a chunk is rethrown after
 /// all ended.

@@ -40,13 +40,11 @@ struct VerifyOptions {
 
 /// One way to run a net.
 struct Way {
-  cpu::Isa isa;
-  std::string kernels;
   int threads;
   infer::CpuNetOptions options;
 
   std::string str() const {
-    return fmt::format("{:<11} {:>2} threads, batch {:>3}{}", kernels, threads, options.batch,
+    return fmt::format("{:<11} {:>2} threads, batch {:>3}{}", options.kernels->name, threads, options.batch,
                        options.shifts_only ? ", shifts and additions alone" : "");
   }
 };
@@ -55,19 +53,14 @@ struct Way {
 std::vector<Way> ways_of(const std::string& isa) {
   std::vector<Way> ways;
   const int all = std::max(2, num_threads());
-  std::string last;
-  for (const cpu::Isa each : cpu::available_isas()) {
-    if (!isa.empty() && isa != cpu::name_of(each)) continue;
-    cpu::set_isa(each);
-    const std::string kernels(infer::integer_kernels().name);
-    if (kernels == last) continue;  // an extension is missing: those of the next one stand in
-    last = kernels;
+  for (const infer::IntegerKernels* kernels : infer::available_integer_kernels()) {
+    if (!isa.empty() && isa != cpu::name_of(kernels->isa)) continue;
     for (const int threads : {all, 1}) {
-      for (const int64_t batch : {128, 7, 1}) ways.push_back({each, kernels, threads, {.batch = batch}});
+      for (const int64_t batch : {128, 7, 1}) ways.push_back({threads, {.batch = batch, .kernels = kernels}});
     }
-    ways.push_back({each, kernels, all, {.batch = 16, .shifts_only = true}});
+    ways.push_back({all, {.batch = 16, .shifts_only = true, .kernels = kernels}});
   }
-  DS_CHECK(!ways.empty(), "[verify] --isa is {}, which this processor does not have", isa);
+  DS_CHECK(!ways.empty(), "[verify] --isa is {}, for which this processor has no integer kernels", isa);
   return ways;
 }
 
@@ -136,9 +129,9 @@ int verify_file(const VerifyOptions& options) {
   std::vector<Way> ways = ways_of(options.isa);
   if (options.device == "cuda") ways.resize(1);  // the device is what is of interest
   for (const Way& way : ways) {
-    cpu::set_isa(way.isa);
     set_num_threads(way.threads);
-    const Tensor some = way.isa == cpu::Isa::kGeneric ? first_of(images, options.generic_images) : images;
+    const bool slow = way.options.kernels->isa == cpu::Isa::kGeneric;
+    const Tensor some = slow ? first_of(images, options.generic_images) : images;
     comparison.add(way.str(), [&] { return infer::CpuNet(task.net, way.options)(some); });
   }
   bool on_device = options.device == "cuda" || (options.device == "all" && cuda_device_count() > 0);

@@ -162,7 +162,7 @@ class CpuNet::Plan {
     DS_CHECK(batch_ >= 1, "[cpu_net] batch is {}, expected at least 1", batch_);
     const Placement placement(net_, options);
     arena_bytes_ = placement.bytes();
-    const IntegerKernels& kernels = integer_kernels();
+    const IntegerKernels& kernels = options.kernels != nullptr ? *options.kernels : integer_kernels();
     for (size_t i = 0; i < net_.nodes().size(); ++i) {
       const StepSource source{.net = net_,
                               .node = static_cast<int>(i),

@@ -14,11 +14,16 @@
 
 namespace ds::infer {
 
+struct IntegerKernels;
+
 struct CpuNetOptions {
   int64_t batch = 1;  // images that are computed together; more are computed in so many at a time
   /// Convolutions and linear layers by kernels that shift and add and multiply nothing: what the paper is
   /// about. Slower than dot products where a processor has them.
   bool shifts_only = false;
+  /// Of available_integer_kernels() (infer/cpu/kernels/select.h); null: the best of the instruction set in
+  /// use (DEEPSHIFT_ISA).
+  const IntegerKernels* kernels = nullptr;
 };
 
 /// How one node is run.
@@ -32,7 +37,6 @@ struct CpuStepInfo {
 
 class CpuNet {
  public:
-  /// Takes the instruction set in use (DEEPSHIFT_ISA).
   explicit CpuNet(const IntegerNet& net, const CpuNetOptions& options = {});
   ~CpuNet();
   CpuNet(const CpuNet&) = delete;

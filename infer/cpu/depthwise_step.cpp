@@ -27,7 +27,8 @@ class DepthwiseStep {
   void run(const RunContext& context) const {
     parallel_for(context.images * output_.height, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        run_row(context, row / output_.height, row % output_.height);
+        const auto [image, y] = divide(row, output_.height);
+        run_row(context, image, y);
       }
     });
   }

@@ -30,7 +30,10 @@ void dispatch_stored(DType type, Body&& body) {
 template <class Body>
 void for_rows(const RunContext& context, const Place& place, Body&& body) {
   parallel_for(context.images * place.height, kRowsOfChunk, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) body(row / place.height, row % place.height);
+    for (int64_t row = begin; row < end; ++row) {
+      const auto [image, y] = divide(row, place.height);
+      body(image, y);
+    }
   });
 }
 

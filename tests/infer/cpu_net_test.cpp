@@ -25,21 +25,23 @@ using infer::IntegerNet;
 using test::error_of;
 using testing::HasSubstr;
 
-class CpuNetIsa : public testing::TestWithParam<cpu::Isa> {
+class CpuNetKernels : public testing::TestWithParam<const infer::IntegerKernels*> {
  protected:
-  test::ScopedIsa scope_{GetParam()};
+  /// The integers of the reference, for batches of several sizes and numbers of threads that cut rows
+  /// unevenly.
+  static void expect_reference(const IntegerNet& net, const Tensor& images, const std::string& what);
 };
 
-INSTANTIATE_TEST_SUITE_P(, CpuNetIsa, testing::ValuesIn(cpu::available_isas()),
-                         [](const auto& info) { return std::string(cpu::name_of(info.param)); });
+INSTANTIATE_TEST_SUITE_P(, CpuNetKernels, testing::ValuesIn(infer::available_integer_kernels()),
+                         [](const auto& info) { return std::string(info.param->name); });
 
-/// The integers of the reference, for batches of several sizes and numbers of threads that cut rows unevenly.
-void expect_reference(const IntegerNet& net, const Tensor& images, const std::string& what) {
+void CpuNetKernels::expect_reference(const IntegerNet& net, const Tensor& images, const std::string& what) {
   const std::vector<int32_t> expected = infer::run_reference(net, images).to_vector<int32_t>();
   for (const int threads : {1, 2, 7}) {
     const test::ScopedThreads scope(threads);
-    for (const infer::CpuNetOptions& options :
+    for (infer::CpuNetOptions options :
          {infer::CpuNetOptions{.batch = 1}, {.batch = 3}, {.batch = 2, .shifts_only = true}}) {
+      options.kernels = GetParam();
       const CpuNet cpu(net, options);
       ASSERT_EQ(cpu(images).to_vector<int32_t>(), expected)
           << what << ", batch " << options.batch << (options.shifts_only ? ", shifts only, " : ", ")
@@ -49,7 +51,7 @@ void expect_reference(const IntegerNet& net, const Tensor& images, const std::st
 }
 
 /// And takes every kind of kernel on the way.
-TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
+TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForRandomNets) {
   std::string kernels;
   for (int64_t seed = 0; seed < test::trials(200); ++seed) {
     test::RandomNet random(static_cast<uint64_t>(seed));
@@ -57,7 +59,8 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
     expect_reference(net, random.images(4), fmt::format("seed {}\n{}", seed, net.str()));
     if (HasFatalFailure()) return;
     for (const bool shifts_only : {false, true}) {
-      for (const infer::CpuStepInfo& step : CpuNet(net, {.shifts_only = shifts_only}).steps()) {
+      const CpuNet cpu(net, {.shifts_only = shifts_only, .kernels = GetParam()});
+      for (const infer::CpuStepInfo& step : cpu.steps()) {
         kernels += step.kernel + "\n";
       }
     }
@@ -66,14 +69,14 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForRandomNets) {
                            "\nchannels side by side", "\nshifts and additions, channels side by side"}) {
     EXPECT_THAT(kernels, HasSubstr(kind));
   }
-  if (GetParam() == cpu::Isa::kGeneric) return;
+  if (GetParam()->isa == cpu::Isa::kGeneric) return;
   for (const char* codes : {"4-bit codes", "2-bit codes"}) EXPECT_THAT(kernels, HasSubstr(codes));
-  if (infer::integer_kernels().name == "avx512vnni") {
+  if (GetParam()->isa == cpu::Isa::kAvx512) {
     EXPECT_THAT(kernels, HasSubstr("dot products of bytes, channels"));
   }
 }
 
-TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForNetworks) {
+TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForNetworks) {
   for (const test::NetworkCase& c : test::network_cases()) {
     const IntegerNet net = test::lowered(c);
     const Shape& image = net.input();
@@ -82,7 +85,7 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForNetworks) {
   }
 }
 
-TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForMixedWidths) {
+TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForMixedWidths) {
   const test::NetworkCase c{"resnet20", ShiftMethod::kPs, 5, 8, 3, 0.0};
   const IntegerNet net =
       test::lower_network(test::evaluated(c, {{"conv1", 4}, {"layer1", 3}, {"layer2", 2}, {"layer2.1", 4}}));
@@ -94,20 +97,33 @@ TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForMixedWidths) {
   expect_reference(net, test::random_images(4, net.input(), 3), "mixed");
 }
 
-TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForLargeSums) {
+TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForLargeSums) {
   const IntegerNet net = test::net_of_large_sums();
   expect_reference(net, Tensor::full({3, 1, 1, net.input()[2]}, 255.0, DType::kU8), "large sums");
 }
 
-TEST_P(CpuNetIsa, GivesTheIntegersOfTheReferenceForLargeTerms) {
+TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForLargeTerms) {
   for (const int64_t small_weights : {0, 8}) {
     const IntegerNet net = test::net_of_large_terms(small_weights);
     Tensor images = Tensor::full({3, 1, 1, net.input()[2]}, 255.0, DType::kU8);
     std::fill_n(images.data<uint8_t>() + net.input()[2], 146, uint8_t{0});  // one image of the largest sum
     expect_reference(net, images, "large terms");
-    EXPECT_THAT(CpuNet(net, {.shifts_only = true}).steps()[2].kernel,
+    EXPECT_THAT(CpuNet(net, {.shifts_only = true, .kernels = GetParam()}).steps()[2].kernel,
                 testing::AllOf(HasSubstr(small_weights == 0 ? "1 pass" : "2 passes"),
                                testing::Not(HasSubstr("64-bit rescaling"))));
+  }
+}
+
+TEST(IntegerKernels, AreTheBestOfTheInstructionSetInUse) {
+  const std::vector<const infer::IntegerKernels*> kernels = infer::available_integer_kernels();
+  for (const cpu::Isa isa : cpu::available_isas()) {
+    const test::ScopedIsa scope(isa);
+    const infer::IntegerKernels& chosen = infer::integer_kernels();
+    EXPECT_LE(chosen.isa, isa);
+    for (const infer::IntegerKernels* better : kernels) {
+      if (better == &chosen) break;
+      EXPECT_GT(better->isa, isa) << better->name << " is as fast or faster than " << chosen.name;
+    }
   }
 }
 

@@ -37,19 +37,20 @@ struct PackedRun {
 
 /// sums[p][o] = start[o] + sum over runs r, values i of x[p * x_pitch + offset_r + i] w[r][i][o], in 32 bits.
 struct PackedTile {
-  const uint8_t* x;  // the first pixel's input
-  int64_t x_pitch;   // bytes between neighbouring output pixels' inputs
-  const PackedRun* runs;
-  int64_t run_count;
+  const uint8_t* x = nullptr;  // the first pixel's input
+  int64_t x_pitch = 0;         // bytes between neighbouring output pixels' inputs
+  const PackedRun* runs = nullptr;
+  int64_t run_count = 0;
   /// u8: [words][vectors][lanes][4] weights or, where byte_codes is set, bytes that hold the nibbles of two
   /// vectors that follow each other in that order, the first one's below. (Panels of one vector have an even
   /// number of words, two of which share bytes.) crumbs: [words][lanes][4] bytes, from the low bits on of
   /// vectors 0 to 3. i16: [words][vectors][lanes][2] weights or, where word_codes is set, codes. shift:
   /// [words][vectors][lanes] bytes, the shift and kNegativeShift.
-  const uint8_t* w;
-  const int8_t* crumb_weights;  // [4], by crumb
-  const int32_t* start;         // [vectors * lanes], or null for zeros
-  int32_t* sums;                // [pixels][vectors * lanes]
+  const uint8_t* w = nullptr;
+  const int8_t* crumb_weights = nullptr;  // [4], by crumb
+  const int32_t* start = nullptr;         // [vectors * lanes], or null for zeros
+  int32_t* sums = nullptr;                // [pixels][vectors * lanes]
+  int expansion = 1;                      // bytes of an unpacked weight for each of the packed one
 };
 
 using PackedTileKernel = void (*)(const PackedTile&);
@@ -58,6 +59,13 @@ using PackedTileKernel = void (*)(const PackedTile&);
 /// no shortcut; neither tile's sums are looked at. Parameters are read, with any value, for all outputs of a
 /// panel.
 using PackedValuesKernel = void (*)(const PackedTile&, const RescaleTile&);
+
+/// Weights as unpacked kernels read them, from the first `bytes` of tile.w: as u8 and i16 are without codes.
+using UnpackKernel = void (*)(const PackedTile& tile, int64_t bytes, uint8_t* to);
+struct Unpacking {
+  UnpackKernel kernel = nullptr;
+  int expansion = 1;
+};
 
 /// The kernels of one instruction set.
 struct PackedKernels {
@@ -68,16 +76,28 @@ struct PackedKernels {
   int lanes;                            // i32 sums in a vector
   int vectors[kShapes];
   int max_pixels[kShapes];
-  PackedTileKernel u8[kShapes][kMaxPixels];              // by pixels - 1
-  PackedValuesKernel u8_values[kShapes][2][kMaxPixels];  // to u8 and to i8; null where none
-  bool byte_codes;                                       // u8 weights are nibbles
-  PackedTileKernel crumbs[kMaxPixels];  // u8 values, panels of 4 vectors; null without byte_codes
-  bool word_codes;                      // i16 weights are codes
-  PackedTileKernel i16[kShapes][kMaxPixels];
+  struct Dots {
+    PackedTileKernel u8[kShapes][kMaxPixels];              // by pixels - 1
+    PackedValuesKernel u8_values[kShapes][2][kMaxPixels];  // to u8 and to i8; null where none
+    PackedTileKernel crumbs[kMaxPixels];  // u8 values, panels of 4 vectors; null without byte_codes
+    PackedTileKernel i16[kShapes][kMaxPixels];
+  };
+  /// The same of unpacked weights, for processors that decode more slowly than they read; null for others.
+  struct Unpacked {
+    const Dots* dots = nullptr;
+    Unpacking u8 = {};
+    Unpacking crumbs = {};
+    Unpacking i16 = {};
+  };
+  Dots dots;
+  bool byte_codes;  // u8 weights are nibbles
+  bool word_codes;  // i16 weights are codes
+  Unpacked unpacked;
   int max_shift_pixels;
   PackedTileKernel shift[kMaxPixels];  // panels of 2 vectors
 };
 
+extern const PackedKernels kPacked__avx512vbmi;
 extern const PackedKernels kPacked__avx512vnni;
 extern const PackedKernels kPacked__avx2;
 extern const PackedKernels kPacked__generic;

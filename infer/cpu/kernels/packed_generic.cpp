@@ -15,6 +15,7 @@ constexpr int kLanes = 4;
 constexpr int kVectorBytes = 16;
 constexpr bool kByteCodes = false;  // decoding would take longer than the products
 constexpr bool kStoresValues = false;
+constexpr bool kUnpacks = false;
 constexpr int kWordWeightBytes = 16;  // of a vector: the weights themselves
 
 /// Sums, or the words of values and weights. Compilers cut it into what the processor has.

@@ -111,6 +111,7 @@ struct RowKernels {
   ConvertKernel i8_to_offset_u8;
 };
 
+extern const RowKernels kRows__avx512vbmi;
 extern const RowKernels kRows__avx512vnni;
 extern const RowKernels kRows__avx2;
 extern const RowKernels kRows__generic;

@@ -1,0 +1,69 @@
+// How a run of a convolution or linear layer is cut: rows of outputs into units of neighbouring pixels, units
+// into blocks, and blocks times panels of output channels into the chunks that threads take. The integers are
+// the same however it is cut, so the number of threads may decide, too.
+#pragma once
+
+#include <cstdint>
+
+#include "core/divide.h"
+
+namespace ds::infer {
+
+/// What the cut depends on.
+struct FilterWork {
+  int64_t rows = 0;                // of outputs of an image; of linear layers, and of windows of a pixel, one
+  int64_t width = 0;               // pixels of a row
+  bool images_are_pixels = false;  // linear layers: the images are the pixels of a single row
+  int64_t output_products = 0;     // of a pixel and channel
+  int64_t outputs = 0;             // channels
+  int64_t panels = 0;
+  int64_t panel_outputs = 0;
+  int64_t tile_pixels = 0;  // largest
+  int64_t weight_bytes = 0;
+  int64_t input_bytes = 0;  // of an image
+  int64_t pixel_bytes = 0;  // of an output
+  bool may_unpack = false;  // weights
+
+  int64_t image_products() const { return rows * width * outputs * output_products; }
+};
+
+/// Consecutive ones of something.
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+/// One of `parts` equal parts of [0, count).
+constexpr Range part_of(int64_t count, int64_t part, int64_t parts) {
+  return {divide(count * part, parts).quotient, divide(count * (part + 1), parts).quotient};
+}
+
+struct FilterCut {
+  int64_t rows = 0;
+  int64_t width = 0;
+  int64_t segment = 0;  // pixels that a unit takes of a row
+  int64_t segments = 0;
+  int64_t tile = 0;       // pixels of the tiles of a segment
+  int64_t last_tile = 0;  // of the last one, which may be shorter
+  int64_t panels = 0;
+  bool by_panels = false;  // whether threads share panels rather than rows
+  int64_t blocks = 0;
+  int64_t chunks = 0;
+  bool own_rows = false;  // whether every thread has as many rows, and all of their panels
+  bool unpacks = false;   // whether each chunk unpacks the weights of its panels
+
+  int64_t units() const { return rows * segments; }
+  /// Blocks times panels.
+  int64_t items() const { return blocks * panels; }
+  Range items_of(int64_t chunk) const { return part_of(items(), chunk, chunks); }
+  int64_t panel_of(int64_t item) const {
+    return by_panels ? divide(item, blocks).quotient : divide(item, panels).remainder;
+  }
+  Range units_of(int64_t item) const {
+    return part_of(units(), by_panels ? divide(item, blocks).remainder : divide(item, panels).quotient,
+                   blocks);
+  }
+};
+
+FilterCut cut_work(const FilterWork& work, int64_t images);
+
+}  // namespace ds::infer

@@ -1,0 +1,84 @@
+#include "infer/cpu/filter_work.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "core/random.h"
+#include "tests/support/scoped.h"
+#include "tests/support/trials.h"
+
+namespace ds {
+namespace {
+
+using infer::FilterCut;
+using infer::FilterWork;
+using infer::Range;
+
+FilterWork random_work(Generator& random) {
+  const auto below = [&](uint32_t limit) { return static_cast<int64_t>(random.below(limit)); };
+  FilterWork work{.rows = 1 + below(60), .width = 1 + below(60)};
+  work.images_are_pixels = below(4) == 0;
+  if (work.images_are_pixels) work.rows = work.width = 1;
+  work.output_products = 1 + below(5000);
+  work.outputs = 1 + below(600);
+  work.panel_outputs = 16 << below(3);
+  work.panels = (work.outputs + work.panel_outputs - 1) / work.panel_outputs;
+  work.tile_pixels = 1 + below(14);
+  work.weight_bytes = work.outputs * work.output_products;
+  work.input_bytes = 1 + below(100'000);
+  work.pixel_bytes = work.outputs;
+  work.may_unpack = below(2) == 0;
+  return work;
+}
+
+/// Chunks share the items out, and the items of a panel the units.
+TEST(FilterWork, CutsEveryPanelAndPixelOnce) {
+  Generator random(1);
+  for (int64_t trial = 0; trial < test::trials(2000); ++trial) {
+    const test::ScopedThreads threads(1 + static_cast<int>(random.below(9)));
+    const FilterWork work = random_work(random);
+    const int64_t images = 1 + static_cast<int64_t>(random.below(20));
+    const FilterCut cut = infer::cut_work(work, images);
+    ASSERT_EQ(cut.rows * cut.width, images * work.rows * work.width);
+    ASSERT_EQ((cut.width + cut.segment - 1) / cut.segment, cut.segments);
+    ASSERT_TRUE(cut.tile >= 1 && cut.tile <= work.tile_pixels);
+    ASSERT_TRUE(cut.last_tile >= 1 && cut.last_tile <= work.tile_pixels);
+    ASSERT_FALSE(cut.unpacks && !work.may_unpack);
+    std::vector<int> taken(static_cast<size_t>(work.panels * cut.units()));
+    for (int64_t chunk = 0; chunk < cut.chunks; ++chunk) {
+      const Range items = cut.items_of(chunk);
+      for (int64_t item = items.begin; item < items.end; ++item) {
+        const Range units = cut.units_of(item);
+        for (int64_t unit = units.begin; unit < units.end; ++unit) {
+          ++taken[static_cast<size_t>(cut.panel_of(item) * cut.units() + unit)];
+        }
+      }
+    }
+    for (const int times : taken) ASSERT_EQ(times, 1) << "trial " << trial;
+  }
+}
+
+/// A layer of ResNet18 has few chunks where each unpacks its weights, though several for every thread.
+TEST(FilterWork, CutsLargerChunksWhereWeightsAreUnpacked) {
+  const test::ScopedThreads threads(2);
+  FilterWork work{.rows = 56, .width = 56};
+  work.output_products = 576;
+  work.outputs = 64;
+  work.panels = 2;
+  work.panel_outputs = 32;
+  work.tile_pixels = 14;
+  work.weight_bytes = 18'432;
+  work.input_bytes = 215'296;
+  work.pixel_bytes = 64;
+  const FilterCut packed = infer::cut_work(work, 1);
+  work.may_unpack = true;
+  const FilterCut unpacked = infer::cut_work(work, 1);
+  EXPECT_FALSE(packed.unpacks);
+  EXPECT_TRUE(unpacked.unpacks);
+  EXPECT_LT(unpacked.chunks, packed.chunks);
+  EXPECT_GE(unpacked.chunks, 16);
+}
+
+}  // namespace
+}  // namespace ds
