@@ -6,7 +6,7 @@
 #define DS_ISA avx2
 #define DS_TILE_1 10
 #define DS_TILE_2 6
-#define DS_TILE_4 3
+#define DS_TILE_4 2
 #define DS_TILE_SHIFT 4
 
 namespace ds::infer {
@@ -34,28 +34,44 @@ inline Vector broadcast_word(const uint8_t* p) {
 inline ByteValue broadcast_bytes(const uint8_t* p) { return broadcast_word(p); }
 inline Vector load_word_weights(const uint8_t* p) { return load_vector(p); }
 
+// Constants that instructions read from memory: the compiler would keep each in a register, of which sums,
+// weights and a value need all 16, and spill sums for it.
+#define DS_NIBBLE_WEIGHTS 0, 1, 2, 4, 8, 16, 32, 64, 0, -1, -2, -4, -8, -16, -32, -64
+alignas(32) constexpr int8_t kNibbleWeights[32] = {DS_NIBBLE_WEIGHTS, DS_NIBBLE_WEIGHTS};
+#define DS_EIGHT(x) x, x, x, x, x, x, x, x
+alignas(32) constexpr int32_t kLowNibbles[8] = {DS_EIGHT(0x0F0F0F0F)};
+alignas(32) constexpr int32_t kOnes[8] = {DS_EIGHT(0x00010001)};
+
+inline Vector low_nibbles(Vector v) {
+  Vector result;
+  asm("vpand %2, %1, %0" : "=x"(result) : "x"(v), "m"(kLowNibbles));
+  return result;
+}
+inline Vector nibble_weights(Vector nibbles) {
+  Vector result;
+  asm("vmovdqa %2, %0\n\tvpshufb %1, %0, %0" : "=&x"(result) : "x"(nibbles), "m"(kNibbleWeights));
+  return result;
+}
+
 inline void load_byte_weights(const uint8_t* p, Vector& low, Vector& high) {
-  const Vector table =
-      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 8, 16, 32, 64, 0, -1, -2, -4, -8, -16, -32, -64));
-  const Vector nibble = _mm256_set1_epi8(15);
   const Vector nibbles = load_vector(p);
-  low = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, nibble));
-  high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), nibble));
+  low = nibble_weights(low_nibbles(nibbles));
+  high = nibble_weights(low_nibbles(_mm256_srli_epi16(nibbles, 4)));
 }
 
 /// A table of four bytes, repeated: the bits above the index make no difference, but for the highest.
 inline void decode_crumbs(Vector table, const uint8_t* p, Vector (&weights)[4]) {
-  const Vector low = _mm256_set1_epi8(15);
   const Vector crumbs = load_vector(p);
-  weights[0] = _mm256_shuffle_epi8(table, _mm256_and_si256(crumbs, low));
-  weights[1] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(crumbs, 2), low));
-  weights[2] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(crumbs, 4), low));
-  weights[3] = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(crumbs, 6), low));
+  weights[0] = _mm256_shuffle_epi8(table, low_nibbles(crumbs));
+  weights[1] = _mm256_shuffle_epi8(table, low_nibbles(_mm256_srli_epi16(crumbs, 2)));
+  weights[2] = _mm256_shuffle_epi8(table, low_nibbles(_mm256_srli_epi16(crumbs, 4)));
+  weights[3] = _mm256_shuffle_epi8(table, low_nibbles(_mm256_srli_epi16(crumbs, 6)));
 }
 
 inline void add_dot_u8(Vector& sum, Vector x, Vector w) {
-  const Vector pairs = _mm256_maddubs_epi16(x, w);
-  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  Vector pairs = _mm256_maddubs_epi16(x, w);
+  asm("vpmaddwd %1, %0, %0" : "+x"(pairs) : "m"(kOnes));
+  sum = _mm256_add_epi32(sum, pairs);
 }
 inline void add_dot_i16(Vector& sum, Vector x, Vector w) {
   sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
