@@ -146,7 +146,7 @@ class FilterStep {
     work.weight_bytes = plan_.weight_bytes();
     work.input_bytes = read_.image_bytes;
     work.pixel_bytes = output_.pixel_bytes;
-    work.may_unpack = kernels_.unpacked.dots != nullptr && plan_.form.words != Words::kShift;
+    work.may_unpack = unpacking() != nullptr;
     return work;
   }
 
@@ -195,13 +195,20 @@ class FilterStep {
             .first = plan_.weights.data<uint8_t>() + plan_.panels[static_cast<size_t>(panel)].weights};
   }
 
+  /// Of the step's weights, or null where there is none.
+  const Unpacking* unpacking() const {
+    const PackedKernels::Unpacked& unpacked = kernels_.unpacked;
+    const Unpacking* unpacking = nullptr;
+    if (plan_.form.words == Words::kI16) unpacking = &unpacked.i16;
+    if (plan_.form.words == Words::kU8) unpacking = plan_.form.crumbs ? &unpacked.crumbs : &unpacked.u8;
+    return unpacking != nullptr && unpacking->kernel != nullptr ? unpacking : nullptr;
+  }
+
   PanelWeights unpacked_weights(int64_t panel) const {
     const auto next = static_cast<size_t>(panel + 1);
     const int64_t end = next < plan_.panels.size() ? plan_.panels[next].weights : plan_.weight_bytes();
     const int64_t bytes = end - plan_.panels[next - 1].weights;
-    const Unpacking& unpacking = plan_.form.words == Words::kI16 ? kernels_.unpacked.i16
-                                 : plan_.form.crumbs             ? kernels_.unpacked.crumbs
-                                                                 : kernels_.unpacked.u8;
+    const Unpacking& unpacking = *this->unpacking();
     uint8_t* to = thread_bytes(bytes * unpacking.expansion);
     unpacking.kernel({.w = packed_weights(panel).first, .crumb_weights = crumb_weights()}, bytes, to);
     return {.dots = kernels_.unpacked.dots, .first = to, .expansion = unpacking.expansion};

@@ -82,7 +82,7 @@ struct PackedKernels {
     PackedTileKernel crumbs[kMaxPixels];  // u8 values, panels of 4 vectors; null without byte_codes
     PackedTileKernel i16[kShapes][kMaxPixels];
   };
-  /// The same of unpacked weights, for processors that decode more slowly than they read; null for others.
+  /// The same of unpacked weights, where a tile's decoding takes time from its products; null elsewhere.
   struct Unpacked {
     const Dots* dots = nullptr;
     Unpacking u8 = {};

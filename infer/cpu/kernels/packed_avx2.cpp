@@ -18,7 +18,7 @@ constexpr int kVectorBytes = 32;
 constexpr int kWordWeightBytes = 32;  // of a vector: the weights themselves
 constexpr bool kByteCodes = true;
 constexpr bool kStoresValues = false;
-constexpr bool kUnpacks = false;
+constexpr bool kUnpacks = true;
 using ByteValue = Vector;
 using ByteWeight = Vector;
 
