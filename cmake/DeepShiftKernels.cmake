@@ -2,11 +2,12 @@
 # (core/cpu/kernels/select, infer/cpu/kernels/select).
 # Vectors wider than the processor's own are handed from function to function only within one source: no matter how.
 set(DEEPSHIFT_ISA_OPTIONS_generic "-O3;-Wno-psabi")
-# Not those of AVX-512 that the build machine may have: half of the registers would be missing elsewhere.
+# What the build machine has beyond a set is left out by name: -march=native may stand before. (AVX2 with the registers of
+# AVX-512 would hide sums that spill elsewhere.)
 set(DEEPSHIFT_ISA_OPTIONS_avx2 "-O3;-mavx2;-mfma;-mno-avx512f;-Wno-psabi")
 set(DEEPSHIFT_ISA_OPTIONS_avx512 "-O3;-mavx512f;-mavx512vl;-mavx512dq;-mavx512bw;-mfma;-mprefer-vector-width=512")
 set(DEEPSHIFT_ISA_OPTIONS_avx512_bf16 "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512bf16")
-set(DEEPSHIFT_ISA_OPTIONS_avx512vnni "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512vnni")
+set(DEEPSHIFT_ISA_OPTIONS_avx512vnni "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512vnni;-mno-avx512vbmi")
 set(DEEPSHIFT_ISA_OPTIONS_avx512vbmi "${DEEPSHIFT_ISA_OPTIONS_avx512vnni};-mavx512vbmi")
 
 # Compiles FOLDER/ALGORITHM_ISA.cpp for its instruction set, or leaves it out where the processor has no such set.

@@ -1,5 +1,5 @@
-// An integer net on the CPU: planned once, then run without allocation, by many threads at once if need be.
-// Gives the integers of infer/reference.h.
+// An integer net on the CPU: planned once, then run without allocation (but for what a thread keeps from its
+// first run), by many threads at once if need be. Gives the integers of infer/reference.h.
 //
 //   const infer::CpuNet net(integer_net, {.batch = 8});
 //   net.run(pixels, images, logits);

@@ -86,7 +86,8 @@ class FilterStep {
     const FilterCut cut = cut_work(work_, context.images);
     parallel_chunks(cut.chunks, [&](int64_t chunk) {
       if (cut.own_rows) {
-        fetch(read_.image(context.arena, 0), part_of(context.images * read_.image_bytes, chunk, cut.chunks));
+        fetch(read_.image(context.arena, 0),
+              equal_part(context.images * read_.image_bytes, chunk, cut.chunks));
       }
       PanelWeights weights{};
       int64_t last_panel = -1;

@@ -33,7 +33,7 @@ struct Range {
   int64_t end;
 };
 /// One of `parts` equal parts of [0, count).
-constexpr Range part_of(int64_t count, int64_t part, int64_t parts) {
+constexpr Range equal_part(int64_t count, int64_t part, int64_t parts) {
   return {divide(count * part, parts).quotient, divide(count * (part + 1), parts).quotient};
 }
 
@@ -49,18 +49,18 @@ struct FilterCut {
   int64_t blocks = 0;
   int64_t chunks = 0;
   bool own_rows = false;  // whether every thread has as many rows, and all of their panels
-  bool unpacks = false;   // whether each chunk unpacks the weights of its panels
+  bool unpacks = false;   // whether weights are unpacked: a block has several tiles on average
 
   int64_t units() const { return rows * segments; }
   /// Blocks times panels.
   int64_t items() const { return blocks * panels; }
-  Range items_of(int64_t chunk) const { return part_of(items(), chunk, chunks); }
+  Range items_of(int64_t chunk) const { return equal_part(items(), chunk, chunks); }
   int64_t panel_of(int64_t item) const {
     return by_panels ? divide(item, blocks).quotient : divide(item, panels).remainder;
   }
   Range units_of(int64_t item) const {
-    return part_of(units(), by_panels ? divide(item, blocks).remainder : divide(item, panels).quotient,
-                   blocks);
+    return equal_part(units(), by_panels ? divide(item, blocks).remainder : divide(item, panels).quotient,
+                      blocks);
   }
 };
 

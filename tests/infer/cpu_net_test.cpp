@@ -85,6 +85,20 @@ TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForNetworks) {
   }
 }
 
+/// So many that linear layers have several tiles, whose weights some kernels unpack.
+TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForManyImagesAtOnce) {
+  for (const int bits : {2, 4, 5}) {
+    const IntegerNet net = test::lowered({"mnist_fc", ShiftMethod::kQ, bits, 8, 3, 0.0});
+    const Tensor images = test::random_images(45, net.input(), 5);
+    const CpuNet cpu(net, {.batch = 45, .kernels = GetParam()});
+    EXPECT_EQ(cpu(images).to_vector<int32_t>(), infer::run_reference(net, images).to_vector<int32_t>())
+        << bits << " bits";
+    if (bits == 5) continue;
+    const bool unpacks = GetParam()->packed->unpacked.dots != nullptr;
+    EXPECT_EQ(cpu.steps().back().kernel.find("unpacked for several tiles") != std::string::npos, unpacks);
+  }
+}
+
 TEST_P(CpuNetKernels, GivesTheIntegersOfTheReferenceForMixedWidths) {
   const test::NetworkCase c{"resnet20", ShiftMethod::kPs, 5, 8, 3, 0.0};
   const IntegerNet net =

@@ -14,7 +14,7 @@ constexpr IntegerKernels kAvx2{"avx2", cpu::Isa::kAvx2, &kPacked__avx2, &kRows__
 #endif
 constexpr IntegerKernels kGeneric{"generic", cpu::Isa::kGeneric, &kPacked__generic, &kRows__generic};
 
-std::vector<const IntegerKernels*> kernels_of(cpu::Isa isa) {
+std::vector<const IntegerKernels*> kernels_of([[maybe_unused]] cpu::Isa isa) {
 #if defined(__x86_64__)
   if (isa == cpu::Isa::kAvx512) {
     if (!__builtin_cpu_supports("avx512vnni")) return {};
