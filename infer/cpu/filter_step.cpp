@@ -37,7 +37,7 @@ void fetch(const uint8_t* bytes, const Range& range) {
 
 /// How a chunk reads the weights of a panel.
 struct PanelWeights {
-  const PackedKernels::Dots* dots;
+  const PackedKernels::DotProducts* dots;
   const uint8_t* first;
   int expansion = 1;
 };
@@ -131,10 +131,7 @@ class FilterStep {
   FilterWork work_of(const Node& node) const {
     const Shape& w = node.filters.shape;
     FilterWork work{.rows = output_.height, .width = output_.width};
-    if (linear_) {
-      work.rows = 1;
-      work.width = 1;
-    } else if (plan_.pointwise) {
+    if (plan_.pointwise) {
       work.rows = 1;
       work.width = output_.height * output_.width;
     }
@@ -222,8 +219,7 @@ class FilterStep {
     const auto [row, segment] = divide(unit, cut.segments);
     const int64_t begin = segment * cut.segment;
     const int64_t end = std::min(cut.width, begin + cut.segment);
-    const bool by_rows = !linear_ && !plan_.pointwise;
-    const auto [image, y] = by_rows ? divide(row, output_.height) : Division{row, 0};
+    const auto [image, y] = divide(row, work_.rows);
     const uint8_t* x =
         read_.image(context.arena, image) + y * row_stride_ * read_.row_bytes() + panel.input_offset;
     uint8_t* out = output_.image(context.arena, image) + y * output_.row_bytes() +
@@ -257,8 +253,8 @@ class FilterStep {
     }
   }
 
-  void run_tile(const FilterPanel& panel, const PackedKernels::Dots& dots, size_t row_class, bool first,
-                bool last, PackedTile& products, RescaleTile& values) const {
+  void run_tile(const FilterPanel& panel, const PackedKernels::DotProducts& dots, size_t row_class,
+                bool first, bool last, PackedTile& products, RescaleTile& values) const {
     alignas(64) int32_t sums[kMaxSums];
     const auto take_runs = [&](size_t pass) {
       const std::vector<PackedRun>& runs = panel.runs[pass][row_class].of(first, last);
@@ -306,7 +302,7 @@ class FilterStep {
            !has_shortcut_ && result_type_ < std::size(kernels) && kernels[result_type_][0] != nullptr;
   }
 
-  PackedTileKernel tile_kernel(const PackedKernels::Dots& dots, int64_t pixels) const {
+  PackedTileKernel tile_kernel(const PackedKernels::DotProducts& dots, int64_t pixels) const {
     switch (plan_.form.words) {
       case Words::kU8:
         return plan_.form.crumbs ? dots.crumbs[pixels - 1] : dots.u8[plan_.form.shape][pixels - 1];

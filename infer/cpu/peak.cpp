@@ -30,7 +30,8 @@ void run_tiles(const PackedKernels& kernels) {
                         .crumb_weights = nullptr,
                         .start = nullptr,
                         .sums = sums.data()};
-  const PackedKernels::Dots& dots = kernels.unpacked.dots != nullptr ? *kernels.unpacked.dots : kernels.dots;
+  const PackedKernels::DotProducts& dots =
+      kernels.unpacked.dots != nullptr ? *kernels.unpacked.dots : kernels.dots;
   for (int64_t i = 0; i < kRepeats; ++i) dots.u8[0][pixels - 1](tile);
 }
 

@@ -76,7 +76,7 @@ struct PackedKernels {
   int lanes;                            // i32 sums in a vector
   int vectors[kShapes];
   int max_pixels[kShapes];
-  struct Dots {
+  struct DotProducts {
     PackedTileKernel u8[kShapes][kMaxPixels];              // by pixels - 1
     PackedValuesKernel u8_values[kShapes][2][kMaxPixels];  // to u8 and to i8; null where none
     PackedTileKernel crumbs[kMaxPixels];  // u8 values, panels of 4 vectors; null without byte_codes
@@ -84,12 +84,12 @@ struct PackedKernels {
   };
   /// The same of unpacked weights, where a tile's decoding takes time from its products; null elsewhere.
   struct Unpacked {
-    const Dots* dots = nullptr;
+    const DotProducts* dots = nullptr;
     Unpacking u8 = {};
     Unpacking crumbs = {};
     Unpacking i16 = {};
   };
-  Dots dots;
+  DotProducts dots;
   bool byte_codes;  // u8 weights are nibbles
   bool word_codes;  // i16 weights are codes
   Unpacked unpacked;
