@@ -76,7 +76,7 @@ void register_layer(const std::string& network, const Layer& layer, int64_t batc
         measure(state, layer, problem, our_call(problem));
       });
     }
-    if (cpu::has_bf16()) {
+    if (cpu::has_bf16_instructions()) {
       register_case(name + "/bf16", [=](benchmark::State& state) {
         set_engine(Engine::kNative);
         set_precision(Precision::kBf16);

@@ -101,7 +101,8 @@ void register_network(const std::string& name, double before) {
   register_case(name, "float", Method::kFloat, Precision::kF32, before);
   register_case(name, "q", Method::kQ, Precision::kF32, before);
   register_case(name, "ps", Method::kPs, Precision::kF32, before);
-  if (cpu::has_bf16()) register_case(name, "float_bf16", Method::kFloat, Precision::kBf16, before);
+  if (cpu::has_bf16_instructions())
+    register_case(name, "float_bf16", Method::kFloat, Precision::kBf16, before);
 }
 
 }  // namespace

@@ -94,8 +94,8 @@ std::string_view name_of(Precision precision);
 Precision parse_precision(std::string_view text);
 /// f32 at first.
 Precision precision();
-/// Throws Error where the device cannot do it: tf32 is of CUDA devices, bf16 of them and of processors whose
-/// AVX-512 has its bf16 extension.
+/// Throws Error for tf32 on a CPU. bf16 is faster than f32 on processors with AVX512-BF16; on others it is
+/// computed by f32 arithmetic, a little slower than f32.
 void set_precision(Precision precision, Device device = {});
 
 /// The instruction set that the native kernels use: DEEPSHIFT_ISA, or the best this processor has. Throws

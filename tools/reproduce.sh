@@ -61,9 +61,7 @@ mnist_run() { run train_mnist "$mnist" "$@"; }
 cifar_run resnet20_float --epochs 12 --lr 0.2 --nesterov
 cifar_run resnet20_q5 --method q --epochs 12 --lr 0.2 --nesterov
 cifar_run resnet20_ps5 --method ps --epochs 12
-if grep -q avx512_bf16 /proc/cpuinfo; then
-  cifar_run resnet20_float_bf16 --epochs 12 --lr 0.2 --nesterov --precision bf16
-fi
+cifar_run resnet20_float_bf16 --epochs 12 --lr 0.2 --nesterov --precision bf16
 
 # For 30 epochs, with two seeds; by Muon (docs/decisions/0010-muon.md).
 for seed in 1 2; do

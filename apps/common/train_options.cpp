@@ -203,8 +203,8 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
   table.add("device", o.machine.device, "auto, cpu, cuda or cuda:N", Effect::kResults);
   table
       .add("precision", o.machine.precision,
-           "of the products in convolutions: f32, tf32 (CUDA) or bf16 (CUDA, AVX512-BF16); sums and all else "
-           "are f32",
+           "of the products in convolutions: f32, tf32 (CUDA) or bf16 (faster on CUDA and with AVX512-BF16); "
+           "sums and all else are f32",
            Effect::kResults)
       ->transform(one_of({"f32", "tf32", "bf16"}));
   table.add(

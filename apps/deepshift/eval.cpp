@@ -53,8 +53,7 @@ Command eval_command(CLI::App& parent) {
   add_threads(*app, options->machine.threads);
   app->add_option("--engine", options->machine.engine,
                   "float engine (default: DEEPSHIFT_ENGINE, or the library's)");
-  app->add_option("--precision", options->machine.precision,
-                  "of the products in convolutions: bf16 needs AVX512-BF16")
+  app->add_option("--precision", options->machine.precision, "of the products in convolutions: f32 or bf16")
       ->capture_default_str()
       ->transform(one_of({"f32", "bf16"}));
   app->add_option("--device", options->machine.device, "auto, cpu, cuda or cuda:N")->capture_default_str();

@@ -1,7 +1,9 @@
 // Convolutions with products of bf16: near the reference, exact where both factors are bf16 numbers.
 #include <gmock/gmock.h>
 
+#include <bit>
 #include <cmath>
+#include <limits>
 
 #include "core/cpu/conv2d/fused_conv2d.h"
 #include "core/ops.h"
@@ -40,14 +42,15 @@ double relative_rms(const Tensor& found, const Tensor& expected) {
   return std::sqrt(errors / squares);
 }
 
-class Conv2dBf16 : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!cpu::has_bf16()) GTEST_SKIP() << "this processor has no AVX512-BF16";
-  }
+/// By every instruction set: avx512 with the processor's instructions for bf16 where it has them, all others
+/// by f32 arithmetic.
+class Conv2dBf16 : public testing::TestWithParam<cpu::Isa> {
+  const test::ScopedIsa isa_{GetParam()};
 };
+INSTANTIATE_TEST_SUITE_P(Isas, Conv2dBf16, testing::ValuesIn(cpu::available_isas()),
+                         [](const auto& info) { return std::string(cpu::name_of(info.param)); });
 
-TEST_F(Conv2dBf16, AgreesWithTheReferenceOnRandomShapes) {
+TEST_P(Conv2dBf16, AgreesWithTheReferenceOnRandomShapes) {
   const ScopedPrecision precision(Precision::kBf16);
   Generator generator(1);
   int by_bf16 = 0;
@@ -61,7 +64,7 @@ TEST_F(Conv2dBf16, AgreesWithTheReferenceOnRandomShapes) {
   EXPECT_GT(by_bf16, 200);
 }
 
-TEST_F(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
+TEST_P(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
   const ScopedPrecision precision(Precision::kBf16);
   Generator generator(4);
   int by_bf16 = 0;
@@ -80,7 +83,7 @@ TEST_F(Conv2dBf16, AgreesWithTheReferenceOnShapesOfWinograd) {
   EXPECT_GT(by_bf16, 25);
 }
 
-TEST_F(Conv2dBf16, AgreesWithTheReferenceOnSmallTilesOfWinograd) {
+TEST_P(Conv2dBf16, AgreesWithTheReferenceOnSmallTilesOfWinograd) {
   const ScopedPrecision precision(Precision::kBf16);
   Generator generator(5);
   const Conv2dCase c{.batch = 1, .input = 9, .kernel = 3, .channels = 34, .outputs = 35, .options = {}};
@@ -92,7 +95,7 @@ TEST_F(Conv2dBf16, AgreesWithTheReferenceOnSmallTilesOfWinograd) {
   EXPECT_LE(relative_rms(found, run(Engine::kReference, c, o).y), kWinogradError);
 }
 
-TEST_F(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
+TEST_P(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
   Generator generator(2);
   const std::vector<Conv2dCase> cases = {
       {.batch = 3,
@@ -126,12 +129,51 @@ TEST_F(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
   }
 }
 
-TEST_F(Conv2dBf16, GivesEqualBitsForAnyNumberOfThreads) {
+/// With even counts of vectors and odd ones.
+TEST_P(Conv2dBf16, PairsRoundToNearestEven) {
+  const cpu::DirectKernels& kernels = cpu::direct_kernels(Precision::kBf16);
+  const float inf = std::numeric_limits<float>::infinity();
+  std::vector<float> values = {
+      0.0F, -0.0F, inf,    -inf,      std::nanf(""), -std::nanf("0x3fffff"), 3.4e38F,
+      1.0F, -3.5F, 1e-30F, 0x1.01p0F, 0x1.03p0F,     0x1.010002p0F,          0x1.02fffep0F};
+  Generator generator(6);
+  while (values.size() < 128) values.push_back(static_cast<float>(generator.normal()));
+  for (int64_t words = 1; words <= 64; ++words) {
+    const auto beyond = std::bit_cast<float>(0x12345678U);
+    std::vector<float> pairs(static_cast<size_t>(words) + 1, beyond);
+    kernels.pair_neighbours(values.data(), words, pairs.data());
+    for (int64_t w = 0; w < words; ++w) {
+      const auto word = std::bit_cast<uint32_t>(pairs[static_cast<size_t>(w)]);
+      EXPECT_EQ(word & 0xFFFF, Bf16(values[static_cast<size_t>(2 * w)]).bits)
+          << values[static_cast<size_t>(2 * w)];
+      EXPECT_EQ(word >> 16, Bf16(values[static_cast<size_t>(2 * w + 1)]).bits);
+    }
+    EXPECT_EQ(pairs.back(), beyond) << words;
+  }
+}
+
+/// Products are exact, and sums are made in one order but for where the work is cut.
+TEST_P(Conv2dBf16, GivesWhatTheBestInstructionSetGives) {
+  const ScopedPrecision precision(Precision::kBf16);
+  Generator generator(7);
+  const Conv2dCase c{.batch = 3,
+                     .input = 13,
+                     .kernel = 3,
+                     .channels = 30,
+                     .outputs = 35,
+                     .options = {.stride = 2, .padding = 1}};
+  const Conv2dOperands o = operands_of(c, generator);
+  const Conv2dResults found = run_f32(Engine::kNative, c, o);
+  const test::ScopedIsa best(cpu::available_isas().front());
+  expect_close(c, found, run_f32(Engine::kNative, c, o), 1e-6);
+}
+
+TEST_P(Conv2dBf16, GivesEqualBitsForAnyNumberOfThreads) {
   const ScopedPrecision precision(Precision::kBf16);
   test::expect_equal_bits_for_any_threads(Engine::kNative);
 }
 
-TEST_F(Conv2dBf16, IsPlannedWhereChannelsMakePairs) {
+TEST_P(Conv2dBf16, IsPlannedWhereChannelsMakePairs) {
   const ScopedPrecision precision(Precision::kBf16);
   const test::ScopedEngine engine(Engine::kNative);
   Conv2dCase c{
@@ -151,10 +193,8 @@ TEST(Precision, NamesAreRead) {
   EXPECT_THAT(test::error_of([] { parse_precision("f16"); }), HasSubstr("expected f32, tf32 or bf16"));
 }
 
-TEST(Precision, Bf16IsRefusedWithoutItsInstructions) {
-  const test::ScopedIsa isa(cpu::available_isas().back());
-  EXPECT_THAT(test::error_of([] { set_precision(Precision::kBf16); }),
-              HasSubstr("bf16 needs a processor with AVX512-BF16"));
+TEST(Precision, Tf32IsRefusedOnTheCpu) {
+  EXPECT_THAT(test::error_of([] { set_precision(Precision::kTf32); }), HasSubstr("tf32 is of CUDA devices"));
   EXPECT_EQ(precision(), Precision::kF32);
 }
 

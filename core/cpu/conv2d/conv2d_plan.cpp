@@ -81,7 +81,7 @@ std::string tiles_objection(const Conv2dProblem& p, WinogradSide winograd_side) 
 
 /// Products of bf16 are made in pairs: of channels, of which there must be an even number, or of pixels.
 Precision precision_of(const Conv2dProblem& p, std::string& reason) {
-  if (precision() != Precision::kBf16 || !has_bf16()) return Precision::kF32;
+  if (precision() != Precision::kBf16) return Precision::kF32;
   const int64_t summed = p.pass == Conv2dPass::kBackwardData ? p.w[0] / p.options.groups : p.w[3];
   if (p.pass == Conv2dPass::kBackwardWeight) {
     if (p.w[3] < kBf16WeightChannels) {
@@ -92,7 +92,7 @@ Precision precision_of(const Conv2dProblem& p, std::string& reason) {
     reason += fmt::format("; f32: {} channels make no pairs", summed);
     return Precision::kF32;
   }
-  reason += "; bf16";
+  reason += has_bf16_instructions() ? "; bf16" : "; bf16 by f32 arithmetic";
   return Precision::kBf16;
 }
 

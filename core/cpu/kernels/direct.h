@@ -76,6 +76,9 @@ struct DirectKernels {
 };
 
 extern const DirectKernels kDirect__avx512_bf16;
+extern const DirectKernels kDirect__avx512_bf16_by_f32;
+extern const DirectKernels kDirect__avx2_bf16_by_f32;
+extern const DirectKernels kDirect__generic_bf16_by_f32;
 extern const DirectKernels kDirect__avx512;
 extern const DirectKernels kDirect__avx2;
 extern const DirectKernels kDirect__generic;

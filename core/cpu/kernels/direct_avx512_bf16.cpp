@@ -1,6 +1,7 @@
 // Direct convolution kernels for avx512 with pairs of bf16 values.
 #define DS_ISA avx512_bf16
 #define DS_BF16
+#define DS_BF16_INSTRUCTIONS
 #define DS_LANES 16
 #define DS_TILE_1 16
 #define DS_TILE_2 12

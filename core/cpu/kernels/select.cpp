@@ -15,6 +15,8 @@ struct Kernels {
   const DepthwiseKernels* depthwise;
   const DirectKernels* direct;
   const WinogradKernels* winograd;
+  const DirectKernels* direct_bf16;
+  const WinogradKernels* winograd_bf16;
 };
 
 bool processor_has(Isa isa) {
@@ -28,14 +30,27 @@ bool processor_has(Isa isa) {
   return isa == Isa::kGeneric;
 }
 
+bool processor_has_bf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 const Kernels& kernels_of([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
-  static constexpr Kernels kAvx512{&kDepthwise__avx512, &kDirect__avx512, &kWinograd__avx512};
-  static constexpr Kernels kAvx2{&kDepthwise__avx2, &kDirect__avx2, &kWinograd__avx2};
-  if (isa == Isa::kAvx512) return kAvx512;
+  static constexpr Kernels kAvx512Bf16{&kDepthwise__avx512, &kDirect__avx512, &kWinograd__avx512,
+                                       &kDirect__avx512_bf16, &kWinograd__avx512_bf16};
+  static constexpr Kernels kAvx512{&kDepthwise__avx512, &kDirect__avx512, &kWinograd__avx512,
+                                   &kDirect__avx512_bf16_by_f32, &kWinograd__avx512_bf16_by_f32};
+  static constexpr Kernels kAvx2{&kDepthwise__avx2, &kDirect__avx2, &kWinograd__avx2,
+                                 &kDirect__avx2_bf16_by_f32, &kWinograd__avx2_bf16_by_f32};
+  if (isa == Isa::kAvx512) return processor_has_bf16() ? kAvx512Bf16 : kAvx512;
   if (isa == Isa::kAvx2) return kAvx2;
 #endif
-  static constexpr Kernels kGeneric{&kDepthwise__generic, &kDirect__generic, &kWinograd__generic};
+  static constexpr Kernels kGeneric{&kDepthwise__generic, &kDirect__generic, &kWinograd__generic,
+                                    &kDirect__generic_bf16_by_f32, &kWinograd__generic_bf16_by_f32};
   return kGeneric;
 }
 
@@ -81,27 +96,17 @@ void set_isa(Isa isa) { current() = checked(name_of(isa)); }
 
 const DepthwiseKernels& depthwise_kernels() { return *kernels_of(isa()).depthwise; }
 
-const DirectKernels& direct_kernels([[maybe_unused]] Precision precision) {
-#if defined(__x86_64__)
-  if (precision == Precision::kBf16) return kDirect__avx512_bf16;
-#endif
-  return *kernels_of(isa()).direct;
+const DirectKernels& direct_kernels(Precision precision) {
+  const Kernels& kernels = kernels_of(isa());
+  return precision == Precision::kBf16 ? *kernels.direct_bf16 : *kernels.direct;
 }
 
-const WinogradKernels& winograd_kernels([[maybe_unused]] Precision precision) {
-#if defined(__x86_64__)
-  if (precision == Precision::kBf16) return kWinograd__avx512_bf16;
-#endif
-  return *kernels_of(isa()).winograd;
+const WinogradKernels& winograd_kernels(Precision precision) {
+  const Kernels& kernels = kernels_of(isa());
+  return precision == Precision::kBf16 ? *kernels.winograd_bf16 : *kernels.winograd;
 }
 
-bool has_bf16() {
-#if defined(__x86_64__)
-  return isa() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
-}
+bool has_bf16_instructions() { return isa() == Isa::kAvx512 && processor_has_bf16(); }
 
 }  // namespace ds::cpu
 

@@ -22,10 +22,12 @@ Isa isa();
 void set_isa(Isa isa);
 
 const DepthwiseKernels& depthwise_kernels();
-/// Of f32, or of bf16 where has_bf16().
+/// Of f32 or of bf16.
 const DirectKernels& direct_kernels(Precision precision = Precision::kF32);
 const WinogradKernels& winograd_kernels(Precision precision = Precision::kF32);
-/// Whether the instruction set in use is avx512, and the processor has its bf16 extension.
-bool has_bf16();
+/// Whether the kernels of bf16 are those of AVX512-BF16: the instruction set in use is avx512, and the
+/// processor has that extension. Others give what it gives by f32 arithmetic, a little slower than the
+/// kernels of f32.
+bool has_bf16_instructions();
 
 }  // namespace ds::cpu

@@ -51,6 +51,9 @@ struct WinogradKernels {
 };
 
 extern const WinogradKernels kWinograd__avx512_bf16;
+extern const WinogradKernels kWinograd__avx512_bf16_by_f32;
+extern const WinogradKernels kWinograd__avx2_bf16_by_f32;
+extern const WinogradKernels kWinograd__generic_bf16_by_f32;
 extern const WinogradKernels kWinograd__avx512;
 extern const WinogradKernels kWinograd__avx2;
 extern const WinogradKernels kWinograd__generic;
