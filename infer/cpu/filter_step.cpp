@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "core/parallel.h"
 #include "infer/cpu/filter_plan.h"
@@ -13,6 +14,7 @@ namespace ds::infer {
 namespace {
 
 constexpr int64_t kLineBytes = 64;
+constexpr int64_t kPageBytes = 4096;
 constexpr int64_t kCopyBytes = 16'384;  // of a chunk
 constexpr int64_t kMaxSums = 512;       // of a tile
 static_assert(PackedKernels::kMaxTile + kRescaleBlock <= kMaxSums);
@@ -35,21 +37,25 @@ void fetch(const uint8_t* bytes, const Range& range) {
   for (int64_t i = range.begin; i < range.end; i += kLineBytes) __builtin_prefetch(bytes + i);
 }
 
-/// How a chunk reads the weights of a panel.
+/// How a chunk reads the weights of its panels.
 struct PanelWeights {
   const PackedKernels::DotProducts* dots;
   const uint8_t* first;
+  int64_t origin = 0;  // where the first ones stand in the plan
   int expansion = 1;
+
+  const uint8_t* of(const FilterPanel& panel) const { return first + expansion * (panel.weights - origin); }
 };
 
-/// Memory on lines of the cache, of the calling thread: lasts, so that later runs allocate nothing.
+/// Whole pages of memory, of the calling thread: lasts, so that later runs allocate nothing. (Beside what
+/// others write to, a layer took up to a tenth longer.)
 uint8_t* thread_bytes(int64_t size) {
   thread_local std::vector<uint8_t> bytes;
-  const auto needed = static_cast<size_t>(size + kLineBytes);
-  if (bytes.size() < needed) bytes.resize(needed);
+  const auto pages = static_cast<size_t>(chunk_count(size, kPageBytes) * kPageBytes);
+  if (bytes.size() < pages + kPageBytes) bytes.resize(pages + kPageBytes);
   void* first = bytes.data();
   size_t space = bytes.size();
-  return static_cast<uint8_t*>(std::align(kLineBytes, static_cast<size_t>(size), first, space));
+  return static_cast<uint8_t*>(std::align(kPageBytes, pages, first, space));
 }
 
 class FilterStep {
@@ -89,17 +95,14 @@ class FilterStep {
         fetch(read_.image(context.arena, 0),
               equal_part(context.images * read_.image_bytes, chunk, cut.chunks));
       }
-      PanelWeights weights{};
-      int64_t last_panel = -1;
+      PanelWeights weights = packed_weights();
+      int64_t unpacked = -1;
       const Range items = cut.items_of(chunk);
       for (int64_t item = items.begin; item < items.end; ++item) {
-        const int64_t panel = cut.panel_of(item);
-        if (panel != last_panel) weights = cut.unpacks ? unpacked_weights(panel) : packed_weights(panel);
-        last_panel = panel;
-        const Range units = cut.units_of(item);
-        for (int64_t unit = units.begin; unit < units.end; ++unit) {
-          run_unit(context, cut, plan_.panels[static_cast<size_t>(panel)], weights, unit);
-        }
+        const Range panels = cut.panels_of(item);
+        if (cut.unpacks && panels.begin != unpacked) weights = unpacked_weights(panels);
+        unpacked = panels.begin;
+        run_item(context, cut, panels, cut.units_of(item), weights);
       }
     });
   }
@@ -140,6 +143,7 @@ class FilterStep {
     work.outputs = w[0];
     work.panels = static_cast<int64_t>(plan_.panels.size());
     work.panel_outputs = plan_.panel_outputs;
+    work.panel_bytes = plan_.panel_outputs * output_.value_bytes();
     work.tile_pixels = plan_.tile_pixels;
     work.weight_bytes = plan_.weight_bytes();
     work.input_bytes = read_.image_bytes;
@@ -188,9 +192,8 @@ class FilterStep {
     }
   }
 
-  PanelWeights packed_weights(int64_t panel) const {
-    return {.dots = &kernels_.dots,
-            .first = plan_.weights.data<uint8_t>() + plan_.panels[static_cast<size_t>(panel)].weights};
+  PanelWeights packed_weights() const {
+    return {.dots = &kernels_.dots, .first = plan_.weights.data<uint8_t>()};
   }
 
   /// Of the step's weights, or null where there is none.
@@ -202,17 +205,31 @@ class FilterStep {
     return unpacking != nullptr && unpacking->kernel != nullptr ? unpacking : nullptr;
   }
 
-  PanelWeights unpacked_weights(int64_t panel) const {
-    const auto next = static_cast<size_t>(panel + 1);
-    const int64_t end = next < plan_.panels.size() ? plan_.panels[next].weights : plan_.weight_bytes();
-    const int64_t bytes = end - plan_.panels[next - 1].weights;
+  PanelWeights unpacked_weights(const Range& panels) const {
+    const auto end_panel = static_cast<size_t>(panels.end);
+    const int64_t begin = plan_.panels[static_cast<size_t>(panels.begin)].weights;
+    const int64_t end =
+        end_panel < plan_.panels.size() ? plan_.panels[end_panel].weights : plan_.weight_bytes();
     const Unpacking& unpacking = *this->unpacking();
-    uint8_t* to = thread_bytes(bytes * unpacking.expansion);
-    unpacking.kernel({.w = packed_weights(panel).first, .crumb_weights = crumb_weights()}, bytes, to);
-    return {.dots = kernels_.unpacked.dots, .first = to, .expansion = unpacking.expansion};
+    uint8_t* to = thread_bytes((end - begin) * unpacking.expansion);
+    unpacking.kernel({.w = plan_.weights.data<uint8_t>() + begin, .crumb_weights = crumb_weights()},
+                     end - begin, to);
+    return {.dots = kernels_.unpacked.dots, .first = to, .origin = begin, .expansion = unpacking.expansion};
   }
 
   const int8_t* crumb_weights() const { return plan_.form.crumbs ? plan_.form.crumbs->data() : nullptr; }
+
+  void run_item(const RunContext& context, const FilterCut& cut, const Range& panels, const Range& units,
+                const PanelWeights& weights) const {
+    const Range& outer = cut.panels_inside ? units : panels;
+    const Range& inner = cut.panels_inside ? panels : units;
+    for (int64_t o = outer.begin; o < outer.end; ++o) {
+      for (int64_t i = inner.begin; i < inner.end; ++i) {
+        const auto [panel, unit] = cut.panels_inside ? std::pair(i, o) : std::pair(o, i);
+        run_unit(context, cut, plan_.panels[static_cast<size_t>(panel)], weights, unit);
+      }
+    }
+  }
 
   void run_unit(const RunContext& context, const FilterCut& cut, const FilterPanel& panel,
                 const PanelWeights& weights, int64_t unit) const {
@@ -228,7 +245,7 @@ class FilterStep {
                         .x_pitch = x_step_,
                         .runs = nullptr,
                         .run_count = 0,
-                        .w = weights.first,
+                        .w = weights.of(panel),
                         .crumb_weights = crumb_weights(),
                         .start = panel.start.empty() ? nullptr : panel.start.data(),
                         .sums = nullptr,
@@ -244,31 +261,46 @@ class FilterStep {
     }
     const auto row_class = static_cast<size_t>(plan_.row_classes[static_cast<size_t>(y)]);
     const int64_t size = segment + 1 < cut.segments ? cut.tile : cut.last_tile;
-    for (int64_t p = begin; p < end; p += size) {
+    for (int64_t p = begin; p < end;) {
       values.pixels = std::min(size, end - p);
       values.y = out + p * y_step_;
       if (has_shortcut_) values.shortcut = shortcut + p * values.shortcut_pitch;
       products.x = x + p * x_step_;
-      run_tile(panel, *weights.dots, row_class, p == 0, p + values.pixels == cut.width, products, values);
+      const int64_t tiles = makes_values_ ? tiles_alike(p, end, size, cut.width) : 1;
+      const bool last = p + tiles * values.pixels == cut.width;
+      const auto runs_of = [&](size_t pass) -> const std::vector<PackedRun>& {
+        return panel.runs[pass][row_class].of(p == 0, last);
+      };
+      if (makes_values_) {
+        take_runs(runs_of(0), products);
+        weights.dots->u8_values[plan_.form.shape][result_type_][values.pixels - 1](products, values, tiles);
+      } else {
+        run_tile(panel.runs.size(), runs_of, *weights.dots, products, values);
+      }
+      p += tiles * values.pixels;
     }
   }
 
-  void run_tile(const FilterPanel& panel, const PackedKernels::DotProducts& dots, size_t row_class,
-                bool first, bool last, PackedTile& products, RescaleTile& values) const {
+  /// How many whole tiles from pixel p on read the same runs: one at least, be it whole or not.
+  int64_t tiles_alike(int64_t p, int64_t end, int64_t size, int64_t width) const {
+    if (p + 2 * size > end || (p == 0 && !plan_.pointwise)) return 1;
+    const int64_t tiles = divide(end - p, size).quotient;
+    return !plan_.pointwise && p + tiles * size == width ? tiles - 1 : tiles;
+  }
+
+  static void take_runs(const std::vector<PackedRun>& runs, PackedTile& products) {
+    products.runs = runs.data();
+    products.run_count = static_cast<int64_t>(runs.size());
+  }
+
+  /// One tile by way of sums in memory.
+  template <class RunsOf>
+  void run_tile(size_t passes, const RunsOf& runs_of, const PackedKernels::DotProducts& dots,
+                PackedTile& products, RescaleTile& values) const {
     alignas(64) int32_t sums[kMaxSums];
-    const auto take_runs = [&](size_t pass) {
-      const std::vector<PackedRun>& runs = panel.runs[pass][row_class].of(first, last);
-      products.runs = runs.data();
-      products.run_count = static_cast<int64_t>(runs.size());
-    };
-    if (makes_values_) {
-      take_runs(0);
-      dots.u8_values[plan_.form.shape][result_type_][values.pixels - 1](products, values);
-      return;
-    }
     const PackedTileKernel kernel = tile_kernel(dots, values.pixels);
     const auto make_sums = [&](size_t pass) {
-      take_runs(pass);
+      take_runs(runs_of(pass), products);
       products.sums = sums;
       kernel(products);
     };
@@ -280,7 +312,7 @@ class FilterStep {
     }
     alignas(64) int64_t wide_sums[kMaxSums];
     const auto count = static_cast<size_t>(values.pixels * plan_.panel_outputs);
-    for (size_t pass = 0; pass < panel.runs.size(); ++pass) {
+    for (size_t pass = 0; pass < passes; ++pass) {
       make_sums(pass);
       for (size_t i = 0; i < count; ++i) {
         const int64_t sum = int64_t{sums[i]} << plan_.pass_shifts[pass];

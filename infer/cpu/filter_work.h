@@ -1,8 +1,9 @@
 // How a run of a convolution or linear layer is cut: rows of outputs into units of neighbouring pixels, units
-// into blocks, and blocks times panels of output channels into the chunks that threads take. The integers are
-// the same however it is cut, so the number of threads may decide, too.
+// into blocks, panels of output channels into groups, and blocks times groups into the chunks that threads
+// take. The integers are the same however it is cut, so the number of threads may decide, too.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/divide.h"
@@ -18,6 +19,7 @@ struct FilterWork {
   int64_t outputs = 0;             // channels
   int64_t panels = 0;
   int64_t panel_outputs = 0;
+  int64_t panel_bytes = 0;  // that a panel writes of a pixel
   int64_t tile_pixels = 0;  // largest
   int64_t weight_bytes = 0;
   int64_t input_bytes = 0;  // of an image
@@ -45,6 +47,10 @@ struct FilterCut {
   int64_t tile = 0;       // pixels of the tiles of a segment
   int64_t last_tile = 0;  // of the last one, which may be shorter
   int64_t panels = 0;
+  int64_t group = 1;  // panels that an item has
+  /// Whether an item takes all of its panels for one unit after the other, or all units for one panel after
+  /// the other.
+  bool panels_inside = false;
   bool by_panels = false;  // whether threads share panels rather than rows
   int64_t blocks = 0;
   int64_t chunks = 0;
@@ -52,14 +58,17 @@ struct FilterCut {
   bool unpacks = false;   // whether weights are unpacked: a block has several tiles on average
 
   int64_t units() const { return rows * segments; }
-  /// Blocks times panels.
-  int64_t items() const { return blocks * panels; }
+  int64_t groups() const { return divide(panels + group - 1, group).quotient; }
+  /// Blocks times groups.
+  int64_t items() const { return blocks * groups(); }
   Range items_of(int64_t chunk) const { return equal_part(items(), chunk, chunks); }
-  int64_t panel_of(int64_t item) const {
-    return by_panels ? divide(item, blocks).quotient : divide(item, panels).remainder;
+  Range panels_of(int64_t item) const {
+    const int64_t first =
+        group * (by_panels ? divide(item, blocks).quotient : divide(item, groups()).remainder);
+    return {first, std::min(panels, first + group)};
   }
   Range units_of(int64_t item) const {
-    return equal_part(units(), by_panels ? divide(item, blocks).remainder : divide(item, panels).quotient,
+    return equal_part(units(), by_panels ? divide(item, blocks).remainder : divide(item, groups()).quotient,
                       blocks);
   }
 };

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "core/random.h"
@@ -24,6 +27,7 @@ FilterWork random_work(Generator& random) {
   work.outputs = 1 + below(600);
   work.panel_outputs = 16 << below(3);
   work.panels = (work.outputs + work.panel_outputs - 1) / work.panel_outputs;
+  work.panel_bytes = work.panel_outputs;
   work.tile_pixels = 1 + below(14);
   work.weight_bytes = work.outputs * work.output_products;
   work.input_bytes = 1 + below(100'000);
@@ -49,14 +53,69 @@ TEST(FilterWork, CutsEveryPanelAndPixelOnce) {
     for (int64_t chunk = 0; chunk < cut.chunks; ++chunk) {
       const Range items = cut.items_of(chunk);
       for (int64_t item = items.begin; item < items.end; ++item) {
+        const Range panels = cut.panels_of(item);
         const Range units = cut.units_of(item);
-        for (int64_t unit = units.begin; unit < units.end; ++unit) {
-          ++taken[static_cast<size_t>(cut.panel_of(item) * cut.units() + unit)];
+        for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+          for (int64_t unit = units.begin; unit < units.end; ++unit) {
+            ++taken[static_cast<size_t>(panel * cut.units() + unit)];
+          }
         }
       }
     }
     for (const int times : taken) ASSERT_EQ(times, 1) << "trial " << trial;
   }
+}
+
+/// Windows of a pixel.
+FilterWork pointwise_work(int64_t pixels, int64_t channels, int64_t outputs) {
+  FilterWork work{.rows = 1, .width = pixels};
+  work.output_products = channels;
+  work.outputs = outputs;
+  work.panel_outputs = 32;
+  work.panel_bytes = 32;
+  work.panels = (outputs + 31) / 32;
+  work.tile_pixels = 14;
+  work.weight_bytes = channels * outputs / 2;
+  work.input_bytes = pixels * channels;
+  work.pixel_bytes = outputs;
+  return work;
+}
+
+/// Layers of MobileNetV2 with many weights for few pixels.
+TEST(FilterWork, SharesNoLineOfOutputsBetweenChunksOfPanels) {
+  const test::ScopedThreads threads(2);
+  for (const auto& [pixels, channels, outputs] : {std::array<int64_t, 3>{64, 96, 576}, {16, 320, 1280}}) {
+    const FilterWork work = pointwise_work(pixels, channels, outputs);
+    const FilterCut cut = infer::cut_work(work, 1);
+    ASSERT_TRUE(cut.by_panels);
+    std::map<std::pair<int64_t, int64_t>, int64_t> writers;  // of a unit and a line
+    for (int64_t chunk = 0; chunk < cut.chunks; ++chunk) {
+      const Range items = cut.items_of(chunk);
+      for (int64_t item = items.begin; item < items.end; ++item) {
+        const Range panels = cut.panels_of(item);
+        const Range units = cut.units_of(item);
+        for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+          for (int64_t unit = units.begin; unit < units.end; ++unit) {
+            EXPECT_EQ(writers.try_emplace({unit, panel / 2}, chunk).first->second, chunk);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Five panels would be taken as two to three pairs: threads share the pixels instead.
+TEST(FilterWork, SharesPixelsWhereGroupsOfPanelsAreUneven) {
+  const test::ScopedThreads threads(2);
+  EXPECT_FALSE(infer::cut_work(pointwise_work(16, 960, 320), 1).by_panels);
+}
+
+TEST(FilterWork, TakesAllPanelsOfAUnitWhereWeightsAreFew) {
+  const FilterCut few = infer::cut_work(pointwise_work(1024, 24, 144), 1);
+  EXPECT_TRUE(few.panels_inside);
+  EXPECT_EQ(few.panels_of(0).end, 5);
+  EXPECT_LE(few.segment * 144, 16'384);
+  EXPECT_FALSE(infer::cut_work(pointwise_work(1024, 96, 576), 1).panels_inside);
 }
 
 /// A layer of ResNet18 has few chunks where each unpacks its weights, though several for every thread.
@@ -67,6 +126,7 @@ TEST(FilterWork, CutsLargerChunksWhereWeightsAreUnpacked) {
   work.outputs = 64;
   work.panels = 2;
   work.panel_outputs = 32;
+  work.panel_bytes = 32;
   work.tile_pixels = 14;
   work.weight_bytes = 18'432;
   work.input_bytes = 215'296;

@@ -55,10 +55,11 @@ struct PackedTile {
 
 using PackedTileKernel = void (*)(const PackedTile&);
 
-/// A tile whose sums become u8 or i8 values without a way through memory, as RescaleKernel says. For 32 bits,
-/// no shortcut; neither tile's sums are looked at. Parameters are read, with any value, for all outputs of a
-/// panel.
-using PackedValuesKernel = void (*)(const PackedTile&, const RescaleTile&);
+/// Tiles of as many pixels, one after the other from the given one on, whose sums become u8 or i8 values
+/// without a way through memory, as RescaleKernel says. For 32 bits, no shortcut; neither tile's sums are
+/// looked at. Parameters are read, with any value, for all outputs of a panel. Leaves x and y after the last
+/// tile.
+using PackedValuesKernel = void (*)(PackedTile&, RescaleTile&, int64_t tiles);
 
 /// Weights as unpacked kernels read them, from the first `bytes` of tile.w: as u8 and i16 are without codes.
 using UnpackKernel = void (*)(const PackedTile& tile, int64_t bytes, uint8_t* to);
