@@ -10,7 +10,7 @@ set(DEEPSHIFT_ISA_OPTIONS_avx512_bf16 "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512b
 foreach(isa generic avx2 avx512)
   set(DEEPSHIFT_ISA_OPTIONS_${isa}_bf16_by_f32 "${DEEPSHIFT_ISA_OPTIONS_${isa}}")
 endforeach()
-# (g++ 12 allocates registers loop by loop, and then copies sums to and fro within the inner ones.)
+# (One region for the registers of a function: by loops, g++ 12 copies a sum to and fro in a third of the inner ones.)
 set(DEEPSHIFT_ISA_OPTIONS_avx512vnni
     "${DEEPSHIFT_ISA_OPTIONS_avx512};-mavx512vnni;-mno-avx512vbmi;$<$<CXX_COMPILER_ID:GNU>:-fira-region=all>")
 set(DEEPSHIFT_ISA_OPTIONS_avx512vbmi "${DEEPSHIFT_ISA_OPTIONS_avx512vnni};-mavx512vbmi")

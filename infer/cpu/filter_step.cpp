@@ -96,12 +96,12 @@ class FilterStep {
               equal_part(context.images * read_.image_bytes, chunk, cut.chunks));
       }
       PanelWeights weights = packed_weights();
-      int64_t unpacked = -1;
+      int64_t unpacked_from = -1;
       const Range items = cut.items_of(chunk);
       for (int64_t item = items.begin; item < items.end; ++item) {
         const Range panels = cut.panels_of(item);
-        if (cut.unpacks && panels.begin != unpacked) weights = unpacked_weights(panels);
-        unpacked = panels.begin;
+        if (cut.unpacks && panels.begin != unpacked_from) weights = unpacked_weights(panels);
+        unpacked_from = panels.begin;
         run_item(context, cut, panels, cut.units_of(item), weights);
       }
     });

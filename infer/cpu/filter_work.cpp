@@ -17,9 +17,8 @@ constexpr int64_t kLineBytes = 64;
 /// Of products for an output: a thread that waits for a line which another one has written takes as long as
 /// some hundred of them.
 constexpr int64_t kFewProducts = 1024;
-constexpr int64_t kFairGroups = 4;  // for each thread, or as many for each
-/// That may lie in the first cache at once: all weights, and the outputs of a unit.
-constexpr int64_t kInsideBytes = 16'384;
+/// Half of the first cache: bytes of a unit's outputs, and weights of a layer, a byte each when unpacked.
+constexpr int64_t kHalfCache = 16'384;
 constexpr int64_t kUnpackedChunks = 8;  // for each thread, where chunks unpack weights
 constexpr int64_t kMostUnpackedWork = 32 * kChunkWork;
 constexpr int64_t kTilesToUnpack = 3;  // that unpacking once is quicker for than decoding for each of them
@@ -51,7 +50,7 @@ void cut_rows(const FilterWork& work, FilterCut& cut) {
   const int64_t tiles = chunk_count(cut.width, work.tile_pixels);
   int64_t most = std::clamp<int64_t>(kChunkWork / tile_work, 1, kSegmentTiles);
   if (cut.panels_inside)
-    most = std::clamp<int64_t>(kInsideBytes / (work.tile_pixels * work.pixel_bytes), 1, most);
+    most = std::clamp<int64_t>(kHalfCache / (work.tile_pixels * work.pixel_bytes), 1, most);
   const int64_t segments = shared_count(chunk_count(tiles, most), cut.rows, tiles);
   cut.segment = std::min(cut.width, even_size(cut.width, segments));
   cut.segments = chunk_count(cut.width, cut.segment);
@@ -63,29 +62,28 @@ bool is_little(const FilterWork& work, int64_t images) {
   return images * work.image_products() <= kLittleWork * num_threads();
 }
 
-/// Panels that one thread takes where threads share panels: those that write to the same lines of the cache,
-/// if it matters.
+/// Panels that an item takes where threads share panels: those that write to the same lines of the cache, if
+/// pixels begin with a line, and if it matters.
 int64_t line_panels(const FilterWork& work, const FilterCut& cut) {
-  if (work.output_products > kFewProducts || cut.rows * cut.width == 1) return 1;
-  return std::max<int64_t>(1, kLineBytes / work.panel_bytes);
+  const bool matters = work.output_products <= kFewProducts && cut.rows * cut.width > 1;
+  if (!matters || work.pixel_bytes % kLineBytes != 0) return 1;
+  return std::clamp<int64_t>(kLineBytes / work.panel_bytes, 1, work.panels);
 }
 
 /// Threads share rows, and meet those that they wrote in the step before: what another processor has in its
 /// cache takes long to come. But many weights for few values are shared by panels; not so where work is
-/// little and two threads would write to most lines of the cache, or some would have more panels than others.
-bool shares_panels(const FilterWork& work, const FilterCut& cut, int64_t images) {
-  const int64_t threads = num_threads();
-  const int64_t groups = chunk_count(work.panels, line_panels(work, cut));
-  const bool lines_are_own = work.pixel_bytes >= kLineBytes * threads;
-  const bool is_fair = groups % threads == 0 || groups >= kFairGroups * threads || cut.units() < threads;
+/// little and two threads would write to most lines of the cache.
+bool shares_panels(const FilterWork& work, int64_t images) {
+  const bool lines_are_own = work.pixel_bytes >= kLineBytes * num_threads();
   return work.weight_bytes > kWeightsPerValue * images * work.input_bytes &&
-         (is_little(work, images) ? lines_are_own && is_fair : is_fair);
+         (lines_are_own || !is_little(work, images));
 }
 
 /// Few weights for many outputs: a panel after the other would write a part of every line of the outputs,
 /// which come from the second cache each time.
-bool is_panels_inside(const FilterWork& work) {
-  return work.panels > 1 && work.outputs * work.output_products <= kInsideBytes;
+bool takes_panels_inside(const FilterWork& work, const FilterCut& cut) {
+  const int64_t tiles = cut.rows * chunk_count(cut.width, work.tile_pixels);
+  return work.panels > 1 && work.outputs * work.output_products <= kHalfCache && tiles >= num_threads();
 }
 
 /// Products of a chunk: more where each unpacks weights, as long as every thread gets some.
@@ -98,9 +96,9 @@ int64_t chunk_work(const FilterWork& work, int64_t images) {
 /// Of rows; times panels as many for every thread.
 int64_t block_count(const FilterWork& work, const FilterCut& cut, int64_t images) {
   const int64_t unit_work =
-      std::max<int64_t>(1, cut.segment * work.output_products * work.panel_outputs * cut.group);
+      std::max<int64_t>(1, cut.segment * work.output_products * work.panel_outputs * cut.item_panels);
   const int64_t blocks = chunk_count(cut.units(), std::max<int64_t>(1, chunk_work(work, images) / unit_work));
-  return shared_count(blocks, cut.by_panels ? cut.groups() : 1, cut.units());
+  return shared_count(blocks, cut.by_panels ? cut.panel_groups() : 1, cut.units());
 }
 
 }  // namespace
@@ -111,11 +109,11 @@ FilterCut cut_work(const FilterWork& work, int64_t images) {
     cut.rows = 1;
     cut.width = images;
   }
-  cut.panels_inside = is_panels_inside(work);
+  cut.panels_inside = takes_panels_inside(work, cut);
   cut_rows(work, cut);
-  cut.by_panels = !cut.panels_inside && shares_panels(work, cut, images);
-  if (cut.panels_inside) cut.group = work.panels;
-  if (cut.by_panels) cut.group = std::min(work.panels, line_panels(work, cut));
+  cut.by_panels = !cut.panels_inside && shares_panels(work, images);
+  if (cut.panels_inside) cut.item_panels = work.panels;
+  if (cut.by_panels) cut.item_panels = line_panels(work, cut);
   cut.blocks = block_count(work, cut, images);
   const bool is_even = cut.items() % num_threads() == 0 && cut.units() % cut.blocks == 0;
   const bool in_parts = is_little(work, images) && is_even;  // nobody needs help

@@ -47,7 +47,7 @@ struct FilterCut {
   int64_t tile = 0;       // pixels of the tiles of a segment
   int64_t last_tile = 0;  // of the last one, which may be shorter
   int64_t panels = 0;
-  int64_t group = 1;  // panels that an item has
+  int64_t item_panels = 1;  // at most, that an item takes
   /// Whether an item takes all of its panels for one unit after the other, or all units for one panel after
   /// the other.
   bool panels_inside = false;
@@ -58,18 +58,18 @@ struct FilterCut {
   bool unpacks = false;   // whether weights are unpacked: a block has several tiles on average
 
   int64_t units() const { return rows * segments; }
-  int64_t groups() const { return divide(panels + group - 1, group).quotient; }
-  /// Blocks times groups.
-  int64_t items() const { return blocks * groups(); }
+  int64_t panel_groups() const { return divide(panels + item_panels - 1, item_panels).quotient; }
+  /// Blocks times groups of panels.
+  int64_t items() const { return blocks * panel_groups(); }
   Range items_of(int64_t chunk) const { return equal_part(items(), chunk, chunks); }
   Range panels_of(int64_t item) const {
     const int64_t first =
-        group * (by_panels ? divide(item, blocks).quotient : divide(item, groups()).remainder);
-    return {first, std::min(panels, first + group)};
+        item_panels * (by_panels ? divide(item, blocks).quotient : divide(item, panel_groups()).remainder);
+    return {first, std::min(panels, first + item_panels)};
   }
   Range units_of(int64_t item) const {
-    return equal_part(units(), by_panels ? divide(item, blocks).remainder : divide(item, groups()).quotient,
-                      blocks);
+    return equal_part(
+        units(), by_panels ? divide(item, blocks).remainder : divide(item, panel_groups()).quotient, blocks);
   }
 };
 

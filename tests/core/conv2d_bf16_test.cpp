@@ -160,8 +160,12 @@ TEST_P(Conv2dBf16, GivesWhatTheBestInstructionSetGives) {
                      .input = 13,
                      .kernel = 3,
                      .channels = 30,
-                     .outputs = 35,
+                     .outputs = 36,
                      .options = {.stride = 2, .padding = 1}};
+  for (const auto pass : {Conv2dPass::kForward, Conv2dPass::kBackwardData, Conv2dPass::kBackwardWeight}) {
+    ASSERT_EQ(plan_of(c, pass).precision, Precision::kBf16);
+    ASSERT_EQ(plan_of(c, pass).algorithm, cpu::Conv2dAlgorithm::kDirect);
+  }
   const Conv2dOperands o = operands_of(c, generator);
   const Conv2dResults found = run_f32(Engine::kNative, c, o);
   const test::ScopedIsa best(cpu::available_isas().front());

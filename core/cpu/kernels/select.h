@@ -26,7 +26,7 @@ const DepthwiseKernels& depthwise_kernels();
 const DirectKernels& direct_kernels(Precision precision = Precision::kF32);
 const WinogradKernels& winograd_kernels(Precision precision = Precision::kF32);
 /// Whether the kernels of bf16 are those of AVX512-BF16: the instruction set in use is avx512, and the
-/// processor has that extension. Others give what it gives by f32 arithmetic, a little slower than the
+/// processor has that extension. Others give what it gives by f32 arithmetic, slower than the
 /// kernels of f32.
 bool has_bf16_instructions();
 
