@@ -74,7 +74,9 @@ class FilterStep {
       read_ = copy_place(form_, source.self(), input_);
       read_.offset = source.scratch;
     }
-    if (form_.bordered) border_ = source.self().convolution.padding;
+    const Size2d padding = source.self().convolution.padding;
+    if (form_.bordered) border_ = padding;
+    has_edges_ = !form_.bordered && padding != Size2d(0);
     plan_ = plan_filters(source.self(), source.input(), form_, read_, kernels_);
     work_ = work_of(source.self());
     x_step_ = linear_ ? read_.image_bytes : source.self().convolution.stride.width * read_.pixel_bytes;
@@ -283,9 +285,9 @@ class FilterStep {
 
   /// How many whole tiles from pixel p on read the same runs: one at least, be it whole or not.
   int64_t tiles_alike(int64_t p, int64_t end, int64_t size, int64_t width) const {
-    if (p + 2 * size > end || (p == 0 && !plan_.pointwise)) return 1;
+    if (p + 2 * size > end || (has_edges_ && p == 0)) return 1;
     const int64_t tiles = divide(end - p, size).quotient;
-    return !plan_.pointwise && p + tiles * size == width ? tiles - 1 : tiles;
+    return has_edges_ && p + tiles * size == width ? tiles - 1 : tiles;
   }
 
   static void take_runs(const std::vector<PackedRun>& runs, PackedTile& products) {
@@ -349,8 +351,9 @@ class FilterStep {
   bool linear_;
   bool has_shortcut_ = false;
   int64_t row_stride_;
-  Size2d border_ = 0;   // of the copy
-  int64_t x_step_ = 0;  // bytes between neighbouring pixels' inputs
+  Size2d border_ = 0;       // of the copy
+  bool has_edges_ = false;  // whether windows of a row's first and last pixels skip padding
+  int64_t x_step_ = 0;      // bytes between neighbouring pixels' inputs
   int64_t y_step_ = 0;
   Place input_;
   Place output_;
