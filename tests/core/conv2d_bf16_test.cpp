@@ -129,7 +129,7 @@ TEST_P(Conv2dBf16, IsExactForPowersOfTwoAndSmallIntegers) {
   }
 }
 
-/// With even counts of vectors and odd ones.
+/// As Bf16 does, whether words end with a vector or within one, and nothing behind them is written.
 TEST_P(Conv2dBf16, PairsRoundToNearestEven) {
   const cpu::DirectKernels& kernels = cpu::direct_kernels(Precision::kBf16);
   const float inf = std::numeric_limits<float>::infinity();

@@ -57,8 +57,8 @@ using PackedTileKernel = void (*)(const PackedTile&);
 
 /// Tiles of as many pixels, one after the other from the given one on, whose sums become u8 or i8 values
 /// without a way through memory, as RescaleKernel says. For 32 bits, no shortcut; neither tile's sums are
-/// looked at. Parameters are read, with any value, for all outputs of a panel. Moves x and y
-/// behind the last tile: copies of both took up to a tenth of layers of 10 us.
+/// looked at. Parameters are read, with any value, for all outputs of a panel. x and y are moved behind the
+/// last tile: to copy both tiles took up to a tenth of layers of 10 us.
 using PackedValuesKernel = void (*)(PackedTile&, RescaleTile&, int64_t tiles);
 
 /// Weights as unpacked kernels read them, from the first `bytes` of tile.w: as u8 and i16 are without codes.
