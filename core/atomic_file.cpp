@@ -10,20 +10,33 @@
 #include <cstring>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 
 namespace ds {
 namespace {
 
+/// What a link leads to, whether it is there or not: it is that file that is to be replaced, not the link.
+std::string behind_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the system follows
+  std::filesystem::path target = path;
+  std::error_code unknown;
+  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(target, unknown); ++i) {
+    const std::filesystem::path next = std::filesystem::read_symlink(target, unknown);
+    target = target.parent_path() / next;  // an absolute one stands for itself
+  }
+  return target.string();
+}
+
 /// A device or a folder must not be replaced by a file.
-const std::string& checked_target(const std::string& path) {
+std::string checked_target(const std::string& path) {
   DS_CHECK(!path.empty(), "[write] the file has no name");
   std::error_code unknown;
   const std::filesystem::file_status status = std::filesystem::status(path, unknown);
   DS_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
            "[write] {}: is there already and is no regular file", path);
-  return path;
+  return behind_links(path);
 }
 
 /// Creates a file that was not there and stores its name; -1, with errno set, when that fails.
@@ -104,6 +117,21 @@ void remove_unfinished_files() noexcept {
 void write_file_atomically(const std::string& path, std::string_view content) {
   AtomicFile file(path);
   file.write(content.data(), content.size());
+  file.commit();
+}
+
+void copy_file_atomically(const std::string& from, const std::string& to) {
+  const FileDescriptor source(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  DS_CHECK(source.valid(), "[read] {}: cannot be opened: {}", from, std::strerror(errno));
+  AtomicFile file(to);
+  std::vector<char> piece(1 << 20);
+  while (true) {
+    const ssize_t bytes = ::read(source.number(), piece.data(), piece.size());
+    if (bytes < 0 && errno == EINTR) continue;
+    DS_CHECK(bytes >= 0, "[read] {}: {}", from, std::strerror(errno));
+    if (bytes == 0) break;
+    file.write(piece.data(), static_cast<size_t>(bytes));
+  }
   file.commit();
 }
 

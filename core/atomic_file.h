@@ -1,9 +1,9 @@
 // Files that are written whole or not at all: a temporary file in the same folder, fsync, rename, fsync of
 // the folder.
 //
-// Whoever opens the path sees the old content or the new one, also after a crash; nothing is left behind but,
-// by a crash, a file "<path>.<process>.<number>.part". What is there and is no regular file stays. Throws
-// Error naming the file and the system's reason.
+// A link stays, and leads to the new file. Whoever opens the path sees the old content or the new one, also
+// after a crash; nothing is left behind but, by a crash, a file "<path>.<process>.<number>.part". What is
+// there and is no regular file stays. Throws Error naming the file and the system's reason.
 #pragma once
 
 #include <atomic>
@@ -58,5 +58,6 @@ void check_can_be_written(const std::string& path);
 void remove_unfinished_files() noexcept;
 
 void write_file_atomically(const std::string& path, std::string_view content);
+void copy_file_atomically(const std::string& from, const std::string& to);
 
 }  // namespace ds

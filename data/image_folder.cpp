@@ -120,12 +120,14 @@ std::vector<std::string> classes_of(const CsvTable& table) {
 Listing list_table(const fs::path& root, const std::vector<std::string>& classes) {
   const CsvTable table((root / "labels.csv").string());
   Listing listing{.paths = {}, .labels = {}, .classes = classes.empty() ? classes_of(table) : classes};
-  const std::map<std::string, int64_t> by_name = positions(classes);
+  const bool by_name = !classes.empty() && table.has("wnid");  // names in words need not tell classes apart
+  const std::map<std::string, int64_t> labels =
+      by_name ? positions(classes) : std::map<std::string, int64_t>();
+  const auto last = static_cast<int64_t>(listing.classes.size()) - 1;
   for (int64_t row = 0; row < table.rows(); ++row) {
     listing.paths.push_back(find_file(root, table, row));
-    listing.labels.push_back(!classes.empty() && table.has("wnid")
-                                 ? label_of(by_name, table.cell(row, "wnid"), table.place(row))
-                                 : table.integer(row, "class_index", 0, kMostClasses));
+    listing.labels.push_back(by_name ? label_of(labels, table.cell(row, "wnid"), table.place(row))
+                                     : table.integer(row, "class_index", 0, last));
   }
   return listing;
 }

@@ -42,8 +42,8 @@ void check_options(const Dataset& dataset, const LoaderOptions& options) {
            dataset.labels.shape().str(), count);
   DS_CHECK(dataset.files != nullptr || !options.random_resized_crop,
            "[loader] random resized crops are for images in files, found images in memory");
-  DS_CHECK(options.batch >= 1 && options.workers >= 0 && options.prefetch >= 1,
-           "[loader] batch {}, workers {}, prefetch {}, expected at least 1, 0, 1", options.batch,
+  DS_CHECK(options.batch >= 1 && options.workers >= 0 && options.prefetch >= 0,
+           "[loader] batch {}, workers {}, prefetch {}, expected at least 1, 0, 0", options.batch,
            options.workers, options.prefetch);
   DS_CHECK(options.mixup >= 0.0 && options.cutmix >= 0.0, "[loader] mixup {}, cutmix {}, expected at least 0",
            options.mixup, options.cutmix);
@@ -86,7 +86,7 @@ std::vector<float> normalization_table(const Normalization& normalization, int64
 }  // namespace
 
 /// Batches are numbered within the epoch. Workers take the numbers in order and put their results into a ring
-/// of `prefetch` slots, from which next() takes them in order.
+/// of as many slots as options().prefetch says, from which next() takes them in order.
 class DataLoader::State {
  public:
   State(Dataset dataset, LoaderOptions options) : dataset_(std::move(dataset)), options_(std::move(options)) {
@@ -130,7 +130,11 @@ class DataLoader::State {
   bool read(int64_t index, Generator& generator, std::span<uint8_t> pixels) const;
   void work();
   void stop_workers();
-  Slot& slot_of(int64_t number) { return slots_[static_cast<size_t>(number % options_.prefetch)]; }
+  /// Each worker may have a batch in work while others are ready.
+  int64_t prefetch() const {
+    return options_.prefetch > 0 ? options_.prefetch : std::max(4, options_.workers + 2);
+  }
+  Slot& slot_of(int64_t number) { return slots_[static_cast<size_t>(number % prefetch())]; }
 
   const Dataset dataset_;
   const LoaderOptions options_;
@@ -167,7 +171,7 @@ void DataLoader::State::start(int64_t epoch, int64_t first_batch) {
     shuffle(order_, generator);
   }
   slots_.clear();
-  slots_.resize(static_cast<size_t>(options_.prefetch));
+  slots_.resize(static_cast<size_t>(prefetch()));
   taken_ = delivered_ = first_batch;
   for (int i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { work(); });
 }
@@ -206,8 +210,8 @@ void DataLoader::State::work() {
   unpin_this_thread();
   std::unique_lock lock(mutex_);
   while (true) {
-    slot_emptied_.wait(
-        lock, [&] { return stopping_ || taken_ == batches() || taken_ < delivered_ + options_.prefetch; });
+    slot_emptied_.wait(lock,
+                       [&] { return stopping_ || taken_ == batches() || taken_ < delivered_ + prefetch(); });
     if (stopping_ || taken_ == batches()) return;
     const int64_t number = taken_++;
     lock.unlock();

@@ -27,7 +27,7 @@ struct LoaderOptions {
   bool drop_last = false;            // leave out the last batch when it is not full
   uint64_t seed = 0;                 // of order and augmentation: not that of manual_seed()
   int workers = 2;                   // threads; 0 prepares batches on the calling thread
-  int prefetch = 4;                  // batches kept ready
+  int prefetch = 0;                  // batches ready or in work; 0: workers + 2, at least 4
   int64_t classes = 0;               // of soft targets; 0: those of the data set
   double mixup = 0.0;                // alpha of Beta(alpha, alpha) (Zhang et al. 2018); 0 is off
   double cutmix = 0.0;               // likewise (Yun et al. 2019); with both, each batch has one of them

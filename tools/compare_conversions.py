@@ -19,9 +19,9 @@ import tempfile
 from comparison import run
 
 FORMATS = ["q5", "q4", "ps5", "ps4", "q3", "ps3", "q2", "ps2"]
-ABLATION = [("only rounded", None), ("rounded, means and variances matched", ["--compensation", "statistics"]),
-            ("errors handed on, float weights the target", ["--compensation", "float-target"]),
-            ("in full", []), ("in full, 64 images", ["--calibration-images", "64"]),
+ABLATION = [("only rounded", None), ("means and variances of the outputs matched (--compensation statistics)", ["--compensation", "statistics"]),
+            ("errors handed on to later weights, the float weights the target (--compensation float-target)", ["--compensation", "float-target"]),
+            ("in full (--compensation full)", []), ("in full, 64 images", ["--calibration-images", "64"]),
             ("in full, 16 images", ["--calibration-images", "16"]),
             ("in full, without exponent offsets", ["--offset-bits", "0"]),
             ("in full, exponent offsets for all", ["--offset-bits", "7"]),

@@ -47,7 +47,7 @@ def main():
     arguments = parse_layer_options(parser, "bench_conv2d", ["resnet20", "resnet18_cifar", "mobilenet_v2_cifar"],
                                     batches=[1, 128], batch=128, repetitions=3, seconds=0.1)
     heading = ["# Convolutions beside oneDNN's", "",
-               f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and their ratio; batch "
+               f"GFLOP/s (two for each multiply-accumulate of the direct form), native / oneDNN, and in bold the median of the rounds' ratios; batch "
                f"{arguments.batch}, float32, {arguments.threads} pinned threads of {processor_name()}; medians of "
                f"{arguments.repetitions} rounds, in each of which both run one after the other. oneDNN chooses its layouts and "
                "has its filters and images in them already. Made by `tools/compare_convolutions.py`.", ""]

@@ -88,7 +88,8 @@ def main():
     forced = os.environ.get("DEEPSHIFT_ISA")
     heading = ["# Speed of a training step" + (f", kernels of {forced}" if forced else ""), "",
                f"A full step (forward, loss, backward, optimizer), batch {BATCH}, pinned threads of {processor_name()}; "
-               f"{arguments.rounds} interleaved rounds. Made by `tools/compare_training.py`.", ""]
+               f"{arguments.rounds} interleaved rounds. Milliseconds compare within a table, not between files: the machine's speed changes. Made by "
+               "`tools/compare_training.py`.", ""]
     report(heading, figures, table, arguments.output)
 
 

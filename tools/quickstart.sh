@@ -48,7 +48,11 @@ if [ -z "$data" ]; then
   batch=32  # 10,000 images are few: many small steps learn more of them than few large ones
   recipe=(--lr 0.03)
   data=$output/data
-  [ -d "$data" ] || { "$bin/deepshift" synthesize "$data.part" && mv "$data.part" "$data"; }
+  if [ ! -d "$data" ]; then
+    rm -rf "$data.part"  # of a start that was stopped
+    "$bin/deepshift" synthesize "$data.part"
+    mv "$data.part" "$data"
+  fi
 fi
 
 # run NAME OPTION...: one training run, resumed where it was stopped, skipped where it is finished.

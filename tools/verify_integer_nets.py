@@ -22,6 +22,7 @@ from comparison import processor_name
 NETWORKS = ["resnet20", "mobilenet_v2_cifar", "resnet18_cifar"]
 GENERIC_IMAGES = {"resnet20": 0, "mobilenet_v2_cifar": 0}  # by plain C++; 0: all
 FEW_IMAGES = 1000  # of other networks
+ACTIVATION_BITS = [8, 16]
 WEIGHTS = [("q", 2), ("ps", 2), ("q", 3), ("q", 4), ("ps", 5)]
 
 
@@ -35,7 +36,9 @@ def run(*command):
 def model_of(arguments, network, method, bits):
     """A file of the network with weights of so many bits."""
     folder = arguments.work / f"{network}_{method}{bits}"
-    if not (folder / "summary.json").exists():
+    if (folder / "config.json").exists() and not (folder / "summary.json").exists():
+        run(arguments.bin / "train_cifar", "--resume", folder)  # a call that was stopped has begun it
+    elif not (folder / "config.json").exists():
         run(arguments.bin / "train_cifar", "--data", arguments.cifar, "--arch", network, "--method", method, "--weight-bits", bits,
             "--epochs", 1, "--limit-train", 512, "--output", folder)
     return folder / "last.safetensors"
@@ -60,7 +63,8 @@ def table(rows):
              "Integer nets on the test images of CIFAR-10, in every way of `deepshift verify`: each set of kernels with batches of "
              "1, 7 and 128 on one thread and on all, and by shifts and additions alone. In each row all results of all ways were "
              "equal, also to those of the reference; the checksum is that of the results for all 10,000 images. The networks were "
-             "trained for a moment. Made by `tools/verify_integer_nets.py`.", "",
+             f"trained for a moment. {len(rows)} of {len(NETWORKS) * len(WEIGHTS) * len(ACTIVATION_BITS)} nets have run so far. "
+             "Made by `tools/verify_integer_nets.py`.", "",
              "| network | weights | values, bits | ways | images, AVX-512 and AVX2 | images, plain C++ | images, reference | checksum | "
              "commit | processor |",
              "|---|---|---|---|---|---|---|---|---|---|"]
@@ -84,7 +88,7 @@ def main():
     commit = run("git", "describe", "--always", "--dirty").strip()
     done = arguments.output.with_suffix(".json")
     rows = json.loads(done.read_text()) if done.exists() and not arguments.fresh else []
-    for network, (method, bits), activation_bits in itertools.product(arguments.networks, WEIGHTS, (8, 16)):
+    for network, (method, bits), activation_bits in itertools.product(arguments.networks, WEIGHTS, ACTIVATION_BITS):
         key = (network, f"{method}{bits}", activation_bits)
         if any((row["network"], row["weights"], row["bits"]) == key for row in rows):
             continue

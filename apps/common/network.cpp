@@ -60,8 +60,10 @@ Network with_new_classes(const Network& trained, int64_t classes) {
 }
 
 /// Other rounding of activations than the network has; ranges that were learnt for that are lost.
-void change_activations(Module& model, const std::optional<ActivationQuantOptions>& activations) {
-  if (activations != activation_quant_options(model)) quantize_activations(model, activations);
+void change_activations(Module& model, std::optional<ActivationQuantOptions> activations) {
+  const std::optional<ActivationQuantOptions> present = activation_quant_options(model);
+  if (activations && present) activations->momentum = present->momentum;  // no option says it
+  if (activations != present) quantize_activations(model, activations);
 }
 
 void convert(Module& model, const TrainOptions& options) {
@@ -161,7 +163,12 @@ void adopt_pretrained(const Network& pretrained, const OptionTable& table, Train
   options.arch = pretrained.info.architecture;
   if (const auto kind = shift_kind(*pretrained.model)) adopt_shift_weights(pretrained, *kind, table, options);
   if (!table.given("activation-bits")) {
-    options.activations = describe_activations(activation_quant_options(*pretrained.model));
+    const ActivationChoice stored = describe_activations(activation_quant_options(*pretrained.model));
+    ActivationChoice& choice = options.activations;
+    choice.bits = stored.bits;
+    if (!table.given("activation-rounding")) choice.rounding = stored.rounding;
+    if (!table.given("activation-unsigned")) choice.unsigned_inputs = stored.unsigned_inputs;
+    if (!table.given("activation-paper-top")) choice.paper_top = stored.paper_top;
   }
   if (!options.mean.empty() || !options.deviation.empty()) return;
   Normalization normalization = pretrained.notes.normalization;

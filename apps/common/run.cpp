@@ -74,10 +74,13 @@ void adopt_run(const ResumePoint& point, OptionTable& table, const std::string& 
   const std::string config = point.folder + "/config.json";
   nlohmann::json stored = nlohmann::json::object();
   if (fs::exists(config)) stored = stored_options(config, program);
+  const nlohmann::json planned = stored.value("epochs", nlohmann::json());
   if (!point.checkpoint.empty()) stored.update(point.state.recipe);
   // These schedules do not look ahead: more epochs leave what was done as it would have been.
   const std::string schedule = stored.value("schedule", "");
   const bool extensible = schedule == "constant" || schedule == "step" || schedule == "multistep";
+  // Those of a later start, which was stopped before it wrote a checkpoint.
+  if (extensible && planned.is_number_integer() && planned > stored["epochs"]) stored["epochs"] = planned;
   table.merge(stored, point.folder,
               extensible ? std::vector<std::string>{"epochs"} : std::vector<std::string>{});
 }
@@ -108,13 +111,41 @@ void check_resumable(const ResumePoint& point, const TrainOptions& options, int6
       point.checkpoint, state.best_epoch, best, replaced_by);
 }
 
-/// Another folder gets what the run has made so far.
+/// Throws Error when another process has written the checkpoint since its state was read. Runs go forward,
+/// so that what was read of it in between is of that state, too, where it stands there still.
+void check_unchanged(const ResumePoint& point, const std::string& checkpoint) {
+  const RunState& before = point.state;
+  const RunState now = read_run_state(checkpoint);
+  DS_CHECK(
+      now.epoch == before.epoch && now.batch == before.batch,
+      "[resume] {}: {} epochs and {} batches were done when it was opened, now {} and {}: another process "
+      "trains this run",
+      point.checkpoint, before.epoch, before.batch, now.epoch, now.batch);
+}
+
+/// Another folder gets what the run has made so far, or nothing.
 void bring_along(const ResumePoint& point, const RunFolder& folder) {
-  if (!point.checkpoint.empty()) fs::copy_file(point.checkpoint, folder.last());
-  for (const std::string& file : {folder.best(), folder.metrics()}) {
-    const fs::path from = fs::path(point.folder) / fs::path(file).filename();
-    if (fs::exists(from)) fs::copy_file(from, file);
+  const std::vector<std::pair<fs::path, std::string>> files = {
+      {fs::path(point.folder) / fs::path(folder.best()).filename(), folder.best()},
+      {fs::path(point.folder) / fs::path(folder.metrics()).filename(), folder.metrics()},
+      {point.checkpoint, folder.last()}};
+  try {
+    for (const auto& [from, to] : files) {
+      if (fs::exists(from)) copy_file_atomically(from.string(), to);
+    }
+    if (!point.checkpoint.empty()) check_unchanged(point, folder.last());
+  } catch (...) {
+    std::error_code ignored;
+    for (const auto& [from, to] : files) fs::remove(to, ignored);
+    throw;
   }
+}
+
+/// The classes of the network that the run goes on with, by label; empty where it is new or does not say.
+std::vector<std::string> known_classes(const ResumePoint& point, const std::optional<Network>& pretrained) {
+  if (pretrained) return pretrained->notes.classes;
+  if (point.checkpoint.empty()) return {};
+  return read_notes(read_model_info(SafetensorsFile(point.checkpoint)), point.checkpoint).classes;
 }
 
 void write_config(const RunFolder& folder, const OptionTable& table, const std::string& program) {
@@ -231,7 +262,7 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   if (options.output.empty()) options.output = default_output(options);
   if (!options.profile_trace.empty()) check_can_be_written(options.profile_trace);  // now, not after hours
   set_up_machine(options.machine);
-  TaskData data = load_task(options);
+  TaskData data = load_task(options, known_classes(point, pretrained));
   settle_normalization(options, data.train.channels());
   if (!point.checkpoint.empty()) check_resumable(point, options, data.train.size());
   options.classes = network_classes(options, data.train);
@@ -239,14 +270,17 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   const bool in_place =
       resuming && fs::exists(options.output) && fs::equivalent(options.output, point.folder);
   const RunFolder folder = in_place ? RunFolder::open(options.output) : RunFolder::create(options.output);
+  const std::string checkpoint = in_place || point.checkpoint.empty() ? point.checkpoint : folder.last();
   if (resuming && !in_place) bring_along(point, folder);
+  if (in_place && !checkpoint.empty()) check_unchanged(point, checkpoint);
   say(stdout, fmt::format("{} on {}: {} training images, {}, output in {}\n", network.model->describe(),
                           options.dataset, data.train.size(), options.machine.device, folder.path()));
   const Dataset train_images = data.train;
   const Dataset test = data.test;
   Trainer trainer(options, table.recipe(), std::move(network), std::move(data), folder);
-  if (!point.checkpoint.empty()) trainer.resume(point.checkpoint, point.state);
+  if (!checkpoint.empty()) trainer.resume(checkpoint, point.state);
   write_config(folder, table, program);
+  if (point.state.epoch < options.epochs) fs::remove(folder.summary());  // of the run before it was extended
   begin_profile(options);
   catch_interrupts();
   const bool finished = trainer.run();

@@ -1,5 +1,6 @@
 #include "apps/common/task.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "apps/common/app.h"
@@ -36,6 +37,15 @@ void limit(Dataset& images, int64_t count) {
   std::vector<int64_t> chosen;
   for (int64_t i = 0; i < count; ++i) chosen.push_back(i * images.size() / count);
   images = images.select(chosen);
+}
+
+/// Whether images of these classes belong to a network whose classes are `known`, in whatever order.
+bool are_known(const std::vector<std::string>& classes, const std::vector<std::string>& known,
+               const TrainOptions& options) {
+  const size_t outputs = options.classes > 0 ? static_cast<size_t>(options.classes) : classes.size();
+  return outputs == known.size() && std::ranges::all_of(classes, [&](const std::string& name) {
+           return std::ranges::find(known, name) != known.end();
+         });
 }
 
 }  // namespace
@@ -105,7 +115,7 @@ Normalization given_normalization(const std::vector<double>& mean, const std::ve
   return {expand(mean), expand(deviation)};
 }
 
-TaskData load_task(const TrainOptions& options) {
+TaskData load_task(const TrainOptions& options, const std::vector<std::string>& known) {
   TaskData task;
   DatasetChoice choice{.name = options.dataset,
                        .folder = options.data,
@@ -113,6 +123,11 @@ TaskData load_task(const TrainOptions& options) {
                        .strict = options.strict};
   task.train = load_dataset(choice, Split::kTrain);
   choice.classes = task.train.classes;
+  if (options.dataset == kImageFolder && choice.classes != known &&
+      are_known(choice.classes, known, options)) {
+    choice.classes = known;
+    task.train = load_dataset(choice, Split::kTrain);
+  }
   task.test = load_dataset(choice, Split::kTest);
   DS_CHECK(task.train.size() > 0 && task.test.size() > 0,
            "[data] {}: {} training and {} test images, expected some of both", options.data,
@@ -153,7 +168,7 @@ void add_augmentation(const TrainOptions& options, int64_t image_size, LoaderOpt
       loader.augment.push_back(
           color_jitter({.brightness = strength, .contrast = strength, .saturation = strength}));
     }
-  } else if (standard && options.dataset != "mnist") {
+  } else if (standard) {
     loader.augment = {random_crop(32, 4), random_flip()};
   }
   if (options.cutout > 0) loader.augment.push_back(cutout(options.cutout));

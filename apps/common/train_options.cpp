@@ -55,12 +55,15 @@ void add_data_options(OptionTable& table, TrainOptions& o, const std::vector<std
   table.add("data", o.data, "folder of the data set", Effect::kResources)->check(not_empty());
   table.add("dataset", o.dataset, "data set", Effect::kResults)->transform(one_of(datasets));
   const bool photographs = o.dataset == kImageFolder;
+  const bool digits = o.dataset == "mnist";  // mirrored, they would be others
   table
       .add("augment", o.augment,
-           photographs ? "standard: a random part of the image, resized, and flip"
-                       : "standard: random crop with 4 pixels of padding and flip (CIFAR)",
+           digits        ? "nothing changes digits but --cutout"
+           : photographs ? "standard: a random part of the image, resized, and flip"
+                         : "standard: random crop with 4 pixels of padding and flip (CIFAR)",
            Effect::kResults)
-      ->transform(one_of({"standard", "none"}));
+      ->transform(
+          one_of(digits ? std::vector<std::string>{"none"} : std::vector<std::string>{"standard", "none"}));
   if (photographs) add_photograph_options(table, o);
   const char* normalisation = "per channel, of pixels in [0, 1] (default: the data set's, or --pretrained's)";
   table.add("mean", o.mean, fmt::format("mean {}", normalisation), Effect::kResults)
@@ -174,8 +177,9 @@ void add_regularisation_options(OptionTable& table, TrainOptions& o) {
   table.group("Regularisation (0 is off)");
   table
       .add("weight-decay", o.weight_decay,
-           "of weights; ps: on 4^P, through the loss (default: 5e-4; ps 1e-4, with muon 5e-4; muon 0.1; else "
-           "with --pretrained 1e-4)",
+           "of weights; ps: on 4^P, through the loss, and with muon S has a decay of its own (default: 5e-4; "
+           "ps "
+           "1e-4, with muon 5e-4; muon 0.1; else with --pretrained 1e-4)",
            Effect::kResults)
       ->check(between(0, 1));
   table
@@ -249,7 +253,7 @@ void add_run_options(OptionTable& table, TrainOptions& o) {
 /// What a run was started with and what repeats it need not be the same words.
 void compare_values(OptionTable& table) {
   table.compare_by("device", [](const nlohmann::json& name) {
-    return name == "auto" ? nlohmann::json(best_device().str()) : name;
+    return (name == "auto" ? best_device() : parse_device(name.get<std::string>())).str();
   });
   table.compare_by("pretrained",
                    [](const nlohmann::json& path) { return absolute_path(path.get<std::string>()); });
@@ -271,6 +275,8 @@ double default_lr(const TrainOptions& options) {
   if (options.pretrained.empty()) return 0.1;
   return *options.method == "ps" ? 0.02 : 0.01;
 }
+
+int64_t default_step_epochs(const TrainOptions& options) { return std::max<int64_t>(1, options.epochs / 3); }
 
 double default_weight_decay(const TrainOptions& options) {
   const bool muon = *options.optimizer == "muon";
@@ -306,7 +312,7 @@ void resolve(TrainOptions& options) {
   if (!options.warmup_epochs) {
     options.warmup_epochs = options.schedule == "cosine" ? 0.05 * static_cast<double>(options.epochs) : 0.0;
   }
-  if (!options.step_epochs) options.step_epochs = std::max<int64_t>(1, options.epochs / 3);
+  if (!options.step_epochs) options.step_epochs = default_step_epochs(options);
   parse_activations(options.activations);  // throws when the bits cannot be read
   DS_CHECK(*options.warmup_epochs < static_cast<double>(options.epochs),
            "[options] --warmup-epochs is {}, expected less than --epochs {}", *options.warmup_epochs,
@@ -349,6 +355,8 @@ void check_effective(const OptionTable& table, const TrainOptions& options) {
                 options.momentum == defaults.momentum,
             "--optimizer sgd or muon"},
            {"milestones", schedule == "multistep", "--schedule multistep"},
+           {"step-epochs", schedule == "step" || options.step_epochs == default_step_epochs(options),
+            "--schedule step"},
            {"gamma", schedule == "step" || schedule == "multistep" || options.gamma == defaults.gamma,
             "--schedule step or multistep"}}) {
     DS_CHECK(need.met || !table.given(need.option), "[options] --{} has an effect with {} only", need.option,

@@ -17,6 +17,7 @@
 #include "autograd/tape.h"
 #include "core/ops.h"
 #include "core/parallel.h"
+#include "layers/batchnorm2d.h"
 #include "layers/convert.h"
 
 namespace ds::apps {
@@ -41,7 +42,8 @@ Trainer::Trainer(const TrainOptions& options, nlohmann::json recipe, Network net
   optimizer_ = make_optimizer(options, *network_.model);
   schedule_ = make_schedule(options, *optimizer_);
   if (options.ema > 0.0) {
-    ema_ = std::make_unique<Ema>(network_.model->parameters(), EmaOptions{.decay = options.ema});
+    ema_ = std::make_unique<Ema>(network_.model->parameters(), EmaOptions{.decay = options.ema},
+                                 running_statistics(*network_.model));
   }
   const Normalization& normalization = network_.notes.normalization;
   evaluation_options_ = {.batch = evaluation_batch(data_.test.image_shape()),
@@ -82,6 +84,8 @@ void Trainer::resume(const std::string& checkpoint, const RunState& state) {
     EmaState averages = ema_->state();
     averages.updates = state_.ema_updates;
     for (auto& [name, tensor] : averages.tensors) {
+      // Checkpoints of earlier versions have no averages of buffers: these begin as they are.
+      if (name.starts_with("buffer.") && !file.contains("extra.ema." + name)) continue;
       tensor = file.read("extra.ema." + name).to(tensor.device());
     }
     ema_->load_state(averages);

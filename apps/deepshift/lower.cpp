@@ -102,7 +102,7 @@ Command lower_command(CLI::App& parent) {
   app->add_option("--weight-bits", o.weight_bits, "of float weights, which are rounded first")
       ->check(between(2, 5));
   add_layer_bits(*app, o.layer_bits);
-  app->add_option("--method", o.method, "likewise (default: q)")->transform(one_of({"q", "ps"}));
+  app->add_option("--method", o.method, "kind of those weights (default: q)")->transform(one_of({"q", "ps"}));
   app->add_option("--activation-bits", o.lowering.activation_bits, "of stored values: 8 or 16")
       ->capture_default_str()
       ->check(CLI::IsMember({8, 16}));

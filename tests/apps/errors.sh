@@ -75,7 +75,7 @@ expect 'test_batch.bin|data_batch_2.bin' train --data "$work/truncated"
 
 # Weights
 # Options that say their defaults are taken, as in the command lines of reports.
-"$bin/train_cifar" --data "$data" --epochs 1 --batch-size 50 --weight-bits 5 --first-last shift --gamma 0.1 --step-epochs 4 \
+"$bin/train_cifar" --data "$data" --epochs 1 --batch-size 50 --weight-bits 5 --first-last shift --gamma 0.1 --step-epochs 1 \
   --output "$work/run" >/dev/null 2>&1
 model=$work/run/best.safetensors
 expect 'absent.safetensors' train --data "$data" --pretrained "$work/absent.safetensors"

@@ -52,6 +52,24 @@ TEST_F(NetworkFile, OfAnotherKindOfImageIsNamedAsSuch) {
               HasSubstr("holds mnist_fc, for images [28, 28, 1]; expected a network for images [32, 32, 3]"));
 }
 
+/// What the file says of activations holds where the command line says nothing.
+TEST_F(NetworkFile, LendsTheRoundingOfActivationsThatWasNotGiven) {
+  Network network{.model = models::make("mnist_fc"), .info = {.architecture = "mnist_fc", .classes = 10}};
+  quantize_activations(*network.model, parse_activations({.bits = "8"}));
+  TrainOptions options;
+  options.dataset = options.arch = "mnist";
+  CLI::App app;
+  OptionTable table(app);
+  for (const char* name : {"rounding", "unsigned", "paper-top"}) {
+    table.add(fmt::format("activation-{}", name), options.activations.rounding, "", Effect::kResults);
+  }
+  table.add("activation-bits", options.activations.bits, "", Effect::kResults);
+  app.parse("--activation-rounding floor");
+  adopt_pretrained(network, table, options);
+  EXPECT_EQ(options.activations.bits, "8");
+  EXPECT_EQ(options.activations.rounding, "floor");
+}
+
 TEST(RunStateNumbers, ThatContradictEachOtherAreRefused) {
   RunState state;
   state.check("file");

@@ -119,6 +119,21 @@ for epochs in 1 2; do
   same_bits "$cut"
 done
 
+# More epochs than the run began with, stopped before the first of them was saved: they are not forgotten, and the result
+# of the shorter run is not taken for theirs.
+longer=(--data "$work/data" --schedule constant --batch-size 50)
+"$bin/train_cifar" "${longer[@]}" --epochs 1 --output "$work/longer" >/dev/null 2>&1
+"$bin/train_cifar" --resume "$work/longer" --epochs 2 >"$work/log" 2>&1 &
+process=$!
+until grep -q '"epochs": 2' "$work/longer/config.json"; do sleep 0.01; done
+sleep 0.05
+kill -9 "$process" 2>/dev/null || true
+wait "$process" 2>/dev/null || true
+[ "$(wc -l <"$work/longer/metrics.jsonl")" -eq 1 ] || fail "the longer run was not stopped in time"
+[ ! -e "$work/longer/summary.json" ] || fail "the summary of the shorter run is still there"
+"$bin/train_cifar" --resume "$work/longer" >"$work/log" 2>&1 || { cat "$work/log"; fail "the longer run"; }
+[ "$(wc -l <"$work/longer/metrics.jsonl")" -eq 2 ] || fail "the longer run ended after $(wc -l <"$work/longer/metrics.jsonl") epochs"
+
 # A finished run can be resumed: nothing is left to do, and nothing changes.
 "$bin/train_cifar" --resume "$work/killed" >/dev/null
 same_bits "$work/killed"

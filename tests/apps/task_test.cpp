@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "data/cifar.h"
 #include "data/synthetic.h"
+#include "tests/support/photographs.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ds::apps {
@@ -80,6 +81,26 @@ TEST(Normalization, OneValueStandsForAllChannels) {
 TEST(Normalization, IsWrittenAsItIsTyped) {
   EXPECT_THAT(as_printed({0.4914F, 1.0F / 3.0F}), ElementsAre(0.4914, ::testing::DoubleEq(0.33333334)));
   EXPECT_THAT(given_normalization({0.4914}, {0.2}, 1).mean, ElementsAre(FloatEq(0.4914F)));
+}
+
+/// Fine-tuning on a part of a network's classes, or in another order, keeps what each output means.
+TEST(PhotographTask, TakesTheLabelsOfANetworkThatKnowsItsClasses) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"train/n01/a.ppm", "train/n03/b.ppm", "val/n03/c.ppm"})
+    test::write_photograph(folder / name, 8, 8, 100);
+  TrainOptions options{.data = folder.path(), .dataset = kImageFolder, .image_size = 8};
+  const std::vector<std::string> known = {"n03", "n02", "n01"};
+  const auto labels = [&](const std::vector<std::string>& names) {
+    return load_task(options, names).train.labels.to_vector<int64_t>();
+  };
+  EXPECT_THAT(labels(known), ElementsAre(0, 1)) << "a last layer of its own for two classes";
+  EXPECT_THAT(labels({"n03", "n01"}), ElementsAre(1, 0));
+  options.classes = 3;
+  EXPECT_THAT(labels(known), ElementsAre(2, 0));
+  const TaskData task = load_task(options, known);
+  EXPECT_EQ(task.train.classes, known);
+  EXPECT_THAT(task.test.labels.to_vector<int64_t>(), ElementsAre(0));
+  EXPECT_THAT(labels({"n04", "n02", "n01"}), ElementsAre(0, 1)) << "n03 is of other classes";
 }
 
 }  // namespace

@@ -115,6 +115,32 @@ TEST(AtomicFile, SaysBeforehandWhetherItCanBeWritten) {
   EXPECT_THROW(check_can_be_written(folder / "absent/file"), Error);
 }
 
+TEST(AtomicFile, CopiesAWholeFileOrNone) {
+  const test::TemporaryFolder folder;
+  const std::string content((size_t{3} << 20) + 1, 'x');
+  write_file_atomically(folder / "from", content);
+  write_file_atomically(folder / "to", "old");
+  copy_file_atomically(folder / "from", folder / "to");
+  EXPECT_EQ(contents(folder / "to"), content);
+  EXPECT_THROW(copy_file_atomically(folder / "absent", folder / "to"), Error);
+  EXPECT_THROW(copy_file_atomically(folder.path(), folder / "to"), Error);  // a folder
+  EXPECT_EQ(contents(folder / "to"), content);
+  EXPECT_EQ(files_in(folder.path()), 2);
+}
+
+TEST(AtomicFile, ReplacesWhatALinkLeadsTo) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "models");
+  std::filesystem::create_symlink("models/a", folder / "link");
+  std::filesystem::create_symlink(folder / "link", folder / "far");
+  for (const char* content : {"first", "second"}) {  // at first the link leads to nothing
+    write_file_atomically(folder / "far", content);
+    EXPECT_EQ(contents(folder / "models/a"), content);
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "far"));
+  }
+}
+
 TEST(AtomicFile, LeavesWhatIsNoRegularFile) {
   const test::TemporaryFolder folder;
   const std::string pipe = folder / "pipe";

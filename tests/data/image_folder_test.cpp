@@ -100,6 +100,16 @@ TEST_F(ImageFolder, ReadsATableForBothSplits) {
   EXPECT_THAT(error_of(Split::kTest), HasSubstr("labels.csv, line 2: a.ppm is neither in"));
 }
 
+TEST_F(ImageFolder, TakesIndicesWhereATableHasNoNamesOfFolders) {
+  write_text(folder_ / "labels.csv", "file,class_index,class_name\na.ppm,0,crane\na.ppm,1,crane\na.ppm,2,\n");
+  photograph("a.ppm");
+  const Dataset train = image_folder(folder_.path(), Split::kTrain);
+  const Dataset test = image_folder(folder_.path(), Split::kTest, {.classes = train.classes});
+  EXPECT_THAT(test.labels.to_vector<int64_t>(), ElementsAre(0, 1, 2));
+  EXPECT_THAT(error_of(Split::kTest, {.classes = {"crane", "crane"}}),
+              HasSubstr("line 4: class_index is '2', expected a whole number from 0 to 1"));
+}
+
 TEST_F(ImageFolder, NamesTheFolderThatIsWrong) {
   EXPECT_THAT(error_of(Split::kTest), HasSubstr("neither a folder val nor a file labels.csv"));
   write_classes();

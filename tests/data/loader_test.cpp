@@ -174,6 +174,21 @@ TEST(DataLoader, PreparesAtMostTheAskedNumberAhead) {
   EXPECT_LE(prepared, 5);
 }
 
+/// No batch is finished before there is one in every worker's hands.
+TEST(DataLoader, KeepsEveryWorkerBusy) {
+  constexpr int kWorkers = 8;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  std::atomic<int> working = 0;
+  LoaderOptions options = {.batch = 1, .workers = kWorkers};
+  options.augment = {[&](ImageView, Generator&) {
+    ++working;
+    while (working < kWorkers && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    if (working < kWorkers) fail("{} of {} workers have a batch", working.load(), kWorkers);
+  }};
+  DataLoader loader(numbered_images(kWorkers), options);
+  EXPECT_EQ(images_of(epoch_of(loader, 0), 0).size(), static_cast<size_t>(kWorkers));
+}
+
 TEST(DataLoader, ThrowsErrorsOfWorkersInTheirTurn) {
   for (const int workers : {0, 2}) {
     LoaderOptions options = {.batch = 4, .workers = workers};
@@ -213,7 +228,7 @@ TEST(DataLoader, RefusesWrongOptions) {
   const Dataset dataset = numbered_images(4);
   EXPECT_THROW(DataLoader(dataset, {.batch = 0}), Error);
   EXPECT_THROW(DataLoader(dataset, {.workers = -1}), Error);
-  EXPECT_THROW(DataLoader(dataset, {.prefetch = 0}), Error);
+  EXPECT_THROW(DataLoader(dataset, {.prefetch = -1}), Error);
   EXPECT_THROW(DataLoader(dataset, {.mixup = std::nan("")}), Error);
   EXPECT_THROW(DataLoader(dataset, {.label_smoothing = 0.1}), Error);
   EXPECT_THROW(DataLoader(dataset, {.classes = 2, .mixup = 0.2}), Error);

@@ -33,7 +33,7 @@ TEST(Synthetic, IsTheSameOnEveryMachine) {
   EXPECT_EQ(hash_of(data.test.images), 16639090022863864323U);
 }
 
-// ResNet20 exceeds 95 %: docs/results/quickstart.md.
+// It must take more than that to learn them.
 TEST(Synthetic, ALinearClassifierStaysUnder60Percent) {
   manual_seed(1);
   const SyntheticData data = make_synthetic({.train = 2000, .test = 500});
