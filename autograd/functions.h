@@ -48,7 +48,8 @@ Variable matmul(const Variable& a, const Variable& b);
 /// column sums of g.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias);
 /// Cross-correlation of x [N,H,W,I] with weight [O,kh,kw,I/groups], plus bias [O] (may be undefined):
-/// [N,H',W',O], H' = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1.
+/// [N,H',W',O], H' = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1. Gradients: the transposed
+/// convolution of g with the weight, the correlation of x with g, and the sums of g over N, H' and W'.
 Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
                 const Conv2dOptions& options = {});
 
@@ -60,7 +61,10 @@ struct BatchNormOptions {
   double eps = 1e-5;
 };
 /// gamma (x - mean) / sqrt(variance + eps) + beta over all axes but the last. Training takes the batch's mean
-/// and biased variance and updates the running ones; evaluation takes the running ones as constants.
+/// and biased variance and updates the running ones; evaluation takes the running ones as constants. Throws
+/// Error for training on a single value a channel. Gradients, with x^ the normalised x: of beta the sum of g,
+/// of gamma that of g x^, of x gamma / sqrt(variance + eps) (g - mean(g) - x^ mean(g x^)), in evaluation
+/// without the means.
 Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta, Tensor& running_mean,
                     Tensor& running_variance, const BatchNormOptions& options);
 
@@ -70,7 +74,8 @@ Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variabl
                          Tensor& running_variance, const Variable& shortcut, const BatchNormOptions& options);
 
 /// Maximum of each window, [N,H,W,C] to [N,H',W',C], H' = floor((H + 2 padding - kernel) / stride) + 1, or
-/// with ceil_mode rounded up; padding never wins. The gradient goes to the first maximum.
+/// with ceil_mode rounded up; the stride is the kernel's where none is given. Padding never wins. The
+/// gradient goes to the first maximum.
 Variable max_pool2d(const Variable& x, const Pool2dOptions& options);
 /// Mean of each window; the divisor is what lies inside the padded input (without ceil_mode the whole
 /// window), or with count_include_pad = false what lies inside the input.

@@ -61,11 +61,12 @@ Node::Node(const NodeInfo& info, const Tensor& output, GradientFunction gradient
   edges_.reserve(info.inputs.size());
   for (const Variable& input : info.inputs) {
     Edge& edge = edges_.emplace_back();
+    if (!input.defined()) continue;
+    edge.version = input.version();  // also of inputs without a gradient: those of others depend on them
+    edge.recorded_version = *edge.version;
     if (!input.requires_grad()) continue;
     edge.node = input.node();
-    if (edge.node) continue;
-    edge.leaf = input;
-    edge.version = input.version();
+    if (!edge.node) edge.leaf = input;
   }
 }
 
@@ -78,10 +79,12 @@ Gradients Node::replay(const Tensor& dy) const {
       "keep the graph with backward(true)",
       kind_);
   for (size_t i = 0; i < edges_.size(); ++i) {
-    DS_CHECK(!edges_[i].leaf.defined() || edges_[i].leaf.version() == edges_[i].version,
+    const Edge& edge = edges_[i];
+    const bool named = edge.leaf.defined() && !edge.leaf.name().empty();
+    DS_CHECK(!edge.version || *edge.version == edge.recorded_version,
              "[backward] input {} of {}{} was changed in place, by an optimizer's step perhaps, after the "
              "forward pass: run the forward pass again",
-             i, kind_, edges_[i].leaf.name().empty() ? "" : fmt::format(" ({})", edges_[i].leaf.name()));
+             i, kind_, named ? fmt::format(" ({})", edge.leaf.name()) : "");
   }
   Gradients gradients = gradient_(dy);
   DS_CHECK(gradients.size() == edges_.size(), "[backward] {} returned {} gradients for {} inputs", kind_,

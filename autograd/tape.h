@@ -55,7 +55,8 @@ class Node {
   struct Edge {
     std::shared_ptr<Node> node;
     Variable leaf;
-    uint64_t version = 0;  // of the leaf, when the call was recorded
+    std::shared_ptr<const uint64_t> version = {};  // the input's; null where there is none
+    uint64_t recorded_version = 0;                 // when the call was recorded
   };
 
   Node(const NodeInfo& info, const Tensor& output, GradientFunction gradient);
@@ -69,8 +70,8 @@ class Node {
   uint64_t sequence() const { return sequence_; }
   /// What a gradient of this node's output must look like.
   const TensorType& output() const { return output_; }
-  /// The gradients of the inputs, one an edge. Throws Error when the node was freed, a leaf among its inputs
-  /// was changed since it was recorded, or the closure returns another number of gradients.
+  /// The gradients of the inputs, one an edge. Throws Error when the node was freed, one of its inputs was
+  /// changed in place since it was recorded, or the closure returns another number of gradients.
   Gradients replay(const Tensor& dy) const;
   /// Drops the closure and the edges.
   void free();

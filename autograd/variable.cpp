@@ -11,7 +11,7 @@ namespace ds {
 struct Variable::State {
   Tensor value;
   Tensor grad;
-  uint64_t version = 0;
+  std::shared_ptr<uint64_t> version = std::make_shared<uint64_t>(0);
   bool requires_grad = false;
   std::shared_ptr<Node> node;
   std::function<void(Tensor&)> projection;
@@ -43,10 +43,10 @@ Variable::State& Variable::state() const {
 
 const Tensor& Variable::value() const { return state().value; }
 Tensor& Variable::mutable_value() {
-  ++state().version;
+  ++*state().version;
   return state().value;
 }
-uint64_t Variable::version() const { return state().version; }
+std::shared_ptr<const uint64_t> Variable::version() const { return state().version; }
 bool Variable::requires_grad() const { return defined() && state_->requires_grad; }
 const Tensor& Variable::grad() const { return state().grad; }
 Tensor& Variable::mutable_grad() { return state().grad; }

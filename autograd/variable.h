@@ -24,10 +24,11 @@ class Variable {
   bool defined() const { return state_ != nullptr; }
   const Tensor& value() const;
   /// For what changes parameters in place: optimizers, loading, conversion. Counts as a change: a backward
-  /// pass over what was recorded before it is refused.
+  /// pass over what was recorded from this variable before it is refused. (What changes the elements through
+  /// another tensor that shares them is not seen.)
   Tensor& mutable_value();
-  /// Changes in place so far.
-  uint64_t version() const;
+  /// The number of changes in place so far; it outlives the variable.
+  std::shared_ptr<const uint64_t> version() const;
   const Shape& shape() const { return value().shape(); }
   int64_t size(int axis) const { return value().size(axis); }
   DType dtype() const { return value().dtype(); }

@@ -94,8 +94,9 @@ std::string_view name_of(Precision precision);
 Precision parse_precision(std::string_view text);
 /// f32 at first.
 Precision precision();
-/// Throws Error for tf32 on a CPU. bf16 is faster than f32 on processors with AVX512-BF16; on others it is
-/// computed by f32 arithmetic, slower than f32.
+/// Throws Error for tf32 on a CPU. bf16 is faster than f32 on processors with AVX512-BF16 where layers
+/// have many channels (docs/results/cpu_training.md); on others it is computed by f32 arithmetic, slower than
+/// f32.
 void set_precision(Precision precision, Device device = {});
 
 /// The instruction set that the native kernels use: DEEPSHIFT_ISA, or the best this processor has. Throws

@@ -41,12 +41,18 @@ struct Conv2dOptions {
 
 struct Pool2dOptions {
   Size2d kernel = 1;
-  Size2d stride = 1;
+  Size2d stride = 0;  // 0: the kernel, windows side by side
   Size2d padding = 0;
   bool count_include_pad =
       true;  // average: divide by the whole window (PyTorch's count_include_pad), or by what is inside
   bool ceil_mode = false;  // one more window where the last would leave some of the padded input out
 };
+
+/// The same with the stride that 0 stands for: as kernels, traces and integer nets have it.
+constexpr Pool2dOptions with_stride(Pool2dOptions pool) {
+  if (pool.stride == Size2d(0)) pool.stride = pool.kernel;
+  return pool;
+}
 
 /// Windows of a pooling over an input of this size.
 constexpr Size2d window_counts(Size2d input, const Pool2dOptions& pool) {

@@ -48,6 +48,8 @@ Tensor argmax(const Tensor& x);
 
 /// alpha op(a) op(b), matrices.
 Tensor gemm(const Tensor& a, const Tensor& b, const GemmOptions& options = {});
+/// x [N,H,W,I], w [O,kh,kw,I/groups], bias [O] or undefined: [N,H',W',O]. The gradients have the shapes
+/// given.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options);
 Tensor conv2d_backward_data(const Tensor& dy, const Tensor& w, const Shape& x_shape,
                             const Conv2dOptions& options);
@@ -103,6 +105,7 @@ BatchNormReluGradients batch_norm_relu_backward(const Tensor& dy, const Tensor& 
                                                 const Tensor& beta, double eps, bool batch_statistics,
                                                 bool shortcut);
 
+/// Over the last axis.
 Tensor softmax(const Tensor& x);
 /// Rows (1 - smoothing) [c = label] + smoothing / classes. Throws Error naming the row of a label out of
 /// range.
@@ -111,7 +114,9 @@ struct CrossEntropyResult {
   Tensor loss;           // one element: the mean over rows of -sum_c target log softmax(logits)
   Tensor probabilities;  // softmax of the logits
 };
+/// Logits and targets, which are probabilities, [N,C] and of one type.
 CrossEntropyResult cross_entropy(const Tensor& logits, const Tensor& targets);
+/// dloss / N (p sum_c target - target), p the probabilities.
 Tensor cross_entropy_backward(const Tensor& dloss, const Tensor& probabilities, const Tensor& targets);
 
 /// sign(w) 2^p, p the integer nearest to log2 |w| within the range (core/shift/pow2.h).
@@ -121,14 +126,16 @@ Tensor shift_q(const Tensor& w, const ShiftRoundingOptions& options);
 Tensor shift_q_clamp(Tensor& w, ShiftRange range);
 /// sign(round(S)) 2^round(P), rounding half to even.
 Tensor shift_ps(const Tensor& shift, const Tensor& sign, const ShiftRoundingOptions& options);
+/// dP = dy y ln 2, y the output of shift_ps.
 Tensor shift_ps_backward(const Tensor& dy, const Tensor& y);
 /// The nearest sum of two signed powers of two (core/shift/levels.h). Throws Error unless the format has two
 /// terms.
 Tensor two_term(const Tensor& w, const ShiftFormat& format);
-/// clamp(round(x 2^F), low, high) 2^-F, half up or down as the options say; bounds that the element type
-/// cannot hold move inwards. A NaN stays.
+/// clamp(round(x 2^F), low, high) 2^-F, to nearest, half up, or down to the next integer (kFloor); bounds
+/// that the element type cannot hold move inwards. A NaN stays.
 Tensor fixed_point(const Tensor& x, const FixedPointOptions& options);
 
+/// In place; formulas in autograd/optim/sgd.h, adam.h and radam.h.
 void sgd_step(const Tensor& gradient, const SgdStepOptions& options, Tensor& parameter, Tensor& momentum);
 void adam_step(const Tensor& gradient, const AdamStepOptions& options, Tensor& parameter, Tensor& first,
                Tensor& second);

@@ -53,6 +53,8 @@ Shape convolution_shape(const char* op, const Shape& x, const Shape& w, const Co
 
 int64_t check_channels_last(const char* op, const Tensor& x) {
   DS_CHECK(x.rank() >= 1, "[{}] input is a scalar, expected channels in the last axis", op);
+  DS_CHECK(x.size(-1) >= 1, "[{}] input {} has no channels, expected at least one in the last axis", op,
+           x.shape().str());
   return x.size(-1);
 }
 
@@ -98,7 +100,8 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& w_
   return dw;
 }
 
-Shape pool2d_shape(const Shape& x, const Pool2dOptions& options, const char* operation) {
+Shape pool2d_shape(const Shape& x, const Pool2dOptions& given, const char* operation) {
+  const Pool2dOptions options = with_stride(given);
   check_images(operation, "input", x);
   const Conv2dOptions window{.stride = options.stride, .padding = options.padding};
   check_window(operation, x, options.kernel, window);
@@ -119,7 +122,7 @@ MaxPool2dResult max_pool2d(const Tensor& x, const Pool2dOptions& options) {
            "[max_pool2d] input {} has planes too large for 32-bit positions", x.shape().str());
   MaxPool2dResult result{.y = Tensor::empty(shape, x.dtype(), x.device()),
                          .index = Tensor::empty(shape, DType::kI32, x.device())};
-  kernels(x.device()).max_pool2d(x, options, result.y, result.index);
+  kernels(x.device()).max_pool2d(x, with_stride(options), result.y, result.index);
   return result;
 }
 
@@ -141,7 +144,7 @@ Tensor max_pool2d_backward(const Tensor& dy, const Tensor& index, const Shape& x
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) {
   check_operands("avg_pool2d", {{"input", x}});
   Tensor y = Tensor::empty(pool2d_shape(x.shape(), options, "avg_pool2d"), x.dtype(), x.device());
-  kernels(x.device()).avg_pool2d(x, options, y);
+  kernels(x.device()).avg_pool2d(x, with_stride(options), y);
   return y;
 }
 
@@ -150,7 +153,7 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, const Pool2dO
   check_operands(kOp, {{"gradient", dy}});
   check_shape(kOp, {"gradient", dy}, pool2d_shape(x_shape, options, kOp));
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device());
-  kernels(dy.device()).avg_pool2d_backward(dy, options, dx);
+  kernels(dy.device()).avg_pool2d_backward(dy, with_stride(options), dx);
   return dx;
 }
 

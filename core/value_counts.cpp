@@ -10,6 +10,7 @@
 namespace ds {
 namespace {
 
+constexpr size_t kBins = size_t{1} << 16;
 constexpr double kPercentile = 0.9999;
 constexpr int kMaxFraction = 62;
 constexpr int kBitsAboveFitting = 8;  // how far least squares looks beyond the range of the values
@@ -39,6 +40,7 @@ FormatChoice parse_format_choice(std::string_view text) {
 }
 
 void ValueCounts::add(std::span<const float> values) {
+  if (!values.empty()) counts_.resize(kBins, 0);
   for (const float value : values) {
     ++counts_[std::bit_cast<uint32_t>(value) >> 16];
     lowest_ = std::min(lowest_, double{value});
@@ -47,7 +49,9 @@ void ValueCounts::add(std::span<const float> values) {
 }
 
 void ValueCounts::add(const ValueCounts& other) {
-  for (size_t bin = 0; bin < counts_.size(); ++bin) counts_[bin] += other.counts_[bin];
+  if (other.counts_.empty()) return;
+  counts_.resize(kBins, 0);
+  for (size_t bin = 0; bin < kBins; ++bin) counts_[bin] += other.counts_[bin];
   lowest_ = std::min(lowest_, other.lowest_);
   highest_ = std::max(highest_, other.highest_);
 }

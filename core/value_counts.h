@@ -20,7 +20,7 @@ std::string_view name_of(FormatChoice choice);
 FormatChoice parse_format_choice(std::string_view text);
 
 /// Counts of the values of one tensor, by sign, exponent and the 7 highest bits of the fraction: independent
-/// of the order in which they come.
+/// of the order in which they come. Takes 512 KiB from the first value on.
 class ValueCounts {
  public:
   void add(std::span<const float> values);
@@ -36,7 +36,7 @@ class ValueCounts {
   int fitting_bits(int64_t low, int64_t high, double share) const;
   double squared_error(int64_t low, int64_t high, int fraction_bits) const;
 
-  std::vector<int64_t> counts_ = std::vector<int64_t>(1 << 16, 0);  // by the upper half of the float
+  std::vector<int64_t> counts_;  // by the upper half of the float; empty before the first value
   double lowest_ = 0.0;
   double highest_ = 0.0;
 };

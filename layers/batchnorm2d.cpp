@@ -51,4 +51,13 @@ std::vector<NamedBuffer> BatchNorm2d::own_buffers() {
   return {{.name = "running_mean", .value = &running_mean_}, {.name = "running_var", .value = &running_var_}};
 }
 
+std::vector<Tensor*> running_statistics(Module& module) {
+  std::vector<Tensor*> statistics;
+  module.for_each([&](const std::string&, Module& part) {
+    if (dynamic_cast<BatchNorm2d*>(&part) == nullptr) return;
+    for (const NamedBuffer& buffer : part.named_buffers()) statistics.push_back(buffer.value);
+  });
+  return statistics;
+}
+
 }  // namespace ds

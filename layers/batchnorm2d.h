@@ -39,4 +39,7 @@ class BatchNorm2d : public Module {
   Tensor running_var_;
 };
 
+/// The running means and variances of all batch norms of a network; they are the modules' own.
+std::vector<Tensor*> running_statistics(Module& module);
+
 }  // namespace ds

@@ -215,7 +215,7 @@ Staged stage(const SafetensorsFile& file, const std::string& prefix, const std::
   return staged;
 }
 
-/// Rounding makes a power of two of anything: what is trained must be checked before it.
+/// Rounding makes a power of two of infinities, too: what is trained must be checked before it.
 void check_masters(const SafetensorsFile& file, const std::vector<LayerPlan>& plans, const Staged& staged) {
   for (const LayerPlan& plan : plans) {
     const Weight& weight = plan.weight != nullptr ? *plan.weight : plan.layer->weight();

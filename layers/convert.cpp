@@ -89,13 +89,19 @@ bool has_two_terms(const std::string& path, const ConvertOptions& options) {
 }
 
 /// Refuses bits that there are not, also of layers that are not chosen, and paths that lead to no layer.
-void check_bits(const std::vector<NamedLayer>& layers, const ConvertOptions& options) {
+void check_layer_options(const std::vector<NamedLayer>& layers, const ConvertOptions& options) {
   ShiftFormat{.method = options.method, .bits = options.weight_bits}.range();
   for (const auto& [module, bits] : options.layer_bits) {
     ShiftFormat{.method = options.method, .bits = bits}.range();
     const bool found = std::ranges::any_of(
         layers, [&module = module](const NamedLayer& named) { return is_within(named.path, module); });
     DS_CHECK(found, "[convert] bits are given for \"{}\", but no layer with weights is there", module);
+  }
+  for (const auto& [path, offset] : options.layer_offsets) {
+    const bool found =
+        std::ranges::any_of(layers, [&path = path](const NamedLayer& named) { return named.path == path; });
+    DS_CHECK(found, "[convert] an exponent offset is given for \"{}\", but no layer with weights is there",
+             path);
   }
 }
 
@@ -134,7 +140,7 @@ ConvertPredicate all_but_first_and_last(Module& model) {
 std::vector<PlannedLayer> plan_conversion(Module& model, const ConvertOptions& options,
                                           const ConvertPredicate& predicate) {
   const std::vector<NamedLayer> layers = weighted_layers(model);
-  check_bits(layers, options);
+  check_layer_options(layers, options);
   std::vector<PlannedLayer> plan;
   for (const NamedLayer& named : layers) {
     const auto depth_from_end = static_cast<int64_t>(layers.size() - plan.size()) - 1;

@@ -8,6 +8,16 @@
 #include "core/ops.h"
 
 namespace ds {
+namespace {
+
+void check_rows(const Tensor& logits, const Tensor& targets) {
+  DS_CHECK(logits.rank() == 2 && targets.rank() >= 1 && targets.size(0) == logits.size(0),
+           "[evaluate] logits {} and targets {}, expected [N,classes] and as many targets",
+           logits.shape().str(), targets.shape().str());
+}
+
+}  // namespace
+
 int64_t evaluation_batch(const Shape& image) {
   constexpr int64_t kPixels = 256000;
   constexpr int64_t kUsual = 25;               // of photographs
@@ -17,6 +27,7 @@ int64_t evaluation_batch(const Shape& image) {
 }
 
 int64_t count_correct(const Tensor& logits, const Tensor& targets) {
+  check_rows(logits, targets);
   const auto found = ops::argmax(logits).to_vector<int64_t>();
   const auto expected = (is_float(targets.dtype()) ? ops::argmax(targets) : targets).to_vector<int64_t>();
   int64_t correct = 0;
@@ -25,6 +36,7 @@ int64_t count_correct(const Tensor& logits, const Tensor& targets) {
 }
 
 int64_t count_in_top(const Tensor& logits, const Tensor& labels, int64_t k) {
+  check_rows(logits, labels);
   const auto values = logits.to(DType::kF64).to_vector<double>();
   const auto expected = labels.to_vector<int64_t>();
   const auto classes = static_cast<size_t>(logits.size(-1));

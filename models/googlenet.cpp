@@ -144,7 +144,7 @@ class GoogLeNet : public Module {
   }
 
   Variable forward(const Variable& x) override {
-    auxiliary_.clear();
+    if (!auxiliary_.empty()) auxiliary_.clear();  // evaluation writes nothing
     Variable y = run(stem_, transforms_input_ ? transform_input(x) : x);
     add_auxiliary(*aux1_, y);
     y = run(middle_, y);

@@ -23,6 +23,8 @@ struct ModelEntry {
 const std::vector<ModelEntry>& registry();
 /// Throws Error that lists the known names.
 const ModelEntry& find(const std::string& name);
+/// A network with the paper's or torchvision's architecture. Of 10 classes, whatever its name: pretrained
+/// weights of ImageNet need {.classes = 1000}. Throws Error for an unknown name and for less than one class.
 ModulePtr make(const std::string& name, const ModelOptions& options = {});
 
 }  // namespace ds::models

@@ -19,25 +19,24 @@ void check_shapes(const Variable& x, const Variable& gamma, const Variable& beta
   }
 }
 
-/// running += momentum (batch - running); the running variance takes the unbiased one, n / (n - 1).
-ops::BatchStatistics batch_statistics(const Tensor& x, Tensor& running_mean, Tensor& running_variance,
-                                      double momentum) {
-  const int64_t count = x.shape().rows();
-  DS_CHECK(count > 1, "[batch_norm] training on input {}: {} value per channel, expected more than one",
-           x.shape().str(), count);
-  ops::BatchStatistics statistics = ops::batch_norm_statistics(x);
-  if (recomputing()) return statistics;
-  const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
-  ops::lerp(statistics.mean, momentum, running_mean);
-  ops::lerp(ops::affine(statistics.variance, unbiased, 0.0), momentum, running_variance);
-  return statistics;
+/// What x is normalised with: the batch's statistics, or copies of the running ones.
+ops::BatchStatistics statistics_of(const Tensor& x, const Tensor& running_mean,
+                                   const Tensor& running_variance, const BatchNormOptions& options) {
+  if (!options.training) return {.mean = running_mean.clone(), .variance = running_variance.clone()};
+  DS_CHECK(x.shape().rows() > 1,
+           "[batch_norm] training on input {}: {} value per channel, expected more than one", x.shape().str(),
+           x.shape().rows());
+  return ops::batch_norm_statistics(x);
 }
 
-/// What x is normalised with: the batch's statistics, or copies of the running ones.
-ops::BatchStatistics statistics_of(const Tensor& x, Tensor& running_mean, Tensor& running_variance,
-                                   const BatchNormOptions& options) {
-  if (options.training) return batch_statistics(x, running_mean, running_variance, options.momentum);
-  return {.mean = running_mean.clone(), .variance = running_variance.clone()};
+/// In training, once the batch has been normalised: running += momentum (batch - running). The running
+/// variance takes the unbiased one, n / (n - 1).
+void update_running(const ops::BatchStatistics& batch, int64_t count, const BatchNormOptions& options,
+                    Tensor& running_mean, Tensor& running_variance) {
+  if (!options.training || recomputing()) return;
+  const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
+  ops::lerp(batch.mean, options.momentum, running_mean);
+  ops::lerp(ops::affine(batch.variance, unbiased, 0.0), options.momentum, running_variance);
 }
 
 }  // namespace
@@ -49,6 +48,7 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
   options.training = given.training && !tracing();
   const ops::BatchStatistics statistics = statistics_of(x.value(), running_mean, running_variance, options);
   Tensor y = ops::batch_norm(x.value(), statistics, gamma.value(), beta.value(), options.eps);
+  update_running(statistics, x.shape().rows(), options, running_mean, running_variance);
   return record({.kind = "batch_norm",
                  .inputs = {x, gamma, beta, statistics.mean, statistics.variance},
                  .options = options},
@@ -70,6 +70,7 @@ Variable batch_norm_relu(const Variable& x, const Variable& gamma, const Variabl
   const ops::BatchStatistics statistics = statistics_of(x.value(), running_mean, running_variance, options);
   Tensor y = ops::batch_norm_relu(x.value(), statistics, gamma.value(), beta.value(),
                                   shortcut.defined() ? shortcut.value() : Tensor(), options.eps);
+  update_running(statistics, x.shape().rows(), options, running_mean, running_variance);
   return record(
       {.kind = "batch_norm_relu", .inputs = {x, gamma, beta, shortcut}, .options = options}, y,
       [x = x.value(), y = shortcut.defined() ? y : Tensor(), gamma = gamma.value(), beta = beta.value(),

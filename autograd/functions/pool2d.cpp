@@ -15,7 +15,7 @@ void check_nhwc(const char* operation, const Variable& x) {
 Variable max_pool2d(const Variable& x, const Pool2dOptions& options) {
   check_nhwc("max_pool2d", x);
   ops::MaxPool2dResult result = ops::max_pool2d(x.value(), options);
-  return record({.kind = "max_pool2d", .inputs = {x}, .options = options}, std::move(result.y),
+  return record({.kind = "max_pool2d", .inputs = {x}, .options = with_stride(options)}, std::move(result.y),
                 [index = result.index, shape = x.shape()](const Tensor& dy) {
                   return Gradients{ops::max_pool2d_backward(dy, index, shape)};
                 });
@@ -23,7 +23,7 @@ Variable max_pool2d(const Variable& x, const Pool2dOptions& options) {
 
 Variable avg_pool2d(const Variable& x, const Pool2dOptions& options) {
   check_nhwc("avg_pool2d", x);
-  return record({.kind = "avg_pool2d", .inputs = {x}, .options = options},
+  return record({.kind = "avg_pool2d", .inputs = {x}, .options = with_stride(options)},
                 ops::avg_pool2d(x.value(), options), [shape = x.shape(), options](const Tensor& dy) {
                   return Gradients{ops::avg_pool2d_backward(dy, shape, options)};
                 });

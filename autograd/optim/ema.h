@@ -2,7 +2,8 @@
 //
 //   shadow <- d shadow + (1 - d) parameter,   d = min(decay, (1 + t) / (10 + t)) at update t = 1, 2, ...
 //
-// The averages start as the parameters are when the object is made.
+// The averages start as the parameters are when the object is made. Running statistics of batch norm must be
+// averaged with the weights whose outputs they describe (PyTorch: AveragedModel with use_buffers).
 #pragma once
 
 #include <string>
@@ -17,7 +18,7 @@ struct EmaOptions {
   double decay = 0.999;
 };
 
-/// Averages by name ("0" is that of parameter 0), for checkpoints.
+/// Averages by name ("0" is that of parameter 0, "buffer.0" of buffer 0), for checkpoints.
 struct EmaState {
   int64_t updates = 0;
   std::vector<std::pair<std::string, Tensor>> tensors;
@@ -25,12 +26,13 @@ struct EmaState {
 
 class Ema {
  public:
-  /// Throws Error unless 0 <= decay < 1.
-  explicit Ema(std::vector<Variable> parameters, const EmaOptions& options = {});
+  /// The buffers are their modules'. Throws Error unless 0 <= decay < 1 and no parameter is listed twice.
+  explicit Ema(std::vector<Variable> parameters, const EmaOptions& options = {},
+               std::vector<Tensor*> buffers = {});
 
   /// After each optimizer step. Throws Error while the averages are swapped in.
   void update();
-  /// Exchanges parameters and averages: before an evaluation, and again after it.
+  /// Exchanges parameters and buffers with their averages: before an evaluation, and again after it.
   void swap();
   bool swapped() const { return swapped_; }
 
@@ -41,9 +43,11 @@ class Ema {
 
  private:
   void check_swapped_out(const char* what) const;
+  std::string name_of_average(size_t i) const;
 
   std::vector<Variable> parameters_;
-  std::vector<Tensor> averages_;
+  std::vector<Tensor*> buffers_;
+  std::vector<Tensor> averages_;  // of the parameters, then of the buffers
   EmaOptions options_;
   int64_t updates_ = 0;
   bool swapped_ = false;

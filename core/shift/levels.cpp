@@ -36,6 +36,7 @@ Levels::Levels(ShiftFormat format) : magnitudes_(magnitudes_of(format)) {
 }
 
 double Levels::nearest(double value) const {
+  if (std::isnan(value)) return value;  // as in pow2.h
   const auto below = std::ranges::lower_bound(middles_, std::abs(value)) - middles_.begin();
   return std::copysign(magnitudes_[static_cast<size_t>(below)], value);
 }

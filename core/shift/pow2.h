@@ -39,7 +39,7 @@ DS_HOST_DEVICE inline T exp2(int p) {
 }
 
 /// The integer nearest to log2 |w| for a normal number, decided at sqrt(2) * 2^e without a logarithm. Zero
-/// and subnormal numbers give an exponent below every range; infinities and NaNs one above.
+/// and subnormal numbers give an exponent below every range, infinities one above.
 DS_HOST_DEVICE inline int nearest_log2(float w) {
   constexpr uint32_t kSqrt2Fraction = 0x3504F3;  // of the largest float below sqrt(2)
   const uint32_t bits = std::bit_cast<uint32_t>(w) & 0x7FFFFFFF;
@@ -55,11 +55,17 @@ DS_HOST_DEVICE constexpr int clamp_exponent(int p, ShiftRange range) {
   return p < range.p_min ? range.p_min : (p > range.p_max ? range.p_max : p);
 }
 
+/// With the sign of w. A NaN stays one: a weight that has diverged must not look like a power of two.
+template <class T>
+DS_HOST_DEVICE inline T with_sign_of(T w, T magnitude) {
+  const T rounded = w < T{0} ? -magnitude : magnitude;
+  return w == w ? rounded : w;
+}
+
 /// DeepShift-Q of one weight. An exact zero, of either sign, becomes +2^p_min: Q has no code for zero.
 template <class T>
 DS_HOST_DEVICE inline T round_q(T w, ShiftRange range) {
-  const T magnitude = exp2<T>(clamp_exponent(nearest_log2(w), range));
-  return w < T{0} ? -magnitude : magnitude;
+  return with_sign_of(w, exp2<T>(clamp_exponent(nearest_log2(w), range)));
 }
 
 /// DeepShift-Q with stochastic rounding: up with probability frac(log2 |w|), for `uniform` in [0, 1).
@@ -69,8 +75,7 @@ DS_HOST_DEVICE inline T round_q_stochastic(T w, ShiftRange range, float uniform)
   const T lower = std::floor(logarithm);
   const T p = lower + (static_cast<T>(uniform) < logarithm - lower ? T{1} : T{0});
   const T bounded = std::fmin(std::fmax(p, static_cast<T>(range.p_min)), static_cast<T>(range.p_max));
-  const T magnitude = exp2<T>(static_cast<int>(bounded));
-  return w < T{0} ? -magnitude : magnitude;
+  return with_sign_of(w, exp2<T>(static_cast<int>(bounded)));
 }
 
 /// |w| kept within [low, high], with its sign; an exact 0 becomes low. A NaN stays.
@@ -87,14 +92,15 @@ DS_HOST_DEVICE inline T ternary_sign(T s) {
   return s > T{0.5} ? T{1} : (s < T{-0.5} ? T{-1} : T{0});
 }
 
-/// DeepShift-PS of one weight: sign(round(s)) 2^round(p). The exponent is kept within the range.
+/// DeepShift-PS of one weight: sign(round(s)) 2^round(p). The exponent is kept within the range; a NaN stays.
 template <class T>
 DS_HOST_DEVICE inline T round_ps(T p, T s, ShiftRange range) {
   const T low = static_cast<T>(range.p_min);
   const T high = static_cast<T>(range.p_max);
   const T rounded = std::nearbyint(p);
   const T raised = rounded > low ? rounded : low;  // comparisons, unlike fmax, vectorise
-  return ternary_sign(s) * exp2<T>(static_cast<int>(raised < high ? raised : high));
+  const T weight = ternary_sign(s) * exp2<T>(static_cast<int>(raised < high ? raised : high));
+  return p == p && s == s ? weight : p + s;
 }
 template <class T>
 DS_HOST_DEVICE inline T round_ps_stochastic(T p, T s, ShiftRange range, float uniform) {

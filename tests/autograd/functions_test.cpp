@@ -292,6 +292,27 @@ TEST(BatchNorm, RejectsWhatDoesNotFit) {
               HasSubstr("gamma has shape [3], expected [4]"));
 }
 
+TEST(BatchNorm, ACallThatIsRefusedLeavesTheRunningStatistics) {
+  const Variable gamma(Tensor::full({3}, 1.0), true);
+  Tensor mean = Tensor::zeros({3});
+  Tensor variance = Tensor::full({3}, 1.0);
+  EXPECT_THROW(batch_norm_relu(uniform({4, 3}, 1), gamma, gamma, mean, variance, uniform({4, 1}, 2),
+                               {.training = true}),
+               Error);
+  EXPECT_EQ(mean.to_vector<float>(), std::vector<float>(3, 0.0F));
+  EXPECT_EQ(variance.to_vector<float>(), std::vector<float>(3, 1.0F));
+}
+
+TEST(Pooling, HasTheStrideOfItsKernelWhereNoneIsGiven) {
+  const Variable x(uniform({1, 8, 6, 2}, 1), true);
+  for (const auto& pool : {max_pool2d, avg_pool2d}) {
+    const Variable y = pool(x, {.kernel = {4, 2}});
+    EXPECT_EQ(y.shape(), Shape({1, 2, 3, 2}));
+    sum(y).backward();
+    EXPECT_EQ(pool(x, {.kernel = 2, .stride = 1}).shape(), Shape({1, 7, 5, 2}));
+  }
+}
+
 // A backward pass in evaluation uses the statistics of its forward pass, whatever was trained in between.
 TEST(BatchNorm, EvaluationKeepsItsOwnStatistics) {
   const Variable x(Tensor::full({4, 3}, 5.0), true);

@@ -149,6 +149,19 @@ TEST(Tape, AChangeInPlaceAfterTheForwardPassIsAnError) {
   EXPECT_THAT(grad_of(x), ElementsAre(3));
 }
 
+/// The gradient of the other factor is made from it.
+TEST(Tape, AChangeInPlaceOfAConstantOrOfAResultIsAnErrorToo) {
+  const Variable x = leaf({2});
+  Variable c(vector_of({3}));
+  const Variable y = sum(x * c);
+  c.mutable_value().fill(0.0);
+  EXPECT_THAT(error_of([&] { y.backward(); }), HasSubstr("input 1 of multiply was changed in place"));
+  Variable h = x * 2.0;
+  const Variable z = sum(h * h);
+  h.mutable_value().fill(100.0);
+  EXPECT_THAT(error_of([&] { z.backward(); }), HasSubstr("input 0 of multiply was changed in place"));
+}
+
 TEST(Tape, RootsThatHaveNoGradientAreErrors) {
   const Variable x = leaf({1, 2});
   EXPECT_THAT(error_of([&] { (x * 2.0).backward(); }), HasSubstr("[2], expected one element"));

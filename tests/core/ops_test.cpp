@@ -132,6 +132,22 @@ TEST(Ops, RejectsWhatHasNoMeaning) {
   EXPECT_THROW(ops::max_pool2d_backward(Tensor::zeros({1, 1, 1, 1}), index, {1, 2, 2, 1}), Error);
 }
 
+TEST(Ops, BatchNormNeedsAChannel) {
+  const Tensor x = Tensor::zeros({4, 0});
+  const Tensor none = Tensor::zeros({0});
+  const ops::BatchStatistics statistics{.mean = none, .variance = none};
+  const std::string expected = " input [4, 0] has no channels, expected at least one in the last axis";
+  EXPECT_EQ(error_of([&] { ops::batch_norm_statistics(x); }), "[batch_norm]" + expected);
+  EXPECT_EQ(error_of([&] { ops::batch_norm(x, statistics, none, none, 1e-5); }), "[batch_norm]" + expected);
+  EXPECT_EQ(error_of([&] { ops::batch_norm_backward(x, x, statistics, none, 1e-5, true); }),
+            "[batch_norm_backward]" + expected);
+  EXPECT_EQ(error_of([&] { ops::batch_norm_relu(x, statistics, none, none, {}, 1e-5); }),
+            "[batch_norm_relu]" + expected);
+  EXPECT_EQ(
+      error_of([&] { ops::batch_norm_relu_backward(x, x, x, statistics, none, none, 1e-5, true, false); }),
+      "[batch_norm_relu_backward]" + expected);
+}
+
 TEST(Ops, OneHotNamesTheRowOfABadLabel) {
   const Tensor labels = Tensor::from(std::vector<int64_t>{0, 2, 3}, {3});
   EXPECT_EQ(error_of([&] { ops::one_hot(labels, 3, 0.0); }), "[one_hot] row 2 has label 3, expected 0 to 2");

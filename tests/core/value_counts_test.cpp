@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "core/random.h"
 #include "tests/layers/support.h"
@@ -65,6 +66,41 @@ TEST(ValueCounts, AddUpInAnyOrder) {
   parts.add(counts_of({-3.0F}));
   EXPECT_EQ(parts.lowest(), -3.0);
   EXPECT_EQ(parts.highest(), 2.0);
+}
+
+TEST(ValueCounts, OfNothingChangeNothing) {
+  const std::vector<float> values = {-0.7F, 0.1F, 0.9F, 2.4F};
+  ValueCounts more = counts_of(values);
+  more.add(ValueCounts());
+  more.add(counts_of({}));
+  ValueCounts copied;
+  copied.add(counts_of(values));
+  for (const FormatChoice choice :
+       {FormatChoice::kLeastSquares, FormatChoice::kPercentile, FormatChoice::kMinMax}) {
+    const int expected = counts_of(values).fraction_bits(-128, 127, choice);
+    EXPECT_EQ(more.fraction_bits(-128, 127, choice), expected) << name_of(choice);
+    EXPECT_EQ(copied.fraction_bits(-128, 127, choice), expected) << name_of(choice);
+    EXPECT_EQ(ValueCounts().fraction_bits(-128, 127, choice), 0) << name_of(choice);
+  }
+  EXPECT_EQ(copied.lowest(), double{-0.7F});
+  EXPECT_EQ(copied.highest(), double{2.4F});
+}
+
+int64_t resident_pages() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0;
+  int64_t resident = 0;
+  file >> size >> resident;
+  return resident;
+}
+
+/// Of the values of a traced graph, of which parameters are most, few are counted.
+TEST(ValueCounts, TakeNoMemoryBeforeTheFirstValue) {
+  const int64_t before = resident_pages();
+  std::vector<ValueCounts> counts(256);
+  for (ValueCounts& others : counts) others.add(counts.front());
+  EXPECT_LT(resident_pages() - before, int64_t{16} * 256) << "pages, of 128 MiB if each had its counts";
+  EXPECT_EQ(counts.back().highest(), 0.0);
 }
 
 TEST(FormatChoice, HasNames) {

@@ -116,6 +116,10 @@ TEST(ConvertToShift, GivesLayersOtherBitsByThePathThatFitsBest) {
               }),
               HasSubstr("\"conv\""));
   EXPECT_THAT(error_of([&] {
+                convert_to_shift(*small_net(), {.layer_offsets = {{"conv", 1}}});
+              }),
+              HasSubstr("offset is given for \"conv\""));
+  EXPECT_THAT(error_of([&] {
                 convert_to_shift(*small_net(), {.layer_bits = {{"0", 9}}});
               }),
               HasSubstr("9 weight bits"));

@@ -27,6 +27,12 @@ Dataset brightest_channels(int64_t count) {
   return data;
 }
 
+TEST(Evaluate, RefusesTargetsOfOtherRows) {
+  const Tensor logits = Tensor::zeros({4, 10});
+  EXPECT_THROW(count_correct(logits, Tensor::zeros({3}, DType::kI64)), Error);
+  EXPECT_THROW(count_in_top(logits, Tensor::zeros({5}, DType::kI64), 5), Error);
+}
+
 TEST(Evaluate, CountsRightAnswersAndRestoresEveryMode) {
   DataLoader loader(brightest_channels(10), {.batch = 4, .workers = 0});
   const auto norm = std::make_shared<BatchNorm2d>(3);

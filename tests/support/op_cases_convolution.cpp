@@ -123,6 +123,7 @@ std::vector<OpCase> convolution_cases() {
   }
   cases.push_back(gemm_case("alpha", 65, 17, 130, {.alpha = 0.5}));
   cases.push_back(gemm_case("no rows", 0, 4, 3, {}));
+  cases.push_back(gemm_case("nothing to sum", 3, 0, 4, {}));
 
   const std::vector<std::pair<std::string, Convolution>> convolutions = {
       {"3x3", {{2, 8, 7, 16}, {16, 3, 3, 16}, {.padding = 1}}},

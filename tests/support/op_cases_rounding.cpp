@@ -105,7 +105,7 @@ OpCase two_term_case(const std::string& variant, ShiftFormat format, const OpInp
                 }
                 Values y;
                 for (const double x : in[0]) {
-                  double best = kInfinity;
+                  double best = std::isnan(x) ? x : kInfinity;
                   for (const double a : terms) {
                     for (const double b : terms) {
                       const double further = std::abs(a + b - x) - std::abs(best - x);
@@ -145,7 +145,7 @@ std::vector<OpCase> rounding_cases() {
   const ShiftRoundingOptions nearest{.range = kFiveBits};
   const ShiftRoundingOptions stochastic{
       .range = kFiveBits, .rounding = Rounding::kStochastic, .random = kRandom};
-  const OpInput ends{{9}, listed({0.0, -0.0, 1e-30, -1e-30, 1.0, -1.0, 3.0, -1e30, 0.75})};
+  const OpInput ends{{10}, listed({0.0, -0.0, 1e-30, -1e-30, 1.0, -1.0, 3.0, -1e30, 0.75, kNan})};
   const OpInput eighths{{20001}, integers(1000)};
   const auto format = [](int fraction_bits, Rounding rounding) {
     return FixedPointOptions{.fraction_bits = fraction_bits, .low = -128, .high = 127, .rounding = rounding};
@@ -155,10 +155,12 @@ std::vector<OpCase> rounding_cases() {
           shift_q_case("two bits", {.range = {.p_min = -1, .p_max = 0}}, {{200}, normal()}),
           shift_q_case("zeros and both ends", nearest, ends),
           shift_q_case("stochastic", stochastic, {{20001}, normal(0.0, 0.2)}),
+          shift_q_case("stochastic NaN", stochastic, {{3}, listed({0.3, kNan, -0.3})}),
           shift_q_clamp_case(),
           shift_ps_case("nearest", nearest, {{20001}, uniform(-17.0, 2.0)}),
           shift_ps_case("half to even", nearest, {{40}, listed({-0.5, -1.5, -2.5, -3.5, -14.5, -15.5})}),
           shift_ps_case("stochastic", stochastic, {{20001}, uniform(-17.0, 2.0)}),
+          shift_ps_case("NaN", nearest, {{40}, listed({-1.0, kNan, -3.0})}),
           {.op = "shift_ps_backward",
            .variant = "zero signs too",
            .inputs = {{{90}, normal()}, {{90}, listed({0.0, 0.5, -0.25, 1.0})}},
@@ -175,7 +177,7 @@ std::vector<OpCase> rounding_cases() {
           two_term_case("ps and an offset", {.method = ShiftMethod::kPs, .bits = 4, .offset = -2, .terms = 2},
                         {{3001}, normal(0.0, 0.2)}),
           two_term_case("middles and both ends", {.bits = 3, .terms = 2},
-                        {{7}, listed({0.0, 0.0625, -0.6875, 1.75, -1.75, 9.0, -1e6})}),
+                        {{8}, listed({0.0, 0.0625, -0.6875, 1.75, -1.75, 9.0, -1e6, kNan})}),
           fixed_point_case("nearest", format(4, Rounding::kNearest), {{20001}, normal(0.0, 6.0)}),
           fixed_point_case("floor", format(4, Rounding::kFloor), {{20001}, normal(0.0, 6.0)}),
           fixed_point_case("halves go up", format(0, Rounding::kNearest), halves),

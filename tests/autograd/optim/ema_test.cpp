@@ -43,6 +43,22 @@ TEST(Ema, SwapsInAndOut) {
   const EmaScope nothing(nullptr);
 }
 
+TEST(Ema, AveragesBuffersWithTheParameters) {
+  Variable w = leaf({1});
+  Tensor mean = vector_of({1});
+  Ema ema({w}, {.decay = 0.999}, {&mean});
+  w.mutable_value().fill(5.0);
+  mean.fill(5.0);
+  ema.update();
+  const float average = first(ema.state().tensors[0].second);
+  {
+    const EmaScope averaged(&ema);
+    EXPECT_EQ(first(mean), average);
+  }
+  EXPECT_EQ(first(mean), 5.0F);
+  EXPECT_EQ(ema.state().tensors[1].first, "buffer.0");
+}
+
 TEST(Ema, ResumesWithEqualBits) {
   Variable w = leaf({1, 2});
   Ema ema({w});
@@ -68,8 +84,9 @@ TEST(Ema, RejectsWhatDoesNotFit) {
   state.tensors[0].second = Tensor::zeros({2});
   EXPECT_THAT(error_of([&] { ema.load_state(state); }),
               HasSubstr("found f32 [2], expected \"0\" with f32 [1]"));
-  EXPECT_THAT(error_of([&] { ema.load_state({}); }), HasSubstr("0 parameters, expected 1"));
+  EXPECT_THAT(error_of([&] { ema.load_state({}); }), HasSubstr("0 averages, expected 1"));
   EXPECT_THAT(error_of([&] { Ema({w}, {.decay = 1.0}); }), HasSubstr("decay is 1"));
+  EXPECT_THAT(error_of([&] { Ema({w, w}); }), HasSubstr("listed twice"));
   w.retire("converted");
   EXPECT_THAT(error_of([&] { ema.update(); }), HasSubstr("was replaced (converted)"));
 }

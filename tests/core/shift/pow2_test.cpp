@@ -72,6 +72,16 @@ TYPED_TEST(Pow2Of, StochasticQTakesOneOfTheNeighbours) {
   EXPECT_EQ(pow2::round_q_stochastic(T{0}, kWide, 0.0F), T{0x1p-31});
 }
 
+TYPED_TEST(Pow2Of, ANanStays) {
+  using T = TypeParam;
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  for (const T rounded : {pow2::round_q(nan, kWide), pow2::round_q_stochastic(nan, kWide, 0.5F),
+                          pow2::round_ps(nan, T{1}, kWide), pow2::round_ps(T{-1}, nan, kWide),
+                          pow2::round_ps_stochastic(nan, T{1}, kWide, 0.5F)}) {
+    EXPECT_TRUE(std::isnan(rounded));
+  }
+}
+
 TYPED_TEST(Pow2Of, PsRoundsHalfToEven) {
   using T = TypeParam;
   EXPECT_EQ(pow2::round_ps(T{-1.5}, T{1}, kWide), T{0.25});
