@@ -1,6 +1,7 @@
 #include "infer/integer_net_check.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "core/error.h"
 #include "infer/rescale_width.h"
@@ -32,7 +33,7 @@ class NodeChecker {
     check_inputs();
     check_format();
     require_shape(expected_shape());
-    if (moves_values()) pass_range();
+    if (moves_values(node_.kind)) pass_range();
     require(node_.low <= 0 && node_.high >= 0 && node_.low >= node_.format.lowest() &&
                 node_.high <= node_.format.highest(),
             "values from {} to {}, expected 0 within and the range of {}", node_.low, node_.high,
@@ -45,24 +46,15 @@ class NodeChecker {
  private:
   template <class... Args>
   void require(bool condition, fmt::format_string<Args...> format, Args&&... args) const {
-    if (condition) return;
-    fail("[integer_net] node {} ({} \"{}\"): {}", index_, name_of(node_.kind), node_.place,
-         fmt::format(format, std::forward<Args>(args)...));
+    if (!condition) refuse(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  [[noreturn]] void refuse(std::string_view what) const {
+    fail("[integer_net] node {} ({} \"{}\"): {}", index_, name_of(node_.kind), node_.place, what);
   }
 
   const Node& input(size_t i = 0) const { return nodes_[static_cast<size_t>(node_.inputs[i])]; }
   const Node& shortcut() const { return nodes_[static_cast<size_t>(node_.shortcut)]; }
-
-  bool moves_values() const {
-    switch (node_.kind) {
-      case NodeKind::kMaxPool2d:
-      case NodeKind::kSubsample2d:
-      case NodeKind::kPadChannels:
-      case NodeKind::kConcat:
-      case NodeKind::kFlatten: return true;
-      default: return false;
-    }
-  }
 
   void check_inputs() const {
     require((node_.kind == NodeKind::kInput) == (index_ == 0),
@@ -92,7 +84,7 @@ class NodeChecker {
     const bool moves_results = node_.kind == NodeKind::kClamp || node_.kind == NodeKind::kFlatten;
     require(format.type != DType::kI32 || node_.rescaled() || moves_results,
             "values are i32, which results alone are");
-    const bool computes = !moves_values() && node_.kind != NodeKind::kClamp;
+    const bool computes = !moves_values(node_.kind) && node_.kind != NodeKind::kClamp;
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
       if (computes) {
         require(input(i).format.type != DType::kI32, "input {} has values of 32 bits, expected 8 or 16",
@@ -157,8 +149,15 @@ class NodeChecker {
             "padding {}x{} with a window of {}x{}, expected less", pool.padding.height, pool.padding.width,
             pool.kernel.height, pool.kernel.width);
     const Shape& x = image();
-    const Size2d count = window_counts({x[0], x[1]}, pool);
-    return {count.height, count.width, x[2]};
+    return image_shape(window_counts({x[0], x[1]}, pool), x[2]);
+  }
+
+  /// Of an image. What int64 cannot count must be named here: a Shape cannot say whose it is.
+  Shape image_shape(Size2d size, int64_t channels) const {
+    require(Wide{size.height} * size.width * channels <= kMaxElements,
+            "{}x{} outputs of {} channels, expected at most {} elements", size.height, size.width, channels,
+            kMaxElements);
+    return {size.height, size.width, channels};
   }
 
   void check_window(Size2d kernel, Size2d stride, Size2d padding, Size2d dilation) const {
@@ -174,8 +173,9 @@ class NodeChecker {
   Shape window_shape(Size2d kernel, Size2d stride, Size2d padding, Size2d dilation, int64_t channels) const {
     check_window(kernel, stride, padding, dilation);
     const Shape& x = image();
-    return {window_count(x[0], kernel.height, stride.height, padding.height, dilation.height),
-            window_count(x[1], kernel.width, stride.width, padding.width, dilation.width), channels};
+    return image_shape({window_count(x[0], kernel.height, stride.height, padding.height, dilation.height),
+                        window_count(x[1], kernel.width, stride.width, padding.width, dilation.width)},
+                       channels);
   }
 
   Shape convolution_shape() const {
@@ -209,12 +209,9 @@ class NodeChecker {
   }
 
   void pass_range() {
-    node_.low = 0;
-    node_.high = 0;
-    for (size_t i = 0; i < node_.inputs.size(); ++i) {
-      node_.low = std::min(node_.low, input(i).low);
-      node_.high = std::max(node_.high, input(i).high);
-    }
+    const Interval range = range_of_inputs(nodes_, node_);
+    node_.low = range.low;
+    node_.high = range.high;
   }
 
   /// Both operands at the most fraction bits must fit 62 bits.
@@ -286,7 +283,7 @@ class NodeChecker {
     require(filters.shape.numel() / 8 <= static_cast<int64_t>(filters.codes.size()),
             "weight has shape {}, but there are {} bytes of codes", filters.shape.str(),
             filters.codes.size());
-    const std::vector<int32_t> weights = filters.integers();  // throws for codes that do not fit
+    const std::vector<int32_t> weights = integers_of(filters);
     std::vector<WideInterval> sums(channels);
     const size_t row = weights.size() / channels;
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -296,6 +293,15 @@ class NodeChecker {
       sum.low += w > 0 ? w * input().low : w * input().high;
     }
     return sums;
+  }
+
+  /// Codes that do not fit are an error of the format, which does not know whose they are.
+  std::vector<int32_t> integers_of(const Filters& filters) const {
+    try {
+      return filters.integers();
+    } catch (const Error& error) {
+      refuse(error.what());
+    }
   }
 
   /// Its partial sums, in any order: each term counts where it reaches further from 0.
@@ -333,6 +339,26 @@ class NodeChecker {
 };
 
 }  // namespace
+
+bool moves_values(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::kMaxPool2d:
+    case NodeKind::kSubsample2d:
+    case NodeKind::kPadChannels:
+    case NodeKind::kConcat:
+    case NodeKind::kFlatten: return true;
+    default: return false;
+  }
+}
+
+Interval range_of_inputs(const std::vector<Node>& nodes, const Node& node) {
+  Interval range;
+  for (const int input : node.inputs) {
+    range.low = std::min(range.low, nodes[static_cast<size_t>(input)].low);
+    range.high = std::max(range.high, nodes[static_cast<size_t>(input)].high);
+  }
+  return range;
+}
 
 NodeBounds check_node(std::vector<Node>& nodes, size_t index) { return NodeChecker(nodes, index).check(); }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "infer/integer_net_check.h"
 #include "infer/rescale_fit.h"
 #include "infer/value_formats.h"
 
@@ -115,11 +116,8 @@ class Lowering {
 
   void add_input() {
     Node node = make_node(NodeKind::kInput, "input", 0);
-    node.low = node.format.lowest();
-    node.high = node.format.highest();
-    for (size_t c = 0; c < static_cast<size_t>(node.shape[-1]); ++c) {
-      append_line(pixel_line(options_, c), node.format.fraction_bits, kFullDigits, 0, node.rescale);
-    }
+    node.rescale = pixel_rescale(options_, node.shape[-1], node.format.fraction_bits);
+    take_range(pixel_range(node.rescale, node.format), node);
     append_node(std::move(node), 0);
   }
 
@@ -155,6 +153,7 @@ class Lowering {
     Node flat{.kind = NodeKind::kFlatten, .place = step.scope, .inputs = {static_cast<int>(nodes_.size())}};
     flat.shape = node.shape;
     flat.format = node.format;
+    take_range({.low = node.low, .high = node.high}, flat);
     node.shape = {1, 1, node.shape[0]};
     nodes_.push_back(std::move(node));
     append_node(std::move(flat), step.output);
@@ -193,11 +192,19 @@ class Lowering {
         .codes = pack(step.weight.span<float>(), *step.format)};
   }
 
+  static void take_range(const Interval& range, Node& node) {
+    node.low = range.low;
+    node.high = range.high;
+  }
+
+  /// As tight as the net will have it: sums are bounded by it.
   void set_range(const FusedStep& step, Node& node) const {
+    if (moves_values(node.kind)) return take_range(range_of_inputs(nodes_, node), node);
     node.low = std::min<int64_t>(0, formats_.lowest(step.output));
     node.high = std::max<int64_t>(0, formats_.highest(step.output));
     const bool clamp = node.kind == NodeKind::kClamp;
     if (clamp || step.low == 0.0) node.low = 0;
+    if (clamp) node.high = std::min(node.high, range_of_inputs(nodes_, node).high);
     const double top = step.kind == "relu6" ? 6.0 : step.high;
     if (std::isfinite(top)) {
       const double limit = std::floor(std::ldexp(top, node.format.fraction_bits) + 0.5);

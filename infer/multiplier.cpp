@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kFewBits = 7;    // of m with few digits
 constexpr int kFullBits = 15;  // of m otherwise
+constexpr int kMaxBits = 62;   // of m that is held above its ideal shift
 
 /// The integer in [0, 2^bits] with at most so many digits that is nearest to the target; the lower of two.
 int64_t nearest_integer(double target, int digits, int bits) {
@@ -43,6 +44,8 @@ Multiplier nearest_multiplier(double scale, int digits, int k_min, int k_max) {
   const int k = std::clamp(ideal, k_min, k_max);
   // Where k is held above the ideal, m grows beyond its bits: the same digits, further left.
   const int left = std::max(0, k - ideal);
+  DS_CHECK(left <= kMaxBits - bits,
+           "[multiplier] scale is {} with a shift of {}, expected less than 2^{} in all", scale, k, kMaxBits);
   const int64_t m = nearest_integer(std::ldexp(magnitude, k - left), digits, bits) << left;
   return {.m = scale < 0.0 ? -m : m, .k = k};
 }

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "core/error.h"
 #include "infer/arithmetic.h"
+#include "infer/rescale_width.h"
 
 namespace ds::infer {
 namespace {
@@ -39,6 +41,11 @@ double largest_intermediate(const Rescale& rescale, const Format& format, const 
   return largest;
 }
 
+std::string cause_of_large_multiplier(int k_min) {
+  if (k_min == 0) return "a unit of the sums is 2^31 units of the output or more";
+  return fmt::format("a shortcut has {} fraction bits more than the output", k_min);
+}
+
 }  // namespace
 
 void append_line(const Line& line, int fraction_bits, int digits, int k_min, Rescale& rescale) {
@@ -47,11 +54,8 @@ void append_line(const Line& line, int fraction_bits, int digits, int k_min, Res
   const double pivot = std::ldexp(line.pivot, -rescale.pre_shift);
   const int k_max = std::max(k_min, digits == kFullDigits ? kMaxFullShift : kMaxShift);
   const Multiplier m = nearest_multiplier(scale, digits, k_min, k_max);
-  DS_CHECK(
-      std::in_range<int32_t>(m.m),
-      "[lower] a channel's multiplier is {} / 2^{}, expected 32 bits: a shortcut has {} fraction bits more "
-      "than the output",
-      m.m, m.k, k_min);
+  DS_CHECK(std::in_range<int32_t>(m.m), "[lower] a channel's multiplier is {} / 2^{}, expected 32 bits: {}",
+           m.m, m.k, cause_of_large_multiplier(k_min));
   rescale.multiplier.push_back(static_cast<int32_t>(m.m));
   rescale.shift.push_back(m.k);
   rescale.addend.push_back(std::llround(std::ldexp(line.shift * unit + (scale - m.value()) * pivot, m.k)));
@@ -70,7 +74,8 @@ Rescale fit_rescale(const std::vector<Line>& lines, const Format& format, const 
   };
   const double unit =
       std::ldexp(largest_scale(lines), format.fraction_bits);  // of a sum, in units of the output
-  for (int pre_shift = 0; problem.digits != kFullDigits; ++pre_shift) {
+  // What is too large for 32 bits without its sums stays so however far they are shifted.
+  for (int pre_shift = 0; problem.digits != kFullDigits && pre_shift <= kLargestNarrowShift; ++pre_shift) {
     if (pre_shift > 0 && std::ldexp(unit, pre_shift) > kCoarsestStep) break;
     Rescale tried = fit(pre_shift);
     if (largest_intermediate(tried, format, problem) < kInt32) return tried;

@@ -17,17 +17,17 @@ bool rescales_in_32_bits(const IntegerNet& net, size_t node) {
   const Node& self = net.nodes()[node];
   const Interval& sums = net.bounds()[node].accumulator;
   const int64_t largest = std::max(-sums.low, sums.high);
-  if (largest > kInt32 / 2 || self.rescale.pre_shift > 30) return false;
+  if (largest > kLargestNarrowSum || self.rescale.pre_shift > kLargestNarrowShift) return false;
   const int64_t shifted = (largest >> self.rescale.pre_shift) + 1;
   for (size_t c = 0; c < self.rescale.multiplier.size(); ++c) {
     const int k = self.rescale.shift[c];
-    if (k > 30) return false;
+    if (k > kLargestNarrowShift) return false;
     double sum = static_cast<double>(shifted) * std::abs(static_cast<double>(self.rescale.multiplier[c])) +
                  std::abs(static_cast<double>(self.rescale.addend[c])) + static_cast<double>(half(k));
     if (self.shortcut >= 0) {
       const Node& shortcut = net.nodes()[static_cast<size_t>(self.shortcut)];
       const int j = shortcut_shift(self, shortcut.format, c);
-      if (j > 30) return false;
+      if (j > kLargestNarrowShift) return false;
       sum += static_cast<double>(std::max(-shortcut.low, shortcut.high) << j);
     }
     if (sum > static_cast<double>(kInt32)) return false;

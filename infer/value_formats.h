@@ -29,9 +29,12 @@ class ValueFormats {
   void join_moved();
   void choose();
   void take_trained();
-  void bound_shortcuts();
+  void bound_operands();
+  bool bound_operands_of(const FusedStep& step);
+  bool bound_fraction_bits(int value, int most);
   void set_input();
   Format input_format() const;
+  int most_input_bits(DType type) const;
 
   const FusedGraph& graph_;
   const Calibration& calibration_;
@@ -43,7 +46,9 @@ class ValueFormats {
   std::vector<bool> floors_;      // likewise
 };
 
-/// From a pixel to its normalised value.
-Line pixel_line(const LowerOptions& options, size_t channel);
+/// From pixels to their normalised values with so many fraction bits.
+Rescale pixel_rescale(const LowerOptions& options, int64_t channels, int fraction_bits);
+/// What these lines make of pixels, and the 0 that padding is: no more of the format than that.
+Interval pixel_range(const Rescale& rescale, const Format& format);
 
 }  // namespace ds::infer

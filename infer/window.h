@@ -27,7 +27,6 @@ struct TapRange {
   int64_t begin = 0;
   int64_t end = 0;
 
-  bool contains(int64_t tap) const { return begin <= tap && tap < end; }
   bool operator==(const TapRange&) const = default;
 };
 

@@ -99,29 +99,36 @@ ActivationQuant::ActivationQuant(const ActivationQuantOptions& options)
            "[activation_quant] momentum is {}, expected 0 < momentum <= 1", options.momentum);
 }
 
-ValueRange ActivationQuant::input_range(const Tensor& x, bool training) {
+std::optional<ValueRange> ActivationQuant::learnt_range() const {
   const std::vector<float> running = input_range_.to_vector<float>();
-  const bool known = running[0] != 0.0F || running[1] != 0.0F;
+  if (running[0] == 0.0F && running[1] == 0.0F) return std::nullopt;
+  return ValueRange{.low = running[0], .high = running[1]};
+}
+
+ValueRange ActivationQuant::input_range(const Tensor& x, bool training) {
   const bool learning = training && !tracing();
   if (learning && recomputing()) return last_range_;
-  if (known && !learning) return {.low = running[0], .high = running[1]};
+  const std::optional<ValueRange> known = learnt_range();
+  if (known && !learning) return *known;
   ValueRange range = range_of(x);
-  const bool finite = std::isfinite(range.low) && std::isfinite(range.high);
-  last_range_ = range;
-  if (!learning || !finite) return range;
-  if (known) {
-    range.low = running[0] + options_.momentum * (range.low - running[0]);
-    range.high = running[1] + options_.momentum * (range.high - running[1]);
+  if (!learning) return range;  // and nothing is written: threads may evaluate one module at a time
+  if (std::isfinite(range.low) && std::isfinite(range.high)) {
+    if (known) {
+      range.low = known->low + options_.momentum * (range.low - known->low);
+      range.high = known->high + options_.momentum * (range.high - known->high);
+    }
+    input_range_.copy_from(
+        Tensor::from(std::vector<float>{static_cast<float>(range.low), static_cast<float>(range.high)}, {2}));
   }
-  input_range_.copy_from(
-      Tensor::from(std::vector<float>{static_cast<float>(range.low), static_cast<float>(range.high)}, {2}));
   last_range_ = range;
   return range;
 }
 
 Variable ActivationQuant::round_input(const Variable& x, bool training) {
-  const ValueRange range = options_.format.fraction_bits ? ValueRange{} : input_range(x.value(), training);
-  return fixed_point(x, choose_format(options_, range));
+  if (options_.format.fraction_bits) return fixed_point(x, choose_format(options_, ValueRange{}));
+  // A format of whatever is traced, zeros perhaps, would be taken for one of the training.
+  if (tracing() && !learnt_range()) return x;
+  return fixed_point(x, choose_format(options_, input_range(x.value(), training)));
 }
 
 Variable ActivationQuant::round_bias(const Variable& bias) const {

@@ -7,8 +7,9 @@
 // "I.F" (16.16) fixes the format: I integer bits with the sign, F fraction bits. "B" (8) fixes the width, and
 // F is the largest for which the range of the tensor fits: F = floor(log2(q_max / max |x|)). The range of a
 // layer's input is a running one, low <- low + momentum (min(batch, 0) - low) and high likewise, starting
-// with the first training batch; evaluation before any training takes the batch's own. A bias has the range
-// that it has.
+// with the first training batch; evaluation before any training takes the batch's own, and a trace leaves
+// such an input as it is: who lowers it chooses the format from images. (A layer whose inputs were all 0 in
+// training has learnt nothing either.) A bias has the range that it has.
 #pragma once
 
 #include <optional>
@@ -67,6 +68,8 @@ class ActivationQuant {
   const ActivationQuantOptions& options() const { return options_; }
 
  private:
+  /// Nothing before any training.
+  std::optional<ValueRange> learnt_range() const;
   ValueRange input_range(const Tensor& x, bool training);
 
   ActivationQuantOptions options_;

@@ -40,7 +40,8 @@ DS_EXPORT int ds_run_f32(const ds_net* net, const float* pixels, int64_t images,
 DS_EXPORT int ds_run_u8_i32(const ds_net* net, const uint8_t* pixels, int64_t images, int32_t* outputs);
 DS_EXPORT int ds_fraction_bits(const ds_net* net);
 
-/* Threads of every call from now on, at least 1; at first all processors. 0, or 1 on failure. */
+/* Threads of every call from now on, at least 1; at first DEEPSHIFT_THREADS, or the processors that the
+ * process may use. 0, or 1 on failure. */
 DS_EXPORT int ds_set_threads(int threads);
 /* What went wrong in this thread's last call that failed; "" if none did. Stands until the next failure. */
 DS_EXPORT const char* ds_last_error(void);

@@ -278,8 +278,9 @@ class FilterPlanner {
 
   /// What the panel's outputs have for each value, part by part: the first run takes all of the piece, the
   /// next ones what is left.
-  std::vector<RunSet> add_runs(const Pass& pass, const FilterPanel& panel) {
-    std::vector<RunSet> sets(classes_.size());
+  PassRuns add_runs(const Pass& pass, const FilterPanel& panel) {
+    PassRuns runs;
+    std::vector<int64_t> ends(static_cast<size_t>(window_.kernel.height), 0);  // of the runs of a row of taps
     for (const Piece& piece : pass.pieces) {
       std::vector<int32_t> rest(static_cast<size_t>(piece.values * panel.outputs));
       for (int64_t o = 0; o < panel.outputs; ++o) {
@@ -292,12 +293,25 @@ class FilterPlanner {
       int64_t end = piece.values;
       while (first < end) {
         const std::vector<int32_t> part = take_part(rest);
-        add_run(piece, part, first, end, panel, sets);
+        add_run(piece, part, first, end, panel, runs);
         std::tie(first, end) = range_of(rest, piece.values);
         first -= first % word_values();
       }
+      ends[static_cast<size_t>(taps_[piece.tap].ky)] = static_cast<int64_t>(runs.variants.front().size());
     }
-    return sets;
+    runs.stretches = stretches_of(std::move(ends));
+    return runs;
+  }
+
+  /// Pieces are in the order of the taps, whose rows follow each other; a row of zeros has none.
+  std::vector<Range> stretches_of(std::vector<int64_t> ends) const {
+    for (size_t row = 1; row < ends.size(); ++row) ends[row] = std::max(ends[row], ends[row - 1]);
+    const auto before = [&](int64_t row) { return row == 0 ? 0 : ends[static_cast<size_t>(row - 1)]; };
+    std::vector<Range> stretches;
+    for (const TapRange& rows : classes_) {
+      stretches.push_back({.begin = before(rows.begin), .end = before(rows.end)});
+    }
+    return stretches;
   }
 
   /// As much of each weight as a kernel's has.
@@ -325,7 +339,7 @@ class FilterPlanner {
 
   /// Values [first, end) of a piece, with weights [outputs][values of the piece].
   void add_run(const Piece& piece, const std::vector<int32_t>& weights, int64_t first, int64_t end,
-               const FilterPanel& panel, std::vector<RunSet>& sets) {
+               const FilterPanel& panel, PassRuns& runs) {
     const Tap& tap = taps_[piece.tap];
     PackedRun run{.offset = tap.offset + (piece.first + first) * value_bytes(),
                   .words = 0,
@@ -338,13 +352,10 @@ class FilterPlanner {
                                .first = first,
                                .end = end},
                               packed_);
-    for (size_t c = 0; c < classes_.size(); ++c) {
-      if (!classes_[c].contains(tap.ky)) continue;
-      for (size_t variant = 0; variant < 4; ++variant) {
-        run.skips_first = tap.skips_first && (variant & 1) != 0;
-        run.skips_last = tap.skips_last && (variant & 2) != 0;
-        sets[c].runs[variant].push_back(run);
-      }
+    for (size_t variant = 0; variant < runs.variants.size(); ++variant) {
+      run.skips_first = tap.skips_first && (variant & 1) != 0;
+      run.skips_last = tap.skips_last && (variant & 2) != 0;
+      runs.variants[variant].push_back(run);
     }
   }
 

@@ -10,10 +10,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/tensor.h"
 #include "infer/cpu/filter_input.h"
+#include "infer/cpu/filter_work.h"
 #include "infer/cpu/kernels/packed.h"
 #include "infer/cpu/panel_packer.h"
 #include "infer/cpu/place.h"
@@ -21,13 +23,17 @@
 
 namespace ds::infer {
 
-/// Runs of a pass that some rows of outputs have in common, by whether a tile holds the row's first and last
-/// pixel.
-struct RunSet {
-  std::array<std::vector<PackedRun>, 4> runs;
+/// The runs of a pass. Those of a row of taps follow each other, so that rows of outputs, which lack rows of
+/// taps at the image's edges, have a stretch of them each.
+struct PassRuns {
+  /// All of them, by whether a tile holds the row's first pixel (1) and its last (2).
+  std::array<std::vector<PackedRun>, 4> variants = {};
+  std::vector<Range> stretches = {};  // by class of rows
 
-  const std::vector<PackedRun>& of(bool first, bool last) const {
-    return runs[(first ? 1 : 0) + (last ? 2 : 0)];
+  std::span<const PackedRun> of(size_t row_class, bool first, bool last) const {
+    const std::vector<PackedRun>& all = variants[(first ? 1 : 0) + (last ? 2 : 0)];
+    const Range& stretch = stretches[row_class];
+    return {all.data() + stretch.begin, static_cast<size_t>(stretch.end - stretch.begin)};
   }
 };
 
@@ -38,8 +44,7 @@ struct FilterPanel {
   int64_t input_offset = 0;         // bytes to the group's first channel
   int64_t weights = 0;              // bytes to its first one
   std::vector<int32_t> start = {};  // of the sums; empty: zeros
-  /// By pass, then by class of rows.
-  std::vector<std::vector<RunSet>> runs = {};
+  std::vector<PassRuns> runs = {};  // by pass
 };
 
 struct FilterPlan {

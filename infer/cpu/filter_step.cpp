@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "core/parallel.h"
@@ -270,9 +271,7 @@ class FilterStep {
       products.x = x + p * x_step_;
       const int64_t tiles = makes_values_ ? tiles_alike(p, end, size, cut.width) : 1;
       const bool last = p + tiles * values.pixels == cut.width;
-      const auto runs_of = [&](size_t pass) -> const std::vector<PackedRun>& {
-        return panel.runs[pass][row_class].of(p == 0, last);
-      };
+      const auto runs_of = [&](size_t pass) { return panel.runs[pass].of(row_class, p == 0, last); };
       if (makes_values_) {
         take_runs(runs_of(0), products);
         weights.dots->u8_values[plan_.form.shape][result_type_][values.pixels - 1](products, values, tiles);
@@ -290,7 +289,7 @@ class FilterStep {
     return has_edges_ && p + tiles * size == width ? tiles - 1 : tiles;
   }
 
-  static void take_runs(const std::vector<PackedRun>& runs, PackedTile& products) {
+  static void take_runs(std::span<const PackedRun> runs, PackedTile& products) {
     products.runs = runs.data();
     products.run_count = static_cast<int64_t>(runs.size());
   }

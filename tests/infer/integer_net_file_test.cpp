@@ -91,6 +91,27 @@ TEST_F(IntegerNetFile, RefusesOtherNumbersOfTerms) {
   EXPECT_THAT(error_with("\"terms\":1"), HasSubstr("codes of 5 bits"));
 }
 
+TEST_F(IntegerNetFile, NamesTheNodeOfACodeThatThereIsNot) {
+  save_integer_net(path("net"), test::lowered({"mnist_fc", ShiftMethod::kPs, 4, 8, 3, 0.0}));
+  const SafetensorsFile file(path("net"));
+  const IntegerNet net = load_integer_net(file);
+  const size_t last = net.nodes().size() - 1;
+  std::vector<NamedTensor> tensors;
+  for (const std::string& name : file.names()) {
+    Tensor tensor = file.read(name);
+    if (name == fmt::format("node{}.codes", last)) {
+      std::vector<uint8_t> codes = tensor.to_vector<uint8_t>();
+      codes.front() = 0x88;  // two negative zeros
+      tensor = Tensor::from(codes, tensor.shape());
+    }
+    tensors.push_back({name, tensor});
+  }
+  write_safetensors(path("changed"), tensors, file.metadata());
+  EXPECT_THAT(error_of([&] { load_integer_net(path("changed")); }),
+              AllOf(HasSubstr(path("changed")), HasSubstr(fmt::format("node {} (linear", last)),
+                    HasSubstr(net.nodes()[last].place), HasSubstr("code 0x08 is not one of ps, 4 bits")));
+}
+
 TEST_F(IntegerNetFile, IsToldFromOtherFiles) {
   write_safetensors(path("other"), {{"w", Tensor::zeros({2})}});
   EXPECT_FALSE(holds_integer_net(SafetensorsFile(path("other"))));

@@ -123,6 +123,38 @@ TEST(IntegerNet, RefusesWhatItCannotRun) {
               HasSubstr("shape [2, 3, 1], expected [2, 2, 1]"));
 }
 
+/// Also by what knows of no nodes: codes, shapes.
+TEST(IntegerNet, NamesTheNodeWhateverDoesNotFit) {
+  const auto refused = [](const Node& node) {
+    const Shape image = {4, 4, 1};
+    return error_of([&] { IntegerNet net({input(image, DType::kU8), node}); });
+  };
+  const auto named = [](const char* what) {
+    return AllOf(HasSubstr("[integer_net] node 1 (conv2d \"conv\")"), HasSubstr(what));
+  };
+  Node code = pointwise(4, 4, 1);
+  code.filters.format = {.method = ShiftMethod::kPs, .bits = 4};
+  code.filters.codes = {0x08};  // a negative zero
+  EXPECT_THAT(refused(code), named("code 0x08 is not one of ps, 4 bits"));
+
+  Node spare = pointwise(4, 4, 1);
+  spare.filters.codes = {0x41};
+  EXPECT_THAT(refused(spare), named("spare bits"));
+
+  Node outputs = pointwise(4, 4, 1);
+  outputs.filters.shape = {int64_t{1} << 60, 1, 1, 1};  // 2^64 elements of the image that it makes
+  EXPECT_THAT(refused(outputs), named("4x4 outputs of 1152921504606846976 channels"));
+
+  Node padded = pointwise(4, 4, 1);
+  padded.convolution.padding = 1 << 20;
+  padded.filters.shape = {1 << 26, 1, 1, 1};
+  EXPECT_THAT(refused(padded), named("outputs of 67108864 channels"));
+
+  Node offset = pointwise(4, 4, 1);
+  offset.filters.format.offset = 100;
+  EXPECT_THAT(refused(offset), named("exponent offset is 100"));
+}
+
 TEST(IntegerNet, KnowsHowWideItsSumsAre) {
   Node node = pointwise(1, 1, 3);
   const IntegerNet net({input({1, 1, 3}, DType::kU8), node});

@@ -8,6 +8,7 @@
 #include "core/shift/pow2.h"
 #include "infer/reference.h"
 #include "layers/activation.h"
+#include "layers/activation_quant.h"
 #include "layers/conv2d.h"
 #include "layers/convert.h"
 #include "layers/linear.h"
@@ -252,6 +253,65 @@ TEST(Lower, AddsAShortcutOfTinyValues) {
     return relu(conv2d(x, filters.rounded(), {}) + affine(x, {.scale = 1e-13}));
   };
   EXPECT_GE(snr_of(function), 60.0);
+}
+
+/// The same of two stored values, which are added by a node of their own.
+TEST(Lower, AddsStoredValuesOfWhichOneIsTiny) {
+  manual_seed(13);
+  const Filters first({4, 1, 1, 4});
+  const Filters second({4, 1, 1, 4});
+  const auto function = [&](const Variable& x) {
+    return relu(conv2d(x, first.rounded(), {})) +
+           affine(relu(conv2d(x, second.rounded(), {})), {.scale = 1e-13});
+  };
+  EXPECT_GE(snr_of(function), 60.0);
+}
+
+/// All that is left of the sum is tiny.
+TEST(Lower, AddsStoredValuesThatCancelEachOtherOut) {
+  manual_seed(13);
+  const Filters filters({4, 1, 1, 4});
+  const auto function = [&](const Variable& x) {
+    const Variable y = relu(conv2d(x, filters.rounded(), {}));
+    return y + affine(y, {.scale = -1.0, .shift = 1e-16});
+  };
+  const Tensor images = test::random_images(4, {9, 9, 4}, 5);
+  const IntegerNet net = infer::lower(trace(function, Tensor::zeros({1, 9, 9, 4})), images);
+  EXPECT_EQ(net.nodes().back().kind, infer::NodeKind::kAdd) << net.str();
+}
+
+/// Without a bias, the bound of the sums alone says how much room the result needs.
+TEST(Lower, GivesAResultBehindAGlobalAverageRoom) {
+  manual_seed(14);
+  const Filters filters({4, 1, 1, 4});
+  const Filters last({5, 4});
+  Tensor mean = Tensor::zeros({5});
+  Tensor variance = Tensor::full({5}, 1.0);
+  const Variable gamma(Tensor::from(std::vector<float>{40, 50, -60, 45, 70}, {5}));
+  const Variable beta(Tensor::zeros({5}));
+  EXPECT_GE(snr_of([&](const Variable& x) {
+              const Variable features = global_avg_pool2d(relu(conv2d(x, filters.rounded(), {})));
+              return batch_norm(linear(features, last.rounded(), {}), gamma, beta, mean, variance, {});
+            }),
+            60.0);
+}
+
+/// A network that rounds activations but was not trained yet. What it was traced with, zeros here as in
+/// `deepshift lower`, says nothing of its values.
+TEST(Lower, ChoosesFormatsFromTheImagesWhereNoneWasLearnt) {
+  manual_seed(15);
+  const auto net = sequential(std::make_shared<Conv2d>(3, 8, Conv2dLayerOptions{.kernel = 3, .bias = false}),
+                              std::make_shared<Relu>(), std::make_shared<GlobalAvgPool2d>(),
+                              std::make_shared<Linear>(8, 4, LinearOptions{.bias = false}));
+  convert_to_shift(*net, {.weight_bits = 4});
+  const Tensor images = test::random_images(8, {9, 9, 3}, 2);
+  const Tensor zeros = Tensor::zeros({1, 9, 9, 3});
+  const IntegerNet plain = infer::lower(trace(*net, zeros), images);
+  quantize_activations(*net, ActivationQuantOptions{.format = parse_activation_format("8")});
+  const IntegerNet rounded = infer::lower(trace(*net, zeros), images);
+  EXPECT_EQ(rounded.str(), plain.str());
+  EXPECT_EQ(infer::run_reference(rounded, images).to_vector<int32_t>(),
+            infer::run_reference(plain, images).to_vector<int32_t>());
 }
 
 std::string error_of_lowering(const std::function<Variable(const Variable&)>& function,

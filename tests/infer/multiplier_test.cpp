@@ -58,6 +58,9 @@ TEST(Multiplier, RefusesWhatItCannotBe) {
               HasSubstr("scale is nan"));
   EXPECT_THAT(error_of([] { nearest_multiplier(1.0, 5, 0, 24); }), HasSubstr("5 digits"));
   EXPECT_THAT(error_of([] { nearest_multiplier(1.0, 3, 5, 4); }), HasSubstr("shifts from 5 to 4"));
+  EXPECT_THAT(error_of([] { nearest_multiplier(1e30, 3, 0, 24); }),
+              HasSubstr("scale is 1e+30 with a shift of 0, expected less than 2^62 in all"));
+  EXPECT_EQ(nearest_multiplier(0x1p60, 3, 0, 24).m, int64_t{1} << 60);
 }
 
 TEST(Arithmetic, MultipliesByDigitsAlone) {

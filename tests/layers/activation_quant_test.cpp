@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "autograd/functions.h"
+#include "autograd/recompute.h"
 #include "layers/linear.h"
 #include "layers/sequential.h"
 #include "tests/layers/support.h"
@@ -158,6 +159,40 @@ TEST(ActivationQuant, EveryLayerHasABufferOfItsOwn) {
   std::vector<std::string> kinds;
   for (const TracedNode& node : graph.nodes) kinds.push_back(node.kind);
   EXPECT_THAT(kinds, ElementsAre("fixed_point", "fixed_point", "linear", "fixed_point", "linear"));
+}
+
+std::vector<std::string> traced_kinds(Module& net) {
+  std::vector<std::string> kinds;
+  for (const TracedNode& node : trace(net, Tensor::zeros({1, 2})).nodes) kinds.push_back(node.kind);
+  return kinds;
+}
+
+/// Zeros are all that a trace may see: a format of theirs would be taken for the training's.
+TEST(ActivationQuant, LeavesATracedInputAsItIsBeforeItHasLearntARange) {
+  const auto net = sequential(std::make_shared<Linear>(2, 2, LinearOptions{.bias = false}));
+  quantize_activations(*net, chosen(8));
+  EXPECT_THAT(traced_kinds(*net), ElementsAre("linear"));
+  (*net)(numbers({0, 0}, {1, 2}));  // nothing can be learnt from that
+  EXPECT_THAT(traced_kinds(*net), ElementsAre("linear"));
+  (*net)(numbers({1, 2}, {1, 2}));
+  EXPECT_THAT(traced_kinds(*net), ElementsAre("fixed_point", "linear"));
+  quantize_activations(*net, fixed(3, 5));  // there is nothing to learn
+  EXPECT_THAT(traced_kinds(*net), ElementsAre("fixed_point", "linear"));
+}
+
+/// What is not finite is rounded by a range of its own, which is not learnt: only the pass itself knows it.
+TEST(ActivationQuant, EvaluationLeavesWhatARecomputationRepeats) {
+  ActivationQuant quant(chosen(8));
+  const Variable x(numbers({std::numeric_limits<float>::infinity()}, {1}), true);
+  const auto squares = [&](const Variable& input) {
+    const Variable rounded = quant.round_input(input, true);
+    return sum(rounded * rounded);
+  };
+  const Variable y = recompute(squares, x);
+  EXPECT_THAT(y.value().to_vector<float>(), ElementsAre(127 * 127));
+  quant.round_input(numbers({1}, {1}), false);
+  y.backward();
+  EXPECT_THAT(x.grad().to_vector<float>(), ElementsAre(2 * 127));
 }
 
 TEST(ActivationQuant, RefusesOptionsThatContradict) {
