@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "cuda/check.h"
+#include "cuda/compute.h"
 #include "cuda/net_steps.h"
 #include "cuda/stream.h"
 
@@ -36,8 +37,9 @@ class CudaNet::Plan {
  public:
   Plan(const IntegerNet& net, const CudaNetOptions& options)
       : net_(net), options_(options), memory_(checked_device(options)), steps_(net_, options_, memory_) {
-    // Uploads may be under way still, and the plan's stream does not wait for them.
-    check(cudaDeviceSynchronize(), "uploading weights");
+    // Uploads, and work with memory that was given back, may be under way still, and the plan's stream does
+    // not wait for them. Waiting for the whole device would break what other threads capture.
+    check(cudaStreamSynchronize(ds::cuda::compute_stream(options_.device)), "uploading weights");
     const std::vector<NetStep> steps = steps_.take();
     for (size_t i = 0; i < steps.size(); ++i) choose(net_.nodes()[i], steps[i]);
     graph_ = std::make_unique<Graph>(stream_, [&] {
@@ -54,13 +56,15 @@ class CudaNet::Plan {
     check(cudaSetDevice(options_.device), "selecting the device");
     const int64_t image = net_.input().numel();
     const int64_t outputs = net_.result().shape.numel();
+    // Before anything is started: where there is no memory for it, nothing is under way.
+    std::vector<uint8_t> stored(result_bytes(std::min(options_.batch, images)));
     for (int64_t first = 0; first < images; first += options_.batch) {
       const int64_t count = std::min(options_.batch, images - first);
       check(cudaMemcpyAsync(steps_.pixels(), pixels + first * image, static_cast<size_t>(count * image),
                             cudaMemcpyHostToDevice, stream_.get()),
             "copying pixels");
       graph_->start(stream_);
-      copy_results(count, results + first * outputs);
+      copy_results(count, stored, results + first * outputs);
     }
   }
 
@@ -111,11 +115,17 @@ class CudaNet::Plan {
     return fastest;
   }
 
-  void copy_results(int64_t images, int32_t* results) const {
+  /// As they are stored on the device.
+  size_t result_bytes(int64_t images) const {
+    const ds::cuda::DeviceValue& y = steps_.result();
+    return static_cast<size_t>(images * y.height * y.width * y.stored) * size_of(y.type);
+  }
+
+  /// Through `stored`, which holds as many bytes as are stored, or more.
+  void copy_results(int64_t images, std::vector<uint8_t>& stored, int32_t* results) const {
     const ds::cuda::DeviceValue& y = steps_.result();
     const int64_t pixels = images * y.height * y.width;
-    std::vector<uint8_t> stored(static_cast<size_t>(pixels * y.stored) * size_of(y.type));
-    check(cudaMemcpyAsync(stored.data(), y.data, stored.size(), cudaMemcpyDeviceToHost, stream_.get()),
+    check(cudaMemcpyAsync(stored.data(), y.data, result_bytes(images), cudaMemcpyDeviceToHost, stream_.get()),
           "copying results");
     stream_.wait();
     const size_t pitch = static_cast<size_t>(y.stored) * size_of(y.type);
@@ -129,7 +139,7 @@ class CudaNet::Plan {
   CudaNetOptions options_;
   DeviceMemory memory_;
   NetSteps steps_;
-  Stream stream_;
+  Stream stream_;  // after the memory that its work uses: waits for it before that is given back
   std::vector<std::function<void(cudaStream_t)>> starts_;
   std::vector<CudaStepInfo> infos_;
   std::unique_ptr<Graph> graph_;

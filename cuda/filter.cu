@@ -14,13 +14,6 @@ void run_filter(const FilterArguments& arguments, int bits, DType input, const F
   }
 }
 
-/// Within the shared memory that every device has.
-bool takes_patches(const infer::cuda::FilterGeometry& g, DType input) {
-  constexpr int kLargest = 24 << 10;
-  return input == DType::kI16 && g.channels == 4 && g.kernel_width <= kPatchTaps && g.kernel_height <= 11 &&
-         g.dilation_height == 1 && g.dilation_width == 1 && g.images <= 65535 && patch_bytes(g) <= kLargest;
-}
-
 bool takes_few_rows(const infer::cuda::FilterGeometry& g, DType input, int device) {
   const auto attribute = [&](cudaDeviceAttr asked) {
     int value = 0;

@@ -8,6 +8,7 @@
 #include "infer/cuda/fragment.h"
 #include "infer/cuda/fragments.h"
 #include "infer/cuda/geometry.h"
+#include "infer/cuda/patch.h"
 
 namespace ds::cuda {
 
@@ -76,17 +77,12 @@ struct FilterChoice {
 void run_filter(const FilterArguments& arguments, int bits, DType input, const FilterChoice& choice,
                 cudaStream_t stream);
 
-/// Another way for values of 16 bits with four stored channels, windows of up to kPatchTaps columns without
-/// dilation: 8 x 16 output pixels a thread block. Their weights are packed with rows of kPatchTaps taps.
-inline constexpr int kPatchRows = 8;
-inline constexpr int kPatchColumns = 16;
-inline constexpr int kPatchTaps = 8;
-/// Of shared memory, beside the weights.
-constexpr int patch_bytes(const infer::cuda::FilterGeometry& g) {
-  return ((kPatchRows - 1) * g.stride_height + g.kernel_height) *
-         ((kPatchColumns - 1) * g.stride_width + kPatchTaps) * 8;
-}
-bool takes_patches(const infer::cuda::FilterGeometry& geometry, DType input);
+/// Another way for layers that take patches (infer/cuda/patch.h). Their weights are packed with rows of
+/// kPatchTaps taps.
+using infer::cuda::kPatchColumns;
+using infer::cuda::kPatchRows;
+using infer::cuda::kPatchTaps;
+using infer::cuda::takes_patches;
 void run_patch(const FilterArguments& arguments, int bits, cudaStream_t stream);
 
 /// Another way for up to kFewRows rows of bytes that lie one after the other, which is linear layers of small
@@ -108,8 +104,7 @@ void run_filter_of(const FilterArguments& arguments, DType input, const FilterCh
                    cudaStream_t stream);
 template <int bits>
 void run_patch_of(const FilterArguments& arguments, cudaStream_t stream);
-/// Whether the code that runs on the device in use was compiled for clusters, which a device may have
-/// without.
+/// Whether the code that runs on the device in use knows clusters (compiled_for_hopper in cuda/launch.h).
 template <int bits>
 bool linear_knows_clusters_of();
 template <int bits>

@@ -250,10 +250,8 @@ void start_linear(const FilterArguments& args, int splits, cudaStream_t stream) 
 
 template <int bits>
 bool linear_knows_clusters_of() {
-  cudaFuncAttributes attributes = {};
-  check(cudaFuncGetAttributes(&attributes, linear_kernel<LinearConfig<bits, DType::kU8, 1, 1>>),
-        "asking for what a kernel was compiled for");
-  return attributes.ptxVersion >= 90;
+  const auto kernel = linear_kernel<LinearConfig<bits, DType::kU8, 1, 1>>;
+  return compiled_for_hopper(reinterpret_cast<const void*>(kernel));
 }
 
 template <int bits>

@@ -9,7 +9,7 @@
 
 namespace ds::cuda {
 
-inline constexpr int kPatchPixelBytes = 8;  // four values
+using infer::cuda::kPatchPixelBytes;
 
 template <int bits>
 struct PatchConfig : TileConfig<bits, DType::kI16, 4, 2, 2> {};

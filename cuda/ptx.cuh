@@ -35,7 +35,8 @@ __device__ inline void wait_for_copies() {
 }
 
 /// Lets the next kernel of the stream start, which may prepare while this one runs, and waits until the one
-/// before has ended, with all that it wrote in place. Before Hopper kernels follow each other anyway.
+/// before has ended, with all that it wrote in place. What is compiled for devices before Hopper does
+/// neither, and is started where kernels follow each other (compiled_for_hopper in cuda/launch.h).
 __device__ inline void start_next_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");

@@ -10,7 +10,11 @@ namespace ds::cuda {
 class Stream {
  public:
   Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
-  ~Stream() { cudaStreamDestroy(stream_); }
+  /// Waits for its work, whose memory may be given back next; there is nobody to report an error to.
+  ~Stream() {
+    if (cudaStreamSynchronize(stream_) != cudaSuccess) cudaGetLastError();
+    cudaStreamDestroy(stream_);
+  }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -56,7 +60,14 @@ class Graph {
   Graph(const Stream& stream, const Work& work) {
     cudaGraph_t graph = nullptr;
     check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal), "capturing a graph");
-    work();
+    try {
+      work();
+    } catch (...) {  // the stream goes on without what was captured
+      cudaStreamEndCapture(stream.get(), &graph);
+      if (graph != nullptr) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
     check(cudaStreamEndCapture(stream.get(), &graph), "capturing a graph");
     const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
     cudaGraphDestroy(graph);

@@ -101,7 +101,6 @@ __global__ void __launch_bounds__(kWarp)
 template <class Body, class Finish>
 void sum_channels(const Tensor& x, const Body& body, const Finish& finish) {
   const RowGrid grid(x);
-  if (grid.channels == 0) return;
   Tensor sums = Tensor::empty({grid.pieces(), 2, grid.channels}, DType::kF64, x.device());
   const cudaStream_t stream = compute_stream(x);
   channel_sums_kernel<<<grid.grid, kBlockThreads, 0, stream>>>(loop_of(grid), body, sums.data<double>());
@@ -157,7 +156,8 @@ struct Statistics {
   __device__ void operator()(int64_t c, double sum, double squares) const {
     const double shift = sum / rows;
     mean[c] = static_cast<T>(static_cast<double>(x[c]) + shift);
-    variance[c] = static_cast<T>(max(squares / rows - shift * shift, 0.0));
+    const double spread = squares / rows - shift * shift;
+    variance[c] = static_cast<T>(spread < 0.0 ? 0.0 : spread);  // a NaN stays
   }
 };
 

@@ -25,11 +25,20 @@ void check_cudnn(cudnnStatus_t status, const char* what) {
   DS_CHECK(status == CUDNN_STATUS_SUCCESS, "[cudnn] {}: {}", what, cudnnGetErrorString(status));
 }
 
+/// What it does not know is no error. Since version 9 a status is a category and, below a thousand, the
+/// reason.
+bool is_not_known(cudnnStatus_t status) {
+#ifdef CUDNN_STATUS_CATEGORY
+  status = static_cast<cudnnStatus_t>(CUDNN_STATUS_CATEGORY(static_cast<int>(status)));
+#endif
+  return status == CUDNN_STATUS_NOT_SUPPORTED || status == CUDNN_STATUS_BAD_PARAM;
+}
+
 constexpr size_t kMostWorkspace = size_t{1} << 30;
 
-/// What a plan depends on.
-using Key = std::tuple<std::array<int64_t, 4>, std::array<int64_t, 4>, std::array<int64_t, 7>, Direction,
-                       Precision, int>;
+/// What a plan of a device depends on.
+using Key =
+    std::tuple<std::array<int64_t, 4>, std::array<int64_t, 4>, std::array<int64_t, 7>, Direction, Precision>;
 
 std::array<int64_t, 4> sizes_of(const Tensor& tensor) {
   return {tensor.size(0), tensor.size(1), tensor.size(2), tensor.size(3)};
@@ -42,8 +51,7 @@ Key key_of(const Convolution& c) {
           {o.stride.height, o.stride.width, o.padding.height, o.padding.width, o.dilation.height,
            o.dilation.width, o.groups},
           c.direction,
-          precision(),
-          c.x.device().index};
+          precision()};
 }
 
 cudnnHandle_t handle_of(int index) {
@@ -138,7 +146,9 @@ class Plan {
   void take(Algorithm& chosen, Suggest suggest) {
     std::array<Performance, 8> found{};
     int count = 0;
-    if (suggest(static_cast<int>(found.size()), &count, found.data()) != CUDNN_STATUS_SUCCESS) return;
+    const cudnnStatus_t status = suggest(static_cast<int>(found.size()), &count, found.data());
+    if (is_not_known(status)) return;
+    check_cudnn(status, "asking for suggestions");
     for (int i = 0; i < count; ++i) {
       const Performance& one = found[static_cast<size_t>(i)];
       if (one.status != CUDNN_STATUS_SUCCESS || one.determinism != CUDNN_DETERMINISTIC) continue;
@@ -183,15 +193,23 @@ class Plan {
   std::optional<size_t> workspace_;  // bytes, where the case is known
 };
 
-/// Plans are kept until the process ends, and with them their descriptions.
-const Plan& plan_of(const Convolution& convolution) {
-  static std::mutex mutex;
-  static auto* plans = new std::map<Key, std::unique_ptr<Plan>>();
-  const std::lock_guard lock(mutex);
-  std::unique_ptr<Plan>& plan = (*plans)[key_of(convolution)];
-  if (plan == nullptr) plan = std::make_unique<Plan>(convolution);
-  return *plan;
-}
+/// The plans of a device are kept until the process ends, and with them their descriptions. Choosing one and
+/// running it use the device's handle, which one thread at a time may: the one that holds the mutex.
+struct Plans {
+  std::mutex mutex;
+  std::map<Key, std::unique_ptr<Plan>> made;
+
+  static Plans& of(int index) {
+    static auto* all = new PerDevice<Plans*>();
+    return *all->get(index, [] { return new Plans(); });
+  }
+
+  const Plan& get(const Convolution& convolution) {
+    std::unique_ptr<Plan>& plan = made[key_of(convolution)];
+    if (plan == nullptr) plan = std::make_unique<Plan>(convolution);
+    return *plan;
+  }
+};
 
 }  // namespace
 
@@ -199,7 +217,9 @@ namespace {
 
 bool run_as_it_is(const Convolution& convolution) {
   compute_stream(convolution.x);  // selects the device
-  const Plan& plan = plan_of(convolution);
+  Plans& plans = Plans::of(convolution.x.device().index);
+  const std::lock_guard lock(plans.mutex);
+  const Plan& plan = plans.get(convolution);
   if (plan.known()) plan.run(convolution);
   return plan.known();
 }

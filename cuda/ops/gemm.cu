@@ -50,6 +50,7 @@ void gemm(const Tensor& a, const Tensor& b, const GemmOptions& options, Tensor& 
   const int columns = narrow(y.size(1));
   const int inner = narrow(a.size(options.transpose_a ? 0 : 1));
   if (y.numel() == 0) return;
+  if (inner == 0) return y.fill(0.0);  // the sum of no products
   const cublasHandle_t handle = handle_of(y.device().index);
   const cublasOperation_t of_a = options.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
   const cublasOperation_t of_b = options.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;

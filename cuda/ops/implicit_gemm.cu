@@ -4,6 +4,7 @@
 #include "core/formulas/implicit_gemm.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "cuda/check.h"
 #include "cuda/compute.h"
@@ -83,6 +84,8 @@ struct BackwardWeight {
   __device__ T* target(int64_t g, int64_t m, int64_t n) const { return dw + at.w_offset(g, m, n); }
 };
 
+DS_HOST_DEVICE inline int64_t tiles(int64_t size) { return (size + kTile - 1) / kTile; }
+
 /// Position of element i of a tile [kTile, kDepth] or its transpose, so that neighbouring threads read
 /// neighbours.
 template <bool kDeep>
@@ -90,18 +93,20 @@ __device__ int2 tile_place(int i) {
   return kDeep ? int2{i / kDepth, i % kDepth} : int2{i % kTile, i / kTile};
 }
 
-/// Block (x, y, z): a tile of rows, one of columns, and group + groups * part of the depth. Part p writes to
-/// its target
-/// + p * part_size.
+/// Each block: a tile of rows, one of columns, a group and a part of the depth, counted in this order along
+/// x, which alone takes more than 65535 blocks. Part p writes to its target + p * part_size.
 template <class T, class Product>
 __global__ void __launch_bounds__(kBlockThreads)
     product_kernel(const Product product, int64_t groups, int64_t part_depth, int64_t part_size) {
   __shared__ T a[kDepth][kTile + 1];
   __shared__ T b[kDepth][kTile + 1];
-  const int64_t group = blockIdx.z % groups;
-  const int64_t part = blockIdx.z / groups;
-  const int64_t first_row = int64_t{blockIdx.x} * kTile;
-  const int64_t first_column = int64_t{blockIdx.y} * kTile;
+  const int64_t row_tiles = tiles(product.rows());
+  const int64_t group_tiles = row_tiles * tiles(product.columns());
+  const int64_t block = blockIdx.x;
+  const int64_t group = block / group_tiles % groups;
+  const int64_t part = block / group_tiles / groups;
+  const int64_t first_row = block % row_tiles * kTile;
+  const int64_t first_column = block % group_tiles / row_tiles * kTile;
   const int64_t end = min((part + 1) * part_depth, product.depth());
   const int row = static_cast<int>(threadIdx.x) / (kTile / kSide) * kSide;
   const int column = static_cast<int>(threadIdx.x) % (kTile / kSide) * kSide;
@@ -136,15 +141,16 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-int64_t tiles(int64_t size) { return (size + kTile - 1) / kTile; }
-
 template <class T, class Product>
 void start(const Tensor& on, const Product& product, int64_t parts, int64_t part_size) {
   const int64_t groups = product.at.groups;
   const int64_t part_depth = (product.depth() + parts - 1) / parts;
-  const dim3 grid(static_cast<unsigned>(tiles(product.rows())),
-                  static_cast<unsigned>(tiles(product.columns())), static_cast<unsigned>(groups * parts));
-  product_kernel<T><<<grid, kBlockThreads, 0, compute_stream(on)>>>(product, groups, part_depth, part_size);
+  const int64_t blocks = tiles(product.rows()) * tiles(product.columns()) * groups * parts;
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  DS_CHECK(blocks <= kMost, "[conv2d] {} thread blocks for a convolution, expected at most {}", blocks,
+           kMost);
+  product_kernel<T><<<static_cast<unsigned>(blocks), kBlockThreads, 0, compute_stream(on)>>>(
+      product, groups, part_depth, part_size);
   check(cudaGetLastError(), "starting a convolution");
 }
 

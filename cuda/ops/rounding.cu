@@ -82,7 +82,7 @@ struct NearestLevel {
         high = middle;
       }
     }
-    y[i] = static_cast<T>(copysign(levels[low], value));
+    y[i] = isnan(value) ? w[i] : static_cast<T>(copysign(levels[low], value));
   }
 };
 

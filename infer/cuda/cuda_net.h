@@ -41,7 +41,8 @@ struct CudaStepInfo {
 
 class CudaNet {
  public:
-  /// Throws Error where there is no such device, or the library was built without CUDA.
+  /// Throws Error where there is no such device or the library was built without CUDA, and, naming the layer,
+  /// for weights of two terms (CpuNet runs them).
   explicit CudaNet(const IntegerNet& net, const CudaNetOptions& options = {});
   ~CudaNet();
   CudaNet(const CudaNet&) = delete;

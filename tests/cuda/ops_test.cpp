@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "core/backend.h"
 #include "tests/support/op_cases.h"
@@ -108,6 +110,60 @@ TEST(CudaConvolution, IsExactInOtherPrecisionsForSmallIntegersAndPowersOfTwo) {
     // Sums may be made of transformed factors, as Winograd does; bf16 rounds the result.
     EXPECT_LE(error, precision == Precision::kTf32 ? 5e-6 : 3e-3) << name_of(precision);
   }
+}
+
+/// More tiles of columns, and more groups, than a grid has blocks along its second and third axis.
+TEST(CudaConvolution, TakesManyTilesAndGroups) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  Generator generator(4);
+  Tensor image = Tensor::empty({1, 2048, 2050, 1}, DType::kF64);
+  fill_normal(image, 0.0, 1.0, generator);
+  const Tensor dy = Tensor::full({1, 1, 1, 2}, 2.0, DType::kF64);  // one output pixel: dw is dy x
+  const Tensor dw = ops::conv2d_backward_weight(dy.to(kCuda), image.to(kCuda), {2, 2048, 2050, 1}, {});
+  std::vector<double> expected;
+  for (int output = 0; output < 2; ++output) {
+    for (const double value : image.span<double>()) expected.push_back(2.0 * value);
+  }
+  EXPECT_TRUE(dw.to_vector<double>() == expected);
+
+  constexpr int64_t kGroups = 70'000;
+  Tensor x = Tensor::empty({1, 1, 1, kGroups}, DType::kF64);
+  Tensor w = Tensor::empty({2 * kGroups, 1, 1, 1}, DType::kF64);
+  fill_normal(x, 0.0, 1.0, generator);
+  fill_normal(w, 0.0, 1.0, generator);
+  const Tensor y = ops::conv2d(x.to(kCuda), w.to(kCuda), {}, {.groups = kGroups});
+  expected.clear();
+  for (int64_t i = 0; i < 2 * kGroups; ++i) expected.push_back(x.data<double>()[i / 2] * w.data<double>()[i]);
+  EXPECT_TRUE(y.to_vector<double>() == expected);
+}
+
+/// Which share the device's handle of cuDNN, and its plans.
+TEST(CudaConvolution, GivesEqualBitsToSeveralThreads) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  const auto convolve = [](size_t thread) {
+    const Tensor x = Tensor::full({static_cast<int64_t>(thread) + 1, 12, 12, 8}, 0.7, DType::kF32, kCuda);
+    const Tensor w = Tensor::full({8, 3, 3, 8}, 0.3, DType::kF32, kCuda);
+    return ops::conv2d(x, w, {}, {.padding = 1}).to_vector<float>();
+  };
+  std::vector<std::vector<float>> results(4);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < results.size(); ++i) {
+    threads.emplace_back([&, i] {
+      for (int run = 0; run < 20; ++run) results[i] = convolve(i);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i], convolve(i)) << i;
+}
+
+TEST(CudaBatchNorm, KeepsNanInStatistics) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  std::vector<double> values(12, 1.0);
+  values[5] = std::nan("");  // of the second channel
+  const ops::BatchStatistics statistics = ops::batch_norm_statistics(Tensor::from(values, {6, 2}).to(kCuda));
+  const std::vector<double> variance = statistics.variance.to_vector<double>();
+  EXPECT_EQ(variance[0], 0.0);
+  EXPECT_TRUE(std::isnan(variance[1]));
 }
 
 }  // namespace
