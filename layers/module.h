@@ -14,7 +14,7 @@
 
 namespace ds {
 
-/// What a parameter is for: optimizers decay weights, but not the rest.
+/// What a parameter is for; groups of optimizers choose by it what decays (layers/parameter_groups.h).
 enum class ParameterRole : uint8_t { kWeight, kBias, kNorm, kShift, kSign };
 
 /// How memory order and file order (PyTorch's) differ.

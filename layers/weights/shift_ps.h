@@ -2,7 +2,8 @@
 //
 //   forward   sign(round(S)) 2^round(P), half to even: 0 where |S| <= 0.5             core/shift/pow2.h
 //   gradient  dP = g sign 2^round(P) ln 2 (0 where the sign is 0);  dS = g, unscaled
-//   range     P in [p_min, 0] with p_min = -(2^(bits - 1) - 2), after every optimizer step too; S is free
+//   range     P in [p_min, 0] with p_min = -(2^(bits - 1) - 2), and e more where the format has an offset e,
+//             after every optimizer step too; S is free
 //   decay     of P through the loss: wd / 2 times the sum of 4^P over the unrounded P, those under a zero
 //             sign included; optimizers refuse to decay it. Of S none in the paper; a little keeps it near 0
 #pragma once

@@ -2,8 +2,8 @@
 //
 //   forward   sign(w) 2^p, p the integer nearest to log2 |w|            core/shift/pow2.h
 //   gradient  identity to w, also at the ends of the range
-//   range     |w| in [2^p_min, 1] with p_min = -(2^(bits - 1) - 1), after every optimizer step too; an exact
-//             0 becomes +2^p_min
+//   range     |w| in [2^p_min, 1] with p_min = -(2^(bits - 1) - 1), both times 2^e where the format has an
+//             offset e, after every optimizer step too; an exact 0 becomes the least
 //   decay     the optimizer's, on w
 #pragma once
 
