@@ -177,9 +177,8 @@ void add_regularisation_options(OptionTable& table, TrainOptions& o) {
   table.group("Regularisation (0 is off)");
   table
       .add("weight-decay", o.weight_decay,
-           "of weights; ps: on 4^P, through the loss, and with muon S has a decay of its own (default: 5e-4; "
-           "ps "
-           "1e-4, with muon 5e-4; muon 0.1; else with --pretrained 1e-4)",
+           "of weights; ps: on 4^P, through the loss, and with muon S has a decay of its own "
+           "(default: 5e-4; ps 1e-4, with muon 5e-4; muon 0.1; else with --pretrained 1e-4)",
            Effect::kResults)
       ->check(between(0, 1));
   table

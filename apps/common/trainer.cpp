@@ -85,8 +85,8 @@ void Trainer::resume(const std::string& checkpoint, const RunState& state) {
     averages.updates = state_.ema_updates;
     for (auto& [name, tensor] : averages.tensors) {
       // Checkpoints of earlier versions have no averages of buffers: these begin as they are.
-      if (name.starts_with("buffer.") && !file.contains("extra.ema." + name)) continue;
-      tensor = file.read("extra.ema." + name).to(tensor.device());
+      const bool absent = name.starts_with("buffer.") && !file.contains("extra.ema." + name);
+      tensor = absent ? tensor.clone() : file.read("extra.ema." + name).to(tensor.device());
     }
     ema_->load_state(averages);
   }
