@@ -71,7 +71,8 @@ class Node {
   /// What a gradient of this node's output must look like.
   const TensorType& output() const { return output_; }
   /// The gradients of the inputs, one an edge. Throws Error when the node was freed, one of its inputs was
-  /// changed in place since it was recorded, or the closure returns another number of gradients.
+  /// changed in place since it was recorded (whether its gradient needs that one or not), or the closure
+  /// returns another number of gradients.
   Gradients replay(const Tensor& dy) const;
   /// Drops the closure and the edges.
   void free();

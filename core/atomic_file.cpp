@@ -26,6 +26,7 @@ std::string behind_links(const std::string& path) {
     const std::filesystem::path next = std::filesystem::read_symlink(target, unknown);
     target = target.parent_path() / next;  // an absolute one stands for itself
   }
+  DS_CHECK(!std::filesystem::is_symlink(target, unknown), "[write] {}: its links lead nowhere", path);
   return target.string();
 }
 

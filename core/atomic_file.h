@@ -1,7 +1,7 @@
 // Files that are written whole or not at all: a temporary file in the same folder, fsync, rename, fsync of
-// the folder.
+// the folder. Of a link, it is the file it leads to, in that file's folder.
 //
-// A link stays, and leads to the new file. Whoever opens the path sees the old content or the new one, also
+// Whoever opens the path sees the old content or the new one, also
 // after a crash; nothing is left behind but, by a crash, a file "<path>.<process>.<number>.part". What is
 // there and is no regular file stays. Throws Error naming the file and the system's reason.
 #pragma once

@@ -24,10 +24,10 @@ struct LowerOptions {
 
 /// `images` u8 [N,H,W,C], a few hundred as the network will see them; their labels are not needed. A
 /// fixed_point of 8 or 16 bits in the network (activations rounded in training) sets the format of its input;
-/// layers that round, but never learnt a range, leave none in a trace, and the images choose. A batch norm
-/// that alone reads the image becomes part of the normalisation. Throws Error naming the place for what an
-/// integer net cannot do: float weights, weights of more than 5 bits, a call that is not known, an average
-/// whose divisor differs from window to window.
+/// layers that round, but never learnt a range, leave none in a trace, and the images choose, with the bits
+/// and the rounding of this lowering. A batch norm that alone reads the image becomes part of the
+/// normalisation. Throws Error naming the place for what an integer net cannot do: float weights, weights of
+/// more than 5 bits, a call that is not known, an average whose divisor differs from window to window.
 IntegerNet lower(const Graph& graph, const Tensor& images, const LowerOptions& options = {});
 
 }  // namespace ds::infer

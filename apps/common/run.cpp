@@ -279,8 +279,8 @@ int train(OptionTable& table, TrainOptions& options, const std::string& program)
   const Dataset test = data.test;
   Trainer trainer(options, table.recipe(), std::move(network), std::move(data), folder);
   if (!checkpoint.empty()) trainer.resume(checkpoint, point.state);
+  if (point.state.epoch < options.epochs) fs::remove(folder.summary());  // of the run before it is extended
   write_config(folder, table, program);
-  if (point.state.epoch < options.epochs) fs::remove(folder.summary());  // of the run before it was extended
   begin_profile(options);
   catch_interrupts();
   const bool finished = trainer.run();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "apps/common/app.h"
 #include "core/error.h"
@@ -43,9 +44,20 @@ void limit(Dataset& images, int64_t count) {
 bool are_known(const std::vector<std::string>& classes, const std::vector<std::string>& known,
                const TrainOptions& options) {
   const size_t outputs = options.classes > 0 ? static_cast<size_t>(options.classes) : classes.size();
-  return outputs == known.size() && std::ranges::all_of(classes, [&](const std::string& name) {
-           return std::ranges::find(known, name) != known.end();
-         });
+  const std::set<std::string> names(known.begin(), known.end());
+  return outputs == names.size() && known.size() == names.size() &&
+         std::ranges::all_of(classes, [&](const std::string& name) { return names.contains(name); });
+}
+
+/// Gives images the labels that their classes have among these.
+void relabel(Dataset& images, const std::vector<std::string>& classes) {
+  std::vector<int64_t> labels;
+  for (const int64_t label : images.labels.span<int64_t>()) {
+    const std::string& name = images.classes[static_cast<size_t>(label)];
+    labels.push_back(std::ranges::find(classes, name) - classes.begin());
+  }
+  images.labels = Tensor::from(labels, images.labels.shape());
+  images.classes = classes;
 }
 
 }  // namespace
@@ -123,12 +135,13 @@ TaskData load_task(const TrainOptions& options, const std::vector<std::string>& 
                        .strict = options.strict};
   task.train = load_dataset(choice, Split::kTrain);
   choice.classes = task.train.classes;
-  if (options.dataset == kImageFolder && choice.classes != known &&
-      are_known(choice.classes, known, options)) {
-    choice.classes = known;
-    task.train = load_dataset(choice, Split::kTrain);
-  }
+  const bool relabels = options.dataset == kImageFolder && are_known(choice.classes, known, options);
+  if (!relabels)
+    name_further_classes(choice.classes, options.classes);  // test images may have others of them
   task.test = load_dataset(choice, Split::kTest);
+  if (relabels) {
+    for (Dataset* images : {&task.train, &task.test}) relabel(*images, known);
+  }
   DS_CHECK(task.train.size() > 0 && task.test.size() > 0,
            "[data] {}: {} training and {} test images, expected some of both", options.data,
            task.train.size(), task.test.size());
@@ -168,7 +181,7 @@ void add_augmentation(const TrainOptions& options, int64_t image_size, LoaderOpt
       loader.augment.push_back(
           color_jitter({.brightness = strength, .contrast = strength, .saturation = strength}));
     }
-  } else if (standard) {
+  } else if (standard && options.dataset != "mnist") {
     loader.augment = {random_crop(32, 4), random_flip()};
   }
   if (options.cutout > 0) loader.augment.push_back(cutout(options.cutout));

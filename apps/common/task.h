@@ -46,8 +46,8 @@ struct TaskData {
 };
 
 /// Reads training and test images, holds out and limits as the options say. Which images are held out depends
-/// on the seed alone. A folder whose classes all have names in `known`, those of a network that has as many
-/// outputs as the run's, gets its labels.
+/// on the seed alone. Photographs whose classes all have names in `known`, those of a network with as many
+/// outputs as the run's, get its labels.
 TaskData load_task(const TrainOptions& options, const std::vector<std::string>& known = {});
 /// How many classes the network of a run has: the data set's, or --classes, or those of the images. Throws
 /// Error when the images have more.

@@ -58,6 +58,8 @@ Variable global_avg_pool2d(const Variable& x) {
 
 Variable subsample2d(const Variable& x, Size2d stride) {
   check_nhwc("subsample2d", x);
+  DS_CHECK(stride.height >= 1 && stride.width >= 1, "[subsample2d] stride {}x{}, expected at least 1",
+           stride.height, stride.width);
   const Pool2dOptions single{.stride = stride};  // the mean of one element
   return record({.kind = "subsample2d", .inputs = {x}, .options = stride}, ops::avg_pool2d(x.value(), single),
                 [shape = x.shape(), single](const Tensor& dy) {

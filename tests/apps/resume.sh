@@ -125,8 +125,10 @@ longer=(--data "$work/data" --schedule constant --batch-size 50)
 "$bin/train_cifar" "${longer[@]}" --epochs 1 --output "$work/longer" >/dev/null 2>&1
 "$bin/train_cifar" --resume "$work/longer" --epochs 2 >"$work/log" 2>&1 &
 process=$!
-until grep -q '"epochs": 2' "$work/longer/config.json"; do sleep 0.01; done
-sleep 0.05
+until grep -q '"epochs": 2' "$work/longer/config.json"; do
+  kill -0 "$process" 2>/dev/null || { cat "$work/log"; fail "the longer run did not start"; }
+  sleep 0.01
+done
 kill -9 "$process" 2>/dev/null || true
 wait "$process" 2>/dev/null || true
 [ "$(wc -l <"$work/longer/metrics.jsonl")" -eq 1 ] || fail "the longer run was not stopped in time"

@@ -101,6 +101,23 @@ TEST(PhotographTask, TakesTheLabelsOfANetworkThatKnowsItsClasses) {
   EXPECT_EQ(task.train.classes, known);
   EXPECT_THAT(task.test.labels.to_vector<int64_t>(), ElementsAre(0));
   EXPECT_THAT(labels({"n04", "n02", "n01"}), ElementsAre(0, 1)) << "n03 is of other classes";
+  EXPECT_THAT(labels({"n03", "n01", "n01"}), ElementsAre(0, 1)) << "n01 is two of them";
+}
+
+TEST(PhotographTask, TakesTheLabelsOfANetworkForTheNamesOfATable) {
+  const test::TemporaryFolder folder;
+  test::write_text(folder / "train/labels.csv",
+                   "file,class_index,class_name\na.ppm,0,crane\na.ppm,1,tench\n");
+  test::write_text(folder / "val/labels.csv", "file,class_index\na.ppm,1\n");
+  for (const char* name : {"train/a.ppm", "val/a.ppm"}) test::write_photograph(folder / name, 8, 8, 100);
+  TrainOptions options{.data = folder.path(), .dataset = kImageFolder, .image_size = 8};
+  const TaskData task = load_task(options, {"tench", "crane"});
+  EXPECT_THAT(task.train.labels.to_vector<int64_t>(), ElementsAre(1, 0));
+  EXPECT_THAT(task.test.labels.to_vector<int64_t>(), ElementsAre(0));
+  test::write_text(folder / "val/labels.csv", "file,class_index\na.ppm,2\n");
+  EXPECT_THROW(load_task(options), Error);
+  options.classes = 3;
+  EXPECT_THAT(load_task(options).test.labels.to_vector<int64_t>(), ElementsAre(2));
 }
 
 }  // namespace

@@ -311,6 +311,7 @@ TEST(Pooling, HasTheStrideOfItsKernelWhereNoneIsGiven) {
     sum(y).backward();
     EXPECT_EQ(pool(x, {.kernel = 2, .stride = 1}).shape(), Shape({1, 7, 5, 2}));
   }
+  EXPECT_THROW(subsample2d(x, 0), Error);  // it has no kernel to take one from
 }
 
 // A backward pass in evaluation uses the statistics of its forward pass, whatever was trained in between.

@@ -139,6 +139,8 @@ TEST(AtomicFile, ReplacesWhatALinkLeadsTo) {
     EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
     EXPECT_TRUE(std::filesystem::is_symlink(folder / "far"));
   }
+  std::filesystem::create_symlink("round", folder / "round");
+  EXPECT_THAT(error_of(folder / "round", "x"), HasSubstr("round: its links lead nowhere"));
 }
 
 TEST(AtomicFile, LeavesWhatIsNoRegularFile) {
