@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <limits>
 
 #include "core/error.h"
+#include "tests/support/resident_pages.h"
 
 namespace ds {
 namespace {
@@ -50,14 +50,6 @@ TEST(Buffer, CountsWhatIsInUseAndCached) {
   EXPECT_EQ(memory_stats().cached, before.cached);
 }
 
-int64_t resident_pages() {
-  std::ifstream file("/proc/self/statm");
-  int64_t size = 0;
-  int64_t resident = 0;
-  file >> size >> resident;
-  return resident;
-}
-
 /// Though the segment stays for the sake of another block, whose contents stay too.
 TEST(Buffer, GivesUnusedPagesOfASegmentBack) {
 #if defined(__SANITIZE_ADDRESS__)
@@ -68,10 +60,10 @@ TEST(Buffer, GivesUnusedPagesOfASegmentBack) {
   const auto other = Buffer::allocate(size_t{2} << 20, Device{});
   std::memset(large->data(), 1, kBytes);
   std::memset(other->data(), 2, other->bytes());
-  const int64_t before = resident_pages();
+  const int64_t before = test::resident_pages();
   large.reset();
   release_cached_memory();
-  EXPECT_LT(resident_pages(), before - int64_t{64} * 256);
+  EXPECT_LT(test::resident_pages(), before - int64_t{64} * 256);
   const auto* bytes = static_cast<const uint8_t*>(other->data());
   EXPECT_TRUE(std::all_of(bytes, bytes + other->bytes(), [](uint8_t byte) { return byte == 2; }));
   large = Buffer::allocate(kBytes, Device{});

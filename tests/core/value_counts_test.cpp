@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
 #include "core/random.h"
 #include "tests/layers/support.h"
+#include "tests/support/resident_pages.h"
 
 namespace ds {
 namespace {
@@ -86,20 +86,12 @@ TEST(ValueCounts, OfNothingChangeNothing) {
   EXPECT_EQ(copied.highest(), double{2.4F});
 }
 
-int64_t resident_pages() {
-  std::ifstream file("/proc/self/statm");
-  int64_t size = 0;
-  int64_t resident = 0;
-  file >> size >> resident;
-  return resident;
-}
-
 /// Of the values of a traced graph, of which parameters are most, few are counted.
 TEST(ValueCounts, TakeNoMemoryBeforeTheFirstValue) {
-  const int64_t before = resident_pages();
+  const int64_t before = test::resident_pages();
   std::vector<ValueCounts> counts(256);
   for (ValueCounts& others : counts) others.add(counts.front());
-  EXPECT_LT(resident_pages() - before, int64_t{16} * 256) << "pages, of 128 MiB if each had its counts";
+  EXPECT_LT(test::resident_pages() - before, int64_t{16} * 256) << "pages, of 128 MiB if each had its counts";
   EXPECT_EQ(counts.back().highest(), 0.0);
 }
 
